@@ -1,0 +1,156 @@
+//! What a provider can do, as plain data: the guard and the planner read the same struct.
+
+use std::time::Duration;
+
+use model::{FieldName, MethodKind, TokenKind};
+
+/// How our reference finds a customer at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindBy {
+    /// Not at all: the customer list must be read.
+    Nothing,
+    /// By a search that may miss or find too much: absence in it proves nothing.
+    Search,
+    /// By a reference that the provider keeps unique.
+    UniqueReference,
+}
+
+/// The order of the customer list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOrder {
+    /// The newest first.
+    NewestFirst,
+    /// The provider does not say.
+    Unspecified,
+}
+
+/// Where a customer's payment methods are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MethodListing {
+    /// They come with each customer.
+    Inline,
+    /// One call (or more) for each customer.
+    PerCustomer,
+}
+
+/// How a create whose answer was lost is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettleCreate {
+    /// Repeated: the provider refuses a second one, and the first is found by its reference.
+    UniqueReference,
+    /// Repeated with the same idempotency key.
+    IdempotencyKey,
+    /// The list is read down to what was known before.
+    Scan,
+}
+
+/// The call that carries a kind of token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRoute {
+    /// One method in a call.
+    Add,
+    /// Many methods in a call.
+    Bulk,
+}
+
+/// A kind of token that the provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRule {
+    /// The kind.
+    pub kind: TokenKind,
+    /// The call that carries it.
+    pub route: TokenRoute,
+    /// How old it may be when it is sent; `None` where it does not age.
+    pub max_age: Option<Duration>,
+    /// Whether it can be used once only: its text is forgotten when its effect is final.
+    pub single_use: bool,
+}
+
+/// A profile field that the provider can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldRule {
+    /// The field.
+    pub field: FieldName,
+    /// Least length in characters.
+    pub min: usize,
+    /// Greatest length in characters; `None` where the provider states none.
+    pub max: Option<usize>,
+    /// Whether a new customer must have it.
+    pub required: bool,
+}
+
+/// How the provider tells us of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventStyle {
+    /// Not at all: only a pull sees them.
+    None,
+    /// By calls to us, which name what to read again.
+    Webhook,
+}
+
+/// What one account can do. `Copy`, so it is handed around as a value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Capabilities {
+    /// The kind in config, such as `proxy-token`.
+    pub kind: &'static str,
+    /// Creates customers.
+    pub create_customer: bool,
+    /// Reads a customer by the provider's id.
+    pub get_customer: bool,
+    /// Changes a customer's fields.
+    pub update_customer: bool,
+    /// Deletes a customer.
+    pub delete_customer: bool,
+    /// Finds a customer by our reference.
+    pub find: FindBy,
+    /// The greatest page of the customer list.
+    pub customers_page: u32,
+    /// The order of the customer list.
+    pub customers_order: ListOrder,
+    /// Whether the customer list states its total.
+    pub customers_total: bool,
+    /// Where payment methods are read.
+    pub methods: MethodListing,
+    /// The greatest page of a customer's payment methods; `None` where they come in one answer.
+    pub methods_page: Option<u32>,
+    /// The kinds of payment method it can hold.
+    pub method_kinds: &'static [MethodKind],
+    /// The tokens it takes; none where methods are added without one (wallets) or not at all.
+    pub tokens: &'static [TokenRule],
+    /// Saves one payment method in a call.
+    pub add_method: bool,
+    /// Saves at most this many payment methods in a call; `None` where it has no such call.
+    pub import_batch: Option<u32>,
+    /// Whether saving the same token for the same customer twice is known to make one method.
+    pub import_dedupes: bool,
+    /// Makes a payment method the default.
+    pub set_default: bool,
+    /// Whether reading the methods shows which is the default.
+    pub default_readable: bool,
+    /// Removes a payment method.
+    pub remove_method: bool,
+    /// At most this many payment methods for a customer; `None` where the provider states none.
+    pub methods_per_customer: Option<u32>,
+    /// Takes idempotency keys.
+    pub idempotency_keys: bool,
+    /// How a lost create is settled.
+    pub settle_create: SettleCreate,
+    /// The profile fields it can hold; any other is kept in our store only.
+    pub fields: &'static [FieldRule],
+    /// How it tells us of changes.
+    pub events: EventStyle,
+}
+
+impl Capabilities {
+    /// Whether the provider can hold a field. One that is not held is never a difference.
+    #[must_use]
+    pub fn holds(&self, field: FieldName) -> bool {
+        self.fields.iter().any(|rule| rule.field == field)
+    }
+
+    /// The rule of a kind of token, if the provider takes it.
+    #[must_use]
+    pub fn token(&self, kind: TokenKind) -> Option<TokenRule> {
+        self.tokens.iter().copied().find(|rule| rule.kind == kind)
+    }
+}

@@ -1,0 +1,29 @@
+//! The words of onfile: customers, payment methods, ids, facts without card numbers, outcomes.
+//!
+//! No I/O, no SQL and nobody's JSON: a provider's wire format becomes these types in that
+//! provider's crate, a database row in `store`. Start at [`Profile`], [`MethodFacts`] and
+//! [`Outcome`].
+
+mod clock;
+mod code;
+mod hash;
+mod ids;
+mod method;
+mod outcome;
+mod pan;
+mod profile;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use code::Code;
+pub use hash::{ContentHash, Digestible, Parts, digest};
+pub use ids::{
+    AccountName, BadId, CustomerId, EffectId, MethodId, Reference, RemoteCustomerId,
+    RemoteMethodId, RunId,
+};
+pub use method::{
+    AccountType, Agreement, BadFact, BankFacts, Bin, CardFacts, Expiry, Last4, MethodFacts,
+    MethodKind, Token, TokenKind, WalletFacts,
+};
+pub use outcome::{EffectKind, Ledger, Origin, Outcome};
+pub use pan::{contains_card_number, without_card_number};
+pub use profile::{Address, FieldName, Profile};

@@ -1,0 +1,216 @@
+//! What is known of a customer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A postal address. Every part may be unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Address {
+    /// First line: street and number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line1: Option<String>,
+    /// Second line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line2: Option<String>,
+    /// City, town or village.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// State or province, as the merchant writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Postal code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+}
+
+impl Address {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A customer's profile. `None` means "not stated", never "empty on purpose": onfile clears
+/// nothing (rule 4).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// The whole name, where it is not split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Given name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// Family name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// Company.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    /// E-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Phone number, as the merchant writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Postal address.
+    #[serde(skip_serializing_if = "Address::is_empty")]
+    pub address: Address,
+    /// The merchant's own keys and values.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A field of a [`Profile`], by name: for limits, differences and messages. All keys of
+/// `metadata` are one field here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the field of `Profile` or `Address` of the same name")]
+pub enum FieldName {
+    Name,
+    FirstName,
+    LastName,
+    Company,
+    Email,
+    Phone,
+    Description,
+    Line1,
+    Line2,
+    City,
+    State,
+    PostalCode,
+    Country,
+    Metadata,
+}
+
+impl FieldName {
+    /// Every field that holds one text; [`FieldName::Metadata`] does not.
+    pub const TEXTS: [Self; 13] = [
+        Self::Name,
+        Self::FirstName,
+        Self::LastName,
+        Self::Company,
+        Self::Email,
+        Self::Phone,
+        Self::Description,
+        Self::Line1,
+        Self::Line2,
+        Self::City,
+        Self::State,
+        Self::PostalCode,
+        Self::Country,
+    ];
+
+    /// The name as files, reports and findings show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::FirstName => "first_name",
+            Self::LastName => "last_name",
+            Self::Company => "company",
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Description => "description",
+            Self::Line1 => "line1",
+            Self::Line2 => "line2",
+            Self::City => "city",
+            Self::State => "state",
+            Self::PostalCode => "postal_code",
+            Self::Country => "country",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+impl Profile {
+    /// The text of a field; `None` where it is not stated, and for metadata.
+    #[must_use]
+    pub fn get(&self, field: FieldName) -> Option<&str> {
+        match field {
+            FieldName::Name => self.name.as_deref(),
+            FieldName::FirstName => self.first_name.as_deref(),
+            FieldName::LastName => self.last_name.as_deref(),
+            FieldName::Company => self.company.as_deref(),
+            FieldName::Email => self.email.as_deref(),
+            FieldName::Phone => self.phone.as_deref(),
+            FieldName::Description => self.description.as_deref(),
+            FieldName::Line1 => self.address.line1.as_deref(),
+            FieldName::Line2 => self.address.line2.as_deref(),
+            FieldName::City => self.address.city.as_deref(),
+            FieldName::State => self.address.state.as_deref(),
+            FieldName::PostalCode => self.address.postal_code.as_deref(),
+            FieldName::Country => self.address.country.as_deref(),
+            FieldName::Metadata => None,
+        }
+    }
+
+    /// Writes the text of a field; does nothing for metadata.
+    pub fn set(&mut self, field: FieldName, value: Option<String>) {
+        let place = match field {
+            FieldName::Name => &mut self.name,
+            FieldName::FirstName => &mut self.first_name,
+            FieldName::LastName => &mut self.last_name,
+            FieldName::Company => &mut self.company,
+            FieldName::Email => &mut self.email,
+            FieldName::Phone => &mut self.phone,
+            FieldName::Description => &mut self.description,
+            FieldName::Line1 => &mut self.address.line1,
+            FieldName::Line2 => &mut self.address.line2,
+            FieldName::City => &mut self.address.city,
+            FieldName::State => &mut self.address.state,
+            FieldName::PostalCode => &mut self.address.postal_code,
+            FieldName::Country => &mut self.address.country,
+            FieldName::Metadata => return,
+        };
+        *place = value;
+    }
+
+    /// The whole name: as stated, else the parts joined by a space.
+    #[must_use]
+    pub fn full_name(&self) -> Option<String> {
+        if let Some(name) = &self.name {
+            return Some(name.clone());
+        }
+        match (&self.first_name, &self.last_name) {
+            (Some(first), Some(last)) => Some(format!("{first} {last}")),
+            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldName, Profile};
+
+    #[test]
+    fn set_and_get_reach_the_same_place() {
+        for field in FieldName::TEXTS {
+            let mut profile = Profile::default();
+            profile.set(field, Some(field.as_str().to_owned()));
+            assert_eq!(profile.get(field), Some(field.as_str()));
+            let others = FieldName::TEXTS.iter().filter(|f| profile.get(**f).is_some()).count();
+            assert_eq!(others, 1, "{field:?} wrote elsewhere too");
+        }
+    }
+
+    #[test]
+    fn a_split_name_is_joined() {
+        let profile = Profile {
+            first_name: Some("Ada".into()),
+            last_name: Some("Byron King".into()),
+            ..Profile::default()
+        };
+        assert_eq!(profile.full_name().as_deref(), Some("Ada Byron King"));
+    }
+}
