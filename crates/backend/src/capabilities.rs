@@ -64,6 +64,9 @@ pub struct TokenRule {
     pub max_age: Option<Duration>,
     /// Whether it can be used once only: its text is forgotten when its effect is final.
     pub single_use: bool,
+    /// Whether that call can make the new payment method the default; if not, a default is set by
+    /// a call of its own.
+    pub with_default: bool,
 }
 
 /// A profile field that the provider can hold.

@@ -29,10 +29,9 @@ pub use effect::{
 };
 pub use error::{BackendError, ErrorKind};
 pub use event::{EventHint, EventSource, HookError, HookRequest};
-pub use remote::{
-    Cursor, Page, PageRequest, Probe, RemoteCustomer, RemoteMethod, RemoteStatus, Unreadable,
-};
-pub use traffic::{CallCtx, Lane, Permit, Slot, Timing, Traffic, TrafficError};
+pub use model::{RemoteCustomer, RemoteMethod, RemoteStatus};
+pub use remote::{Cursor, Page, PageRequest, Probe, Unreadable};
+pub use traffic::{CallCounter, CallCtx, Lane, Permit, Slot, Timing, Traffic, TrafficError};
 
 /// A provider account, spoken to in canonical words only. One implementation for each provider
 /// style. No method has a default body: a wrapper that forgot one would silently lose it.

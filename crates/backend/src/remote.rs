@@ -1,47 +1,6 @@
-//! What a provider holds, in canonical words.
+//! Pages of what a provider holds.
 
-use model::{MethodFacts, Profile, RemoteCustomerId, RemoteMethodId, Timestamp, Token};
-
-/// Whether a thing is alive at the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemoteStatus {
-    /// Usable.
-    Live,
-    /// The provider shows it, and says it is deleted.
-    Deleted,
-}
-
-/// A customer as the provider shows it.
-#[derive(Debug, Clone)]
-pub struct RemoteCustomer {
-    /// The provider's id.
-    pub id: RemoteCustomerId,
-    /// Our reference as the provider has it, verbatim; it may be absent or somebody else's.
-    pub reference: Option<String>,
-    /// The fields the provider holds.
-    pub profile: Profile,
-    /// Alive or a tombstone.
-    pub status: RemoteStatus,
-    /// When the provider made it.
-    pub created_at: Option<Timestamp>,
-    /// Its payment methods, where they come inline; `None` where they must be listed.
-    pub methods: Option<Vec<RemoteMethod>>,
-}
-
-/// A saved payment method as the provider shows it.
-#[derive(Debug, Clone)]
-pub struct RemoteMethod {
-    /// The provider's id.
-    pub id: RemoteMethodId,
-    /// What is known of it.
-    pub facts: MethodFacts,
-    /// Whether it is the customer's default; `None` where the provider does not show it.
-    pub default: Option<bool>,
-    /// When the provider made it.
-    pub created_at: Option<Timestamp>,
-    /// A credential in the answer, where the provider gives one.
-    pub credential: Option<Token>,
-}
+use model::Timestamp;
 
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

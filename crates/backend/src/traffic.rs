@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::RunId;
+use model::{AccountName, Calls, RunId};
 use tokio::time::Instant;
 
 /// Whose turn comes first. A lower lane waits, and is never starved.
@@ -118,6 +118,12 @@ pub trait Traffic: Send + Sync + fmt::Debug {
 
     /// How many calls may be in flight at once: how wide the engine should work.
     fn in_flight(&self) -> usize;
+}
+
+/// Counts the calls of a run at an account, for its summary.
+pub trait CallCounter: Send + Sync + fmt::Debug {
+    /// What was counted so far.
+    fn calls(&self, account: &AccountName, run: &RunId) -> Calls;
 }
 
 /// The account's times, in one value so that tests can scale them.

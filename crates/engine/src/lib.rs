@@ -1,1 +1,107 @@
-//! engine
+//! Every job of onfile: observe, plan, apply, report; nothing has a second path.
+//!
+//! - [`import`] brings a CSV file to a provider; [`pull`] brings a provider into the store.
+//! - Deciding is pure (`group`): rows, what the store knows and what this run read go in, the next
+//!   step comes out. Applying asks for the next step until there is none, so a dry run is the same
+//!   code without the steps, and a resume is the same code on the rows that have no outcome.
+//! - `send` is the only place from which anything at a provider is changed.
+//!
+//! Never here: a provider's name, SQL, HTTP, the machine's clock.
+
+mod apply;
+mod error;
+pub mod file;
+mod group;
+mod import;
+mod observe;
+mod pull;
+mod run;
+mod send;
+
+use std::fmt;
+use std::sync::Arc;
+
+use backend::{Account, CallCounter};
+use model::Clock;
+use store::{Owner, Store};
+use tokio::sync::watch;
+
+pub use error::{EngineError, FileError};
+pub use group::Policy;
+pub use import::{Ended, ImportOptions, Limit, import};
+pub use pull::pull;
+
+/// What every job works with: one account, one store.
+#[derive(Clone)]
+pub struct Engine {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The account.
+    pub account: Account,
+    /// Kind, host and merchant of the account, in one text: what token fingerprints are bound to.
+    pub identity: String,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Who we are, for leases.
+    pub owner: Owner,
+    /// Counts our calls.
+    pub calls: Arc<dyn CallCounter>,
+    /// Asks us to stop.
+    pub stop: Stop,
+    /// Told how far a job is; does not hold it up.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("account", &self.account.name).finish_non_exhaustive()
+    }
+}
+
+/// Hears how far a job is.
+pub trait Progress: Send + Sync {
+    /// A phase, how much of it is done, and of how much if that is known.
+    fn at(&self, phase: &'static str, done: u64, of: Option<u64>);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn at(&self, _: &'static str, _: u64, _: Option<u64>) {}
+}
+
+/// A wish to stop, seen by every job between two steps.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// Speaks the wish of a [`Stop`].
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stop {
+    /// A wish and its speaker.
+    #[must_use]
+    pub fn pair() -> (Stopper, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (Stopper(sender), Self(receiver))
+    }
+
+    /// Whether it has been spoken.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        if self.is_wanted() { Err(EngineError::Stopped) } else { Ok(()) }
+    }
+}
+
+impl Stopper {
+    /// Speaks it. Spoken once, it stays.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}

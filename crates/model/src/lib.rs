@@ -12,6 +12,8 @@ mod method;
 mod outcome;
 mod pan;
 mod profile;
+mod remote;
+mod summary;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use code::Code;
@@ -27,3 +29,5 @@ pub use method::{
 pub use outcome::{EffectKind, Ledger, Origin, Outcome};
 pub use pan::{contains_card_number, without_card_number};
 pub use profile::{Address, FieldName, Profile};
+pub use remote::{RemoteCustomer, RemoteMethod, RemoteStatus};
+pub use summary::{Calls, Counts, Coverage, Summary};

@@ -1,1 +1,166 @@
-//! report
+//! What a job did, for people: text for the terminal. Made from summaries and rows alone; it
+//! reads no store and prints nothing itself.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use model::{Counts, Ledger, Outcome, Summary};
+use store::RunRecord;
+
+/// A job's summary: what it was, the ledger with its sum, counts, coverage and calls.
+#[must_use]
+pub fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    let Summary { job, account, state, run, .. } = summary;
+    let _ = writeln!(text, "{job} {account}: {state}   (run {run})");
+    if let Some(rows) = &summary.rows {
+        text.push('\n');
+        ledger(&mut text, rows);
+        for (code, rows) in &summary.codes {
+            let meaning = model::Code::parse(code).map_or("", model::Code::meaning).trim();
+            let _ = writeln!(text, "    {rows:>10} × {code}: {meaning}");
+        }
+    }
+    if summary.customers.is_some() || summary.methods.is_some() {
+        text.push('\n');
+    }
+    for (what, counts) in [("customers", summary.customers), ("methods", summary.methods)] {
+        if let Some(counts) = counts {
+            count(&mut text, what, counts);
+        }
+    }
+    if let Some(coverage) = &summary.coverage {
+        let end = match (coverage.complete, coverage.confirmed) {
+            (false, _) => "incomplete",
+            (true, false) => "read to the end, unconfirmed by a second pass",
+            (true, true) => "complete",
+        };
+        let as_of = coverage.as_of.as_deref().unwrap_or("never");
+        let _ = writeln!(text, "  coverage   {end}; as of {as_of}");
+        for gap in &coverage.gaps {
+            let _ = writeln!(text, "             not read: {gap}");
+        }
+    }
+    let calls = &summary.calls;
+    let _ = writeln!(
+        text,
+        "\n  calls      {} in all, {} of them changing something; {} throttled, {} repeated",
+        calls.total, calls.changing, calls.throttled, calls.retried
+    );
+    for (endpoint, count) in &calls.by_endpoint {
+        let _ = writeln!(text, "    {count:>10} × {endpoint}");
+    }
+    text
+}
+
+fn ledger(text: &mut String, rows: &Ledger) {
+    let _ = writeln!(text, "  {:<14}{:>10}", "rows read", rows.read);
+    for outcome in Outcome::ALL {
+        let count = rows.of(outcome);
+        if count > 0 {
+            let _ = writeln!(text, "  {:<14}{count:>10}", outcome.as_str());
+        }
+    }
+    let verdict = if rows.balances() {
+        "balanced: every row has one outcome"
+    } else {
+        "NOT BALANCED: please report this"
+    };
+    let _ = writeln!(text, "  {:<14}{:>10}   {verdict}", "sum", rows.accounted());
+}
+
+fn count(text: &mut String, what: &str, counts: Counts) {
+    let parts = [
+        ("new", counts.created),
+        ("changed", counts.updated),
+        ("unchanged", counts.unchanged),
+        ("removed", counts.removed),
+    ];
+    let named: Vec<String> = parts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    let named = if named.is_empty() { "none changed".to_owned() } else { named.join(", ") };
+    let _ = writeln!(text, "  {what:<10} {} seen: {named}", counts.seen);
+}
+
+/// A list of runs, the latest first.
+#[must_use]
+pub fn runs(runs: &[RunRecord]) -> String {
+    if runs.is_empty() {
+        return "no runs yet".into();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["run", "job", "account", "state", "began", "input"]);
+    for run in runs {
+        table.add_row([
+            run.id.to_string(),
+            run.job.clone(),
+            run.account.to_string(),
+            run.state.as_str().to_owned(),
+            run.created_at.to_string(),
+            run.input_name.clone().unwrap_or_default(),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Left);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Calls, Coverage};
+
+    #[test]
+    fn a_summary_shows_the_ledger_and_its_sum() {
+        let mut rows = Ledger { read: 3, ..Ledger::default() };
+        rows.add(Outcome::Created, 2);
+        rows.add(Outcome::Rejected, 1);
+        let text = summary(&Summary {
+            run: "01R".into(),
+            job: "import".into(),
+            account: "gov".into(),
+            state: "done".into(),
+            rows: Some(rows),
+            codes: [("bad_value".to_owned(), 1)].into(),
+            calls: Calls {
+                total: 3,
+                changing: 2,
+                by_endpoint: [("POST /api/customers".to_owned(), 2)].into(),
+                ..Calls::default()
+            },
+            ..Summary::default()
+        });
+        insta::assert_snapshot!(text, @r"
+        import gov: done   (run 01R)
+
+          rows read              3
+          created                2
+          rejected               1
+          sum                    3   balanced: every row has one outcome
+                     1 × bad_value: A cell is not of the form its column takes.
+
+          calls      3 in all, 2 of them changing something; 0 throttled, 0 repeated
+                     2 × POST /api/customers
+        ");
+    }
+
+    #[test]
+    fn a_ledger_that_does_not_balance_says_so() {
+        let rows = Ledger { read: 3, created: 2, ..Ledger::default() };
+        let text = summary(&Summary { rows: Some(rows), ..Summary::default() });
+        assert!(text.contains("NOT BALANCED"), "{text}");
+    }
+
+    #[test]
+    fn gaps_are_said() {
+        let coverage =
+            Coverage { complete: false, gaps: vec!["page 3".into()], ..Coverage::default() };
+        let text = summary(&Summary { coverage: Some(coverage), ..Summary::default() });
+        assert!(text.contains("incomplete") && text.contains("not read: page 3"), "{text}");
+    }
+}

@@ -1,1 +1,221 @@
-//! store
+//! The canonical store: one [`Store`] trait, one implementation for SQLite and one for PostgreSQL.
+//!
+//! Each method is one transaction, named by what the engine does; there is no CRUD and no
+//! transaction handle. A method that writes for a run takes that run's [`Fence`] and fails with
+//! [`StoreError::Fenced`] when another worker has taken the part over. No network call is ever
+//! made inside a transaction. Only this crate says SQL. Both implementations pass one suite
+//! (`tests/`). Start at [`open`].
+
+mod bucket;
+mod canonical;
+mod effects;
+mod error;
+mod keys;
+mod open;
+mod postgres;
+mod records;
+mod sqlite;
+mod writes;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{AccountName, Ledger, Reference, RemoteCustomerId, RunId};
+
+pub use error::StoreError;
+pub use keys::{Keys, TokenFp, WrapKey};
+pub use open::{StoreOptions, open};
+pub use records::{
+    AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, KnownCustomer, KnownMethod,
+    MirrorStats, Owner, RowRecord, RunRecord, RunState, ScanState, SealedToken, StagedMethod,
+    StagedRow, Statement, StoreInfo, TokenLink,
+};
+pub use writes::{
+    Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
+    IntentAnswer, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun, NewScan, RowPlan,
+    RowResult, RunEnd, Verdict,
+};
+
+/// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The store's keys: sealing tokens, fingerprints, keyed hashes. No I/O.
+    fn keys(&self) -> &Keys;
+
+    /// Which database this is, for people.
+    async fn info(&self) -> Result<StoreInfo, StoreError>;
+
+    // --- accounts -----------------------------------------------------------------------------
+
+    /// Writes the identity of each configured account, or checks it against the one written
+    /// before: a changed kind, host, merchant or environment of an account that has data is
+    /// [`StoreError::AccountChanged`], and nothing is written. Namespace and rank may change.
+    async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError>;
+
+    /// How much the mirror of an account holds, and how old it is.
+    async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError>;
+
+    /// Up to `most` ids that are live in the mirror, the latest read first.
+    async fn live_customer_ids(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError>;
+
+    // --- runs and parts -----------------------------------------------------------------------
+
+    /// Creates a run with its parts (numbered from 0). A writing run also takes the account's
+    /// writer lease; [`StoreError::AccountBusy`] names the holder when somebody else's is alive.
+    async fn begin_run(
+        &self,
+        run: &NewRun,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Takes a part that nobody holds: one more epoch, one more delivery. `None` when every part
+    /// of the run is done, parked or held.
+    async fn claim_part(
+        &self,
+        run: &RunId,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<Option<ClaimedPart>, StoreError>;
+
+    /// Holds on to a part, and to the account's writer lease if the run has it.
+    async fn heartbeat(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError>;
+
+    /// The part is done.
+    async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError>;
+
+    /// Writes how a run ended, and gives its writer lease back. Ended runs stay as they are.
+    async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError>;
+
+    /// The latest runs first.
+    async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// One run.
+    async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
+
+    // --- import -------------------------------------------------------------------------------
+
+    /// Stages rows; tokens are sealed and fingerprinted here (a fingerprint is bound to the
+    /// account's `identity`, rule 4) and never stand in the database in the clear.
+    async fn stage_rows(
+        &self,
+        fence: &Fence,
+        identity: &str,
+        rows: Vec<StagedRow>,
+    ) -> Result<(), StoreError>;
+
+    /// The next staged references of the fence's part after `after`, in byte order, each with all
+    /// its rows and everything the store knows that bears on them. `only_open` leaves out
+    /// references all of whose rows have an outcome.
+    async fn load_groups(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        after: Option<&Reference>,
+        only_open: bool,
+        most: u32,
+    ) -> Result<Vec<Group>, StoreError>;
+
+    /// Writes what is planned for rows, and the outcome of those that are decided already.
+    async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError>;
+
+    /// Writes the outcome of rows, what the file stated of them, and token links that need no
+    /// effect; moves the part's cursor.
+    async fn finish_rows(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        finish: FinishRows,
+    ) -> Result<(), StoreError>;
+
+    /// The ledger of a run, counted from its rows alone; rows without an outcome count as
+    /// `not_attempted`.
+    async fn ledger(&self, run: &RunId) -> Result<Ledger, StoreError>;
+
+    /// Rows of a run after a line, in order.
+    async fn rows(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError>;
+
+    // --- the journal --------------------------------------------------------------------------
+
+    /// Commits intents as `sending`, durably (SQLite `synchronous=FULL`). One answer for each, in
+    /// order: accepted with its effect id (the id of a `planned` effect of the same subject is
+    /// taken up again, with one more attempt), or held up by an open effect of the same subject,
+    /// or by an unsettled one (`unknown`, `unresolved`, or `sending` under another epoch) of the
+    /// same reference. `sent_at` is the database's clock.
+    async fn commit_intents(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        intents: Vec<Intent>,
+    ) -> Result<Vec<IntentAnswer>, StoreError>;
+
+    /// Commits what became of effects, durably, with the mirror rows, canonical records and token
+    /// links that follow from them, all in one transaction. One answer for each, in order.
+    async fn commit_outcomes(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        outcomes: Vec<EffectOutcome>,
+    ) -> Result<Vec<CommittedEffect>, StoreError>;
+
+    /// The effects of a run, oldest first.
+    async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError>;
+
+    // --- pull ---------------------------------------------------------------------------------
+
+    /// Begins a scan and says its id.
+    async fn begin_scan(&self, fence: &Fence, scan: &NewScan) -> Result<String, StoreError>;
+
+    /// Writes customers that were read: mirror, links, canonical records, changes, and the scan's
+    /// checkpoint. A row whose mirror is as new as the read (`as_of`), or newer, is left alone
+    /// and counted as stale. Customers with inline methods have those written too.
+    async fn apply_customers(
+        &self,
+        fence: &Fence,
+        write: CustomersWrite,
+    ) -> Result<CustomersApplied, StoreError>;
+
+    /// Writes whole method lists of customers that were read. Methods that the mirror has and a
+    /// list lacks are named in the answer, not marked: absence is proven elsewhere (rule 3).
+    async fn apply_methods(
+        &self,
+        fence: &Fence,
+        write: MethodsWrite,
+    ) -> Result<MethodsApplied, StoreError>;
+
+    /// Ends a scan.
+    async fn end_scan(
+        &self,
+        fence: &Fence,
+        scan: &str,
+        state: ScanState,
+    ) -> Result<(), StoreError>;
+
+    // --- traffic ------------------------------------------------------------------------------
+
+    /// Takes `want` permits (at least one) from the account's shared token bucket. Answers in
+    /// durations, by the database's clock. The row's transaction holds nothing else and need not
+    /// be durable.
+    async fn lease_permits(
+        &self,
+        account: &AccountName,
+        per_second: f64,
+        want: u32,
+    ) -> Result<Lease, StoreError>;
+
+    /// Nobody calls for this long; leases of older epochs are void.
+    async fn close_gate(&self, account: &AccountName, pause: Duration) -> Result<(), StoreError>;
+
+    /// Closes every connection; on SQLite the log is folded into the file.
+    async fn close(&self);
+}

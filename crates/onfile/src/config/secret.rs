@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use secrecy::zeroize::Zeroize as _;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
@@ -121,7 +121,8 @@ pub(super) fn resolve(source: &SecretSource, env: &Env<'_>) -> Result<SecretStri
                     "`env` takes the name of a variable, not the secret itself".to_owned(),
                 )
             };
-            let text = env(name).ok_or_else(|| fault(format!("{what} is not set"), hint.clone()))?;
+            let text =
+                env(name).ok_or_else(|| fault(format!("{what} is not set"), hint.clone()))?;
             (text, what, hint)
         }
         SecretSource::File(path) => {
@@ -153,9 +154,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// 32 bytes from base64, else what was found instead, without showing it.
 pub(super) fn decode_key(secret: &SecretString) -> Result<[u8; 32], String> {
-    let mut bytes = BASE64
-        .decode(secret.expose_secret().trim())
-        .map_err(|_| "is not base64".to_owned())?;
+    let mut bytes =
+        BASE64.decode(secret.expose_secret().trim()).map_err(|_| "is not base64".to_owned())?;
     let key = <[u8; 32]>::try_from(bytes.as_slice())
         .map_err(|_| format!("holds {} bytes, not 32", bytes.len()));
     bytes.zeroize();

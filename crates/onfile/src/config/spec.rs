@@ -32,7 +32,7 @@ pub enum Type {
     /// A number above 0 and at most this.
     Number(f64),
     /// Seconds, with decimals or without, both ends included.
-    Seconds(u64, u64),
+    Seconds(f64, f64),
     /// A length of time as text: `"0"`, `"90m"`, `"7d"`, `"1d12h"`.
     Duration,
     /// `true` or `false`.

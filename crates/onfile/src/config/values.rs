@@ -108,10 +108,19 @@ fn fault(why: impl Into<String>, hint: impl Into<String>) -> UrlFault {
 /// Whether an address, as text, may hold a password and must not be shown.
 pub(super) fn may_hold_password(text: &str) -> bool {
     let user = match text.split_once("://") {
-        Some((_, rest)) => rest.split_once('@').is_some_and(|(user, _)| user.contains(':')),
+        Some((_, rest)) => match rest.split_once('@') {
+            Some((user, _)) => user.contains(':'),
+            None => rest.split(['/', '?', '#']).next().is_some_and(odd_port),
+        },
         None => text.contains('@') && text.contains(':'),
     };
     user || text.to_ascii_lowercase().contains("password")
+}
+
+/// What stands after a host's `:` and is no port: perhaps a password whose host was forgotten.
+fn odd_port(authority: &str) -> bool {
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    !authority.ends_with(']') && port.is_some_and(|port| !port.chars().all(|c| c.is_ascii_digit()))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -158,25 +167,22 @@ pub(super) fn parse_proxy(text: &str) -> Result<Url, UrlFault> {
 }
 
 /// Where the store is. The password must be out of it already.
-pub(super) fn parse_store_url(
-    text: &str,
-    folder: &std::path::Path,
-) -> Result<StoreUrl, UrlFault> {
+pub(super) fn parse_store_url(text: &str, folder: &std::path::Path) -> Result<StoreUrl, UrlFault> {
     if let Some(path) = text.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         let memory = path.is_empty() || path.contains(":memory:");
         return if memory {
             Err(fault(
                 "names no file: what onfile did must outlive the process",
-                "url = \"sqlite://onfile.db\"",
+                "write `url = \"sqlite://onfile.db\"`",
             ))
         } else if path.contains(['?', '#']) {
-            Err(fault("has options; onfile sets its own", "url = \"sqlite://onfile.db\""))
+            Err(fault("has options; onfile sets its own", "write `url = \"sqlite://onfile.db\"`"))
         } else {
             Ok(StoreUrl::Sqlite(folder.join(path)))
         };
     }
-    let forms = "url = \"sqlite://onfile.db\" or \"postgres://user@host/database\"";
+    let forms = "write \"sqlite://onfile.db\" or \"postgres://user@host/database\"";
     let url = Url::parse(text).map_err(|e| fault(format!("is not an address ({e})"), forms))?;
     match url.scheme() {
         "postgres" | "postgresql" if url.has_host() => Ok(StoreUrl::Postgres(url)),

@@ -1,0 +1,327 @@
+//! Carries out what is decided for a batch of references, step by step until nothing is left.
+
+use std::collections::BTreeMap;
+
+use backend::{CallCtx, Effect, NewMethod, TokenRoute};
+use futures::{StreamExt, stream};
+use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
+use store::{FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
+
+use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
+use crate::observe::{self, MethodRead};
+use crate::run::ActiveRun;
+use crate::send::{Done, Item, Sender, Target, What, new_method, rejected};
+use crate::{Engine, EngineError};
+
+/// What applying came to.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) rows: u64,
+    pub(crate) codes: BTreeMap<Code, u64>,
+    pub(crate) customers: u64,
+    pub(crate) customers_created: u64,
+    pub(crate) methods: u64,
+    pub(crate) methods_created: u64,
+}
+
+/// A writing job at work.
+pub(crate) struct Applier<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) run: &'a ActiveRun,
+    pub(crate) ctx: CallCtx,
+    pub(crate) policy: Policy,
+    pub(crate) batch: usize,
+}
+
+/// What stands for a customer that is not there yet when a request is only tried out.
+fn nobody() -> Result<RemoteCustomerId, EngineError> {
+    RemoteCustomerId::new("planned").map_err(|_| EngineError::Broken("a plain word is an id"))
+}
+
+impl Applier<'_> {
+    /// Hands the rules of deciding to `f`: what the adapter would say of a row, without a call.
+    pub(crate) fn with_rules<T>(&self, f: impl FnOnce(&Rules<'_>) -> T) -> Result<T, EngineError> {
+        let nobody = nobody()?;
+        let fits = |row: &StagedRow| -> Result<(), Verdict> {
+            let method = new_method(self.engine, &self.run.fence, row, nobody.clone())
+                .map_err(|error| unreadable_token(&error))?;
+            let route = method
+                .token
+                .as_ref()
+                .and_then(|token| self.engine.account.capabilities().token(token.kind))
+                .map(|rule| rule.route);
+            let effect = effect_for(route, method);
+            self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
+        };
+        let customer_fits = |reference: &Reference, profile: &Profile| -> Result<(), Verdict> {
+            let effect =
+                Effect::CreateCustomer { reference: reference.clone(), profile: profile.clone() };
+            self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
+        };
+        Ok(f(&Rules {
+            capabilities: self.engine.account.capabilities(),
+            policy: self.policy,
+            now: self.engine.clock.now(),
+            fits: &fits,
+            customer_fits: &customer_fits,
+        }))
+    }
+
+    /// A group, ready to be decided on.
+    pub(crate) fn work(&self, group: Group) -> Work {
+        let mut work = Work::new(group, &self.run.id);
+        let keys = self.engine.store.keys();
+        work.compare_statements(&|field, value| keys.statement_hash(field, value));
+        work.settle_conflicts();
+        work
+    }
+
+    /// Applies a batch of references and adds to the tally. When it fails, what is finished has
+    /// been written and tallied, and the other rows are open still.
+    pub(crate) async fn apply(
+        &mut self,
+        groups: Vec<Group>,
+        tally: &mut Tally,
+    ) -> Result<(), EngineError> {
+        let cursor = groups.last().map(|group| group.reference.to_string());
+        let mut works: Vec<Work> = groups.into_iter().map(|group| self.work(group)).collect();
+        let mut finished = vec![false; works.len()];
+        let ended = loop {
+            match self.round(&mut works, &mut finished).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        let finish = self.finish(&works, &finished, if ended.is_ok() { cursor } else { None });
+        tally.rows += finish.rows.len() as u64;
+        for code in finish.rows.iter().filter_map(|row| row.verdict.code) {
+            *tally.codes.entry(code).or_default() += 1;
+        }
+        for (work, _) in works.iter().zip(&finished).filter(|(_, finished)| **finished) {
+            let created = CustomerNow::is_created(&work.customer);
+            tally.customers += 1;
+            tally.customers_created += u64::from(created);
+            for row in &work.rows {
+                tally.methods += u64::from(row.staged.method.is_some());
+                tally.methods_created += u64::from(matches!(row.fate, Fate::Saved(_)));
+            }
+        }
+        self.engine.store.finish_rows(&self.run.fence, &self.engine.account.name, finish).await?;
+        ended
+    }
+
+    /// One step for every reference that has one; whether there was any.
+    async fn round(
+        &mut self,
+        works: &mut [Work],
+        finished: &mut [bool],
+    ) -> Result<bool, EngineError> {
+        self.engine.stop.check()?;
+        let mut calls: Vec<Vec<Item>> = Vec::new();
+        let mut bulk: Vec<Item> = Vec::new();
+        let mut reads: Vec<(usize, RemoteCustomerId)> = Vec::new();
+        self.with_rules(|rules| {
+            for (place, (work, finished)) in works.iter_mut().zip(finished.iter_mut()).enumerate() {
+                if *finished {
+                    continue;
+                }
+                match work.next(rules, false) {
+                    Step::Finished => *finished = true,
+                    Step::ReadMethods => reads.extend(work.customer_id().map(|id| (place, id))),
+                    Step::Create { row } => calls.extend(create(work, place, row).map(|i| vec![i])),
+                    Step::SetDefault { row, method } => {
+                        calls.extend(set_default(work, place, row, method).map(|i| vec![i]));
+                    }
+                    Step::Save(adds) => {
+                        for add in adds {
+                            let many = add.route == TokenRoute::Bulk;
+                            let Some(item) = save(work, place, add.row, many) else { continue };
+                            if many { bulk.push(item) } else { calls.push(vec![item]) }
+                        }
+                    }
+                }
+            }
+        })?;
+        while !bulk.is_empty() {
+            let rest = bulk.split_off(bulk.len().min(self.batch));
+            calls.push(std::mem::replace(&mut bulk, rest));
+        }
+        if calls.is_empty() && reads.is_empty() {
+            return Ok(false);
+        }
+        self.read_methods(works, reads).await?;
+        let mut done = Vec::new();
+        let mut sender = Sender {
+            engine: self.engine,
+            fence: &self.run.fence,
+            ctx: &self.ctx,
+            batch: &mut self.batch,
+        };
+        let sent = sender.send(calls, &mut done).await;
+        for (target, what) in done {
+            if let Some(work) = works.get_mut(target.work) {
+                take(work, target.row, what);
+            }
+        }
+        sent.map(|()| true)
+    }
+
+    /// Reads the methods of customers that were there before this run, and writes what was read.
+    async fn read_methods(
+        &self,
+        works: &mut [Work],
+        reads: Vec<(usize, RemoteCustomerId)>,
+    ) -> Result<(), EngineError> {
+        if reads.is_empty() {
+            return Ok(());
+        }
+        let read: Vec<(usize, Result<Option<MethodRead>, _>)> = stream::iter(reads)
+            .map(|(place, id)| async move {
+                (place, observe::methods_of(self.engine, &self.ctx, &id).await)
+            })
+            .buffer_unordered(self.engine.account.in_flight())
+            .collect()
+            .await;
+        let mut lists = Vec::new();
+        for (place, read) in read {
+            let Some(work) = works.get_mut(place) else { continue };
+            match read? {
+                Some(read) => {
+                    work.methods =
+                        read.list.methods.iter().map(|m| known(&read.list.customer, m)).collect();
+                    work.methods_read = true;
+                    for method in &mut work.methods {
+                        method.as_of = read.list.as_of;
+                    }
+                    lists.push(read.list);
+                }
+                None => {
+                    work.customer = CustomerNow::Failed(Verdict::with(
+                        model::Outcome::Refused,
+                        Code::ProviderRefused,
+                        "the customer is gone at the provider; pull the account",
+                    ));
+                }
+            }
+        }
+        let write = MethodsWrite { account: self.engine.account.name.clone(), lists };
+        self.engine.store.apply_methods(&self.run.fence, write).await?;
+        Ok(())
+    }
+
+    fn finish(&self, works: &[Work], finished: &[bool], cursor: Option<String>) -> FinishRows {
+        let keys = self.engine.store.keys();
+        let now = self.engine.clock.now();
+        let mut finish = FinishRows { cursor, ..FinishRows::default() };
+        for (work, finished) in works.iter().zip(finished) {
+            if !finished {
+                continue;
+            }
+            finish.rows.extend(work.results(now));
+            finish.links.extend(work.ties());
+            finish
+                .statements
+                .extend(work.stated(&|field, value| keys.statement_hash(field, value)));
+            finish.forget_tokens.extend(work.spent_tokens());
+        }
+        finish
+    }
+}
+
+fn unreadable_token(error: &EngineError) -> Verdict {
+    Verdict::with(model::Outcome::Rejected, Code::BadValue, error.to_string())
+}
+
+fn effect_for(route: Option<TokenRoute>, method: NewMethod) -> Effect {
+    match route {
+        Some(TokenRoute::Bulk) => Effect::ImportMethods(vec![method]),
+        Some(TokenRoute::Add) | None => Effect::AddMethod(method),
+    }
+}
+
+fn known(customer: &RemoteCustomerId, method: &RemoteMethod) -> KnownMethod {
+    KnownMethod {
+        customer: customer.clone(),
+        id: method.id.clone(),
+        method: None,
+        facts: method.facts.clone(),
+        default: method.default,
+        as_of: model::Timestamp::default(),
+    }
+}
+
+fn create(work: &Work, place: usize, row: usize) -> Option<Item> {
+    let line = work.rows.get(row)?.staged.line;
+    Some(Item {
+        target: Target { work: place, row },
+        reference: work.reference.clone(),
+        what: What::Create { line, profile: Box::new(work.profile()) },
+    })
+}
+
+fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
+    let staged = work.rows.get(row)?.staged.clone();
+    Some(Item {
+        target: Target { work: place, row },
+        reference: work.reference.clone(),
+        what: What::Save {
+            row: Box::new(staged),
+            customer: work.customer_id()?,
+            known: work.methods.iter().map(|method| method.id.clone()).collect(),
+            bulk,
+        },
+    })
+}
+
+fn set_default(
+    work: &Work,
+    place: usize,
+    row: usize,
+    method: model::RemoteMethodId,
+) -> Option<Item> {
+    let line = work.rows.get(row)?.staged.line;
+    Some(Item {
+        target: Target { work: place, row },
+        reference: work.reference.clone(),
+        what: What::SetDefault { line, customer: work.customer_id()?, method },
+    })
+}
+
+/// Takes in what became of an item.
+fn take(work: &mut Work, row: usize, what: Done) {
+    let customer = work.customer_id();
+    let Some(row) = work.rows.get_mut(row) else { return };
+    match what {
+        Done::Created(id) => {
+            row.done.push(model::EffectKind::CreateCustomer);
+            work.customer = CustomerNow::Present { id, how: Presence::Created };
+        }
+        Done::Found(id) => {
+            work.customer = CustomerNow::Present { id, how: Presence::Found };
+        }
+        Done::Saved(kind, id) => {
+            row.done.push(kind);
+            // Later rows of this reference see it as a saved method.
+            if let (Some(customer), Some(method)) = (customer, &row.staged.method) {
+                let method = KnownMethod {
+                    customer,
+                    id: id.clone(),
+                    method: None,
+                    facts: method.facts.clone(),
+                    default: None,
+                    as_of: model::Timestamp::default(),
+                };
+                work.methods.push(method);
+            }
+            row.fate = Fate::Saved(id);
+        }
+        Done::Duplicate(id) => row.fate = Fate::Tied(id, DUPLICATE),
+        Done::DefaultSet => row.done.push(model::EffectKind::SetDefault),
+        Done::Ended(verdict) => match (&work.customer, &row.fate) {
+            (CustomerNow::Absent, _) => work.customer = CustomerNow::Failed(verdict),
+            (_, Fate::Open) => row.fate = Fate::Ended(verdict),
+            _ => row.also = Some(verdict),
+        },
+    }
+}

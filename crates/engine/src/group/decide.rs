@@ -1,0 +1,392 @@
+//! The next step: pure.
+
+use std::collections::BTreeSet;
+
+use backend::{TokenRoute, TokenRule};
+use model::{
+    Agreement, Code, EffectKind, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId,
+};
+use store::{KnownMethod, StagedMethod, TokenFp, TokenLink, Verdict};
+
+use super::{Add, BY_FACTS, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
+
+impl Work {
+    /// Declines rows that contradict each other or repeat each other. Done once, at the start.
+    pub(crate) fn settle_conflicts(&mut self) {
+        if let Some(field) = self.conflict() {
+            self.end_open(&reject(
+                Code::ConflictingRows,
+                format!("rows of this reference state different values of `{field}`"),
+                Some(&field),
+            ));
+        }
+        let mut tokens = BTreeSet::new();
+        for row in &mut self.rows {
+            if matches!(row.fate, Fate::Ended(_)) {
+                continue;
+            }
+            if let Some(fp) = row.fp()
+                && !tokens.insert(fp)
+                && row.fate == Fate::Open
+            {
+                row.fate = Fate::Ended(reject(
+                    Code::DuplicateRow,
+                    "the same token stands on an earlier row of this reference",
+                    Some("token"),
+                ));
+            }
+        }
+    }
+
+    fn conflict(&self) -> Option<String> {
+        let open: Vec<&Row> = self.open_or_done().collect();
+        for field in FieldName::TEXTS {
+            let values: BTreeSet<&str> =
+                open.iter().filter_map(|row| row.staged.profile.get(field)).collect();
+            if values.len() > 1 {
+                return Some(field.as_str().to_owned());
+            }
+        }
+        let keys: BTreeSet<&String> =
+            open.iter().flat_map(|row| row.staged.profile.metadata.keys()).collect();
+        for key in keys {
+            let values: BTreeSet<&String> =
+                open.iter().filter_map(|row| row.staged.profile.metadata.get(key)).collect();
+            if values.len() > 1 {
+                return Some(format!("metadata.{key}"));
+            }
+        }
+        let defaults = open.iter().filter(|row| row.wants_default()).count();
+        (defaults > 1).then(|| "default".to_owned())
+    }
+
+    /// The next step. Rows that need none are decided on the way.
+    ///
+    /// `planning` decides without reading: what this run has not read is taken from the mirror,
+    /// and a payment method that would be added counts as added.
+    pub(crate) fn next(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
+        if let CustomerNow::Failed(verdict) = &self.customer {
+            let mut verdict = verdict.clone();
+            for row in &mut self.rows {
+                if row.fate == Fate::Open {
+                    row.fate = Fate::Ended(verdict);
+                    verdict = Verdict::with(
+                        Outcome::NotAttempted,
+                        Code::CustomerFailed,
+                        "the customer of this row could not be created",
+                    );
+                }
+            }
+            return Step::Finished;
+        }
+        if self.customer == CustomerNow::Absent {
+            if let Some(step) = self.create(rules, planning) {
+                return step;
+            }
+        }
+        self.note_wishes(rules);
+        match self.methods_step(rules, planning) {
+            Step::Finished => self.default_step(rules),
+            step => step,
+        }
+    }
+
+    /// The step that creates the customer, if any row is left that wants it.
+    fn create(&mut self, rules: &Rules<'_>, planning: bool) -> Option<Step> {
+        for row in &mut self.rows {
+            if row.fate != Fate::Open {
+                continue;
+            }
+            if let Some(verdict) = row.declined(rules, &self.links, &self.reference) {
+                row.fate = Fate::Ended(verdict);
+            }
+        }
+        let first = self.rows.iter().position(|row| row.fate == Fate::Open)?;
+        // The mirror never forgets: a customer that the file stated before and that is not live
+        // now was removed at the provider.
+        if self.stated_before() && !rules.policy.restore_removed {
+            self.end_open(&reject(
+                Code::RemovedAtProvider,
+                "this customer was imported before and is gone at the provider; \
+                 --restore-removed creates it again",
+                Some("reference"),
+            ));
+            return Some(Step::Finished);
+        }
+        if self.blocked {
+            self.end_open(&blocked());
+            return Some(Step::Finished);
+        }
+        if let Err(verdict) = (rules.customer_fits)(&self.reference, &self.profile()) {
+            self.customer = CustomerNow::Failed(verdict);
+            return Some(self.next(rules, planning));
+        }
+        Some(Step::Create { row: first })
+    }
+
+    /// A profile wish that the provider cannot take is noted on the customer's row; the row's
+    /// other effects run (rule 7).
+    fn note_wishes(&mut self, rules: &Rules<'_>) {
+        if rules.capabilities.update_customer {
+            return;
+        }
+        let Some(field) = self.wish.filter(|field| rules.capabilities.holds(*field)) else {
+            return;
+        };
+        let row = self.rows.iter_mut().find(|row| !matches!(row.fate, Fate::Ended(_)));
+        if let Some(row) = row.filter(|row| row.also.is_none()) {
+            let field = field.as_str();
+            row.also = Some(reject(
+                Code::NotUpdatable,
+                format!("`{field}` changed in the file, and this provider cannot change it"),
+                Some(field),
+            ));
+        }
+    }
+
+    fn methods_step(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
+        let (known, fresh) = match &self.customer {
+            CustomerNow::Present { how: Presence::Created, .. } => (true, true),
+            CustomerNow::Present { .. } => (true, self.methods_read || planning),
+            _ => (false, true),
+        };
+        // What this run will have added by the time a later row is looked at.
+        let mut planned: Vec<(TokenFp, MethodFacts)> = Vec::new();
+        let mut adds = Vec::new();
+        for index in 0..self.rows.len() {
+            let Some(row) = self.rows.get(index) else { break };
+            let (Fate::Open, Some(method)) = (&row.fate, &row.staged.method) else { continue };
+            if let Some(fate) = row.kept(&self.links, &self.methods, &self.reference, rules) {
+                self.set_fate(index, fate);
+                continue;
+            }
+            if let Some(verdict) = row.declined(rules, &self.links, &self.reference) {
+                self.set_fate(index, Fate::Ended(verdict));
+                continue;
+            }
+            if self.blocked {
+                self.set_fate(index, Fate::Ended(blocked()));
+                continue;
+            }
+            if known && !fresh {
+                return Step::ReadMethods;
+            }
+            match self.match_facts(row, method, rules) {
+                Matched::Tied(id) => self.set_fate(index, Fate::Tied(id, BY_FACTS)),
+                Matched::Declined(verdict) => self.set_fate(index, Fate::Ended(verdict)),
+                Matched::Nothing => {
+                    let alike = planned.iter().any(|(_, facts)| alike(facts, &method.facts));
+                    match (alike, planning) {
+                        (false, _) => {
+                            if let Some(fp) = row.fp() {
+                                planned.push((fp, method.facts.clone()));
+                            }
+                            adds.push(Add { row: index, route: row.route(rules) });
+                        }
+                        (true, true) if !rules.policy.add_changed_tokens => {
+                            self.set_fate(index, Fate::Ended(token_changed()));
+                        }
+                        (true, true) => adds.push(Add { row: index, route: row.route(rules) }),
+                        // Never two alike in flight: it is looked at again after the first.
+                        (true, false) => {}
+                    }
+                }
+            }
+        }
+        if adds.is_empty() { Step::Finished } else { Step::Save(adds) }
+    }
+
+    fn set_fate(&mut self, index: usize, fate: Fate) {
+        if let Some(row) = self.rows.get_mut(index) {
+            row.fate = fate;
+        }
+    }
+
+    /// Looks for a saved payment method that the row's facts describe (rule 4, iii to v).
+    fn match_facts(&self, row: &Row, method: &StagedMethod, rules: &Rules<'_>) -> Matched {
+        let mut free = Vec::new();
+        let mut tied = false;
+        let mut vague = false;
+        for known in &self.methods {
+            match known.facts.agreement(&method.facts) {
+                Agreement::Differs => {}
+                Agreement::TooLittle => vague = true,
+                Agreement::Agrees => {
+                    let other = self.links.iter().any(|link| {
+                        link.remote_customer == known.customer
+                            && link.remote_method == known.id
+                            && Some(link.fp) != row.fp()
+                    }) || self.rows.iter().any(|r| {
+                        matches!(&r.fate, Fate::Saved(id) | Fate::Tied(id, _) if *id == known.id)
+                    });
+                    if other { tied = true } else { free.push(known.id.clone()) }
+                }
+            }
+        }
+        match (free.as_slice(), tied) {
+            ([one], _) => Matched::Tied(one.clone()),
+            ([_, _, ..], _) => Matched::Declined(reject(
+                Code::FactsNeeded,
+                "more than one saved payment method of this customer fits these facts",
+                Some("last4"),
+            )),
+            ([], true) if !rules.policy.add_changed_tokens => Matched::Declined(token_changed()),
+            ([], true) => Matched::Nothing,
+            ([], false) if vague => Matched::Declined(reject(
+                Code::FactsNeeded,
+                "the customer has payment methods, and these facts are too few to tell whether \
+                 this is one of them; last4 and expiry (last4 and account_type) are needed",
+                Some("last4"),
+            )),
+            ([], false) => Matched::Nothing,
+        }
+    }
+
+    /// Makes a method the default: a kept one when the file's flag has become true, a new one when
+    /// the call that saved it could not say so.
+    pub(crate) fn default_step(&self, rules: &Rules<'_>) -> Step {
+        if !rules.capabilities.set_default || self.blocked {
+            return Step::Finished;
+        }
+        for (index, row) in self.rows.iter().enumerate() {
+            if !row.wants_default()
+                || row.also.is_some()
+                || row.done.contains(&EffectKind::SetDefault)
+            {
+                continue;
+            }
+            let method = match &row.fate {
+                Fate::Kept(id) if row.default_is_new && !self.is_default(id) => id,
+                Fate::Saved(id) if !row.default_is_carried(rules) => id,
+                _ => continue,
+            };
+            return Step::SetDefault { row: index, method: method.clone() };
+        }
+        Step::Finished
+    }
+
+    fn is_default(&self, id: &RemoteMethodId) -> bool {
+        self.methods.iter().any(|method| method.id == *id && method.default == Some(true))
+    }
+}
+
+enum Matched {
+    Tied(RemoteMethodId),
+    Declined(Verdict),
+    Nothing,
+}
+
+fn token_changed() -> Verdict {
+    reject(
+        Code::TokenChanged,
+        "a saved payment method with these facts came from another token; --on-token-change add \
+         saves this one as well",
+        Some("token"),
+    )
+}
+
+fn blocked() -> Verdict {
+    Verdict::with(
+        Outcome::NotAttempted,
+        Code::CustomerBlocked,
+        "an earlier effect of this customer is not settled; see `onfile runs show`",
+    )
+}
+
+/// Whether two adds could not be told apart afterwards (rule 5): alike in kind, last 4, expiry
+/// and brand as far as they are known, or without a last 4.
+fn alike(a: &MethodFacts, b: &MethodFacts) -> bool {
+    match (a, b) {
+        (MethodFacts::CryptoWallet(_), MethodFacts::CryptoWallet(_)) => {
+            a.agreement(b) == Agreement::Agrees
+        }
+        _ => {
+            a.kind() == b.kind()
+                && (a.last4().is_none()
+                    || b.last4().is_none()
+                    || a.agreement(b) != Agreement::Differs)
+        }
+    }
+}
+
+impl Row {
+    fn token_rule(&self, rules: &Rules<'_>) -> Option<TokenRule> {
+        let token = self.staged.method.as_ref()?.sealed.as_ref()?;
+        rules.capabilities.token(token.kind)
+    }
+
+    /// The call that carries the row's token; wallets go one by one.
+    fn route(&self, rules: &Rules<'_>) -> TokenRoute {
+        self.token_rule(rules).map_or(TokenRoute::Add, |rule| rule.route)
+    }
+
+    /// Whether the call that saves the row's method also makes it the default.
+    pub(crate) fn default_is_carried(&self, rules: &Rules<'_>) -> bool {
+        self.token_rule(rules).is_some_and(|rule| rule.with_default)
+    }
+
+    /// A row whose token was imported under this reference before: its link decides, and the
+    /// token's age is not looked at (rule 4, i).
+    fn kept(
+        &self,
+        links: &[TokenLink],
+        methods: &[KnownMethod],
+        reference: &Reference,
+        rules: &Rules<'_>,
+    ) -> Option<Fate> {
+        let fp = self.fp()?;
+        let link = links.iter().find(|link| link.fp == fp && link.reference == *reference)?;
+        let lives = methods
+            .iter()
+            .any(|m| m.id == link.remote_method && m.customer == link.remote_customer);
+        match (lives, rules.policy.restore_removed) {
+            (true, _) => Some(Fate::Kept(link.remote_method.clone())),
+            (false, true) => None,
+            (false, false) => Some(Fate::Ended(reject(
+                Code::RemovedAtProvider,
+                "this payment method was imported before and is gone at the provider; \
+                 --restore-removed adds it again",
+                Some("token"),
+            ))),
+        }
+    }
+
+    /// Why the row is declined whatever the customer has.
+    fn declined(
+        &self,
+        rules: &Rules<'_>,
+        links: &[TokenLink],
+        reference: &Reference,
+    ) -> Option<Verdict> {
+        let method = self.staged.method.as_ref()?;
+        if let Err(verdict) = (rules.fits)(&self.staged) {
+            return Some(verdict);
+        }
+        if let MethodFacts::Card(card) = &method.facts
+            && rules.policy.reject_expired
+            && card.expiry.is_some_and(|expiry| expiry.is_past(rules.now))
+        {
+            return Some(reject(Code::CardExpired, "the card has expired", Some("exp_year")));
+        }
+        let token = method.sealed.as_ref()?;
+        let rule = rules.capabilities.token(token.kind)?;
+        if let (Some(max), Some(made)) = (rule.max_age, token.created_at)
+            && rules.now.since(made) > max
+        {
+            return Some(reject(
+                Code::TokenExpired,
+                format!("the token is older than the {} minutes it lives", max.as_secs() / 60),
+                Some("token_created_at"),
+            ));
+        }
+        let elsewhere =
+            links.iter().any(|link| link.fp == token.fp && link.reference != *reference);
+        (elsewhere && rule.single_use).then(|| {
+            reject(
+                Code::TokenReused,
+                "this single-use token was imported under another reference",
+                Some("token"),
+            )
+        })
+    }
+}

@@ -1,0 +1,281 @@
+//! What is to be done for one reference of a file. Pure: everything known goes in, the next step
+//! comes out, and when there is none, every row has its outcome (rules 4 and 7).
+
+mod decide;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use backend::{Capabilities, TokenRoute};
+use model::{
+    Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
+    RunId, Timestamp,
+};
+use store::{EffectState, Group, KnownMethod, StagedRow, Statement, TokenFp, TokenLink, Verdict};
+
+/// What a person asked for beyond the file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Policy {
+    /// Decline expired cards instead of importing them.
+    pub reject_expired: bool,
+    /// Import again what was removed at the provider.
+    pub restore_removed: bool,
+    /// Save a new token for a payment method that came from another one.
+    pub add_changed_tokens: bool,
+}
+
+/// The customer of a group, as far as it is known by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CustomerNow {
+    /// Not in the mirror.
+    Absent,
+    /// A plan will create it.
+    Planned,
+    /// There.
+    Present { id: RemoteCustomerId, how: Presence },
+    /// Its create failed; this became of the row it belonged to.
+    Failed(Verdict),
+}
+
+impl CustomerNow {
+    /// Whether this run created it.
+    pub(crate) const fn is_created(&self) -> bool {
+        matches!(self, Self::Present { how: Presence::Created, .. })
+    }
+}
+
+/// How it is known that a customer is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// The mirror had it before this run.
+    Known,
+    /// This run created it and has the answer.
+    Created,
+    /// This run's create was refused because it was there; then it was found.
+    Found,
+}
+
+/// How a token was tied: a saved payment method agrees in every fact.
+pub(crate) const BY_FACTS: &str = "matched_by_facts";
+/// How a token was tied: the provider says it has it, and lists it under this customer.
+pub(crate) const DUPLICATE: &str = "duplicate";
+
+/// What became of a row's own payment method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Not decided.
+    Open,
+    /// It was tied to this token before.
+    Kept(RemoteMethodId),
+    /// Saved by this run.
+    Saved(RemoteMethodId),
+    /// It was there and is tied to this token now.
+    Tied(RemoteMethodId, &'static str),
+    /// Declined, refused, unresolved or not tried.
+    Ended(Verdict),
+}
+
+/// One row at work.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) staged: StagedRow,
+    pub(crate) fate: Fate,
+    /// What took place for it, in order.
+    pub(crate) done: Vec<EffectKind>,
+    /// A wish that the provider cannot take, or that was refused, beside the row's own subject.
+    pub(crate) also: Option<Verdict>,
+    /// The file states `default = true`, and did not the last time.
+    default_is_new: bool,
+}
+
+/// One reference at work.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) reference: Reference,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) customer: CustomerNow,
+    pub(crate) methods: Vec<KnownMethod>,
+    /// Whether this run has read the customer's methods (or made the customer itself).
+    pub(crate) methods_read: bool,
+    links: Vec<TokenLink>,
+    statements: Vec<Statement>,
+    blocked: bool,
+    /// A profile field whose cell differs from what the file last stated.
+    wish: Option<FieldName>,
+}
+
+/// A payment method to be saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Add {
+    pub(crate) row: usize,
+    pub(crate) route: TokenRoute,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Create the customer, for this row.
+    Create { row: usize },
+    /// Read the customer's methods: nothing is added to a customer we have not looked at.
+    ReadMethods,
+    /// Save these payment methods, in any order.
+    Save(Vec<Add>),
+    /// Make a method the default, for this row.
+    SetDefault { row: usize, method: RemoteMethodId },
+    /// Nothing is left.
+    Finished,
+}
+
+/// What decides beside the group itself.
+pub(crate) struct Rules<'a> {
+    pub(crate) capabilities: &'a Capabilities,
+    pub(crate) policy: Policy,
+    pub(crate) now: Timestamp,
+    /// The adapter's own check of a row's payment method, before anything is sent.
+    pub(crate) fits: &'a dyn Fn(&StagedRow) -> Result<(), Verdict>,
+    /// The adapter's own check of the customer.
+    pub(crate) customer_fits: &'a dyn Fn(&Reference, &Profile) -> Result<(), Verdict>,
+}
+
+fn reject(code: Code, message: impl Into<String>, field: Option<&str>) -> Verdict {
+    Verdict { field: field.map(str::to_owned), ..Verdict::with(Outcome::Rejected, code, message) }
+}
+
+impl Work {
+    /// Takes a group in. Effects of this run that took place count as done, so that a resumed run
+    /// goes on where it stopped.
+    pub(crate) fn new(group: Group, run: &RunId) -> Self {
+        let customer = match group.customers.as_slice() {
+            [] => CustomerNow::Absent,
+            [one] => CustomerNow::Present { id: one.id.clone(), how: Presence::Known },
+            [..] => CustomerNow::Failed(reject(
+                Code::DuplicateAtProvider,
+                "more than one customer of this reference is live at the provider",
+                Some("reference"),
+            )),
+        };
+        let mut work = Self {
+            reference: group.reference,
+            rows: group
+                .rows
+                .into_iter()
+                .map(|mut staged| {
+                    let fate = match staged.outcome.take() {
+                        None => Fate::Open,
+                        Some(outcome) => Fate::Ended(Verdict {
+                            outcome,
+                            code: staged.code,
+                            message: staged.message.clone(),
+                            field: staged.field.clone(),
+                        }),
+                    };
+                    Row { staged, fate, done: Vec::new(), also: None, default_is_new: false }
+                })
+                .collect(),
+            customer,
+            methods: group.methods,
+            methods_read: false,
+            links: group.links,
+            statements: group.statements,
+            blocked: false,
+            wish: None,
+        };
+        for effect in &group.effects {
+            match effect.state {
+                EffectState::Done if effect.run == *run => {
+                    let row = work.rows.iter_mut().find(|row| Some(row.staged.line) == effect.line);
+                    if let Some(row) = row {
+                        row.done.push(effect.kind);
+                        if let (EffectKind::AddMethod | EffectKind::ImportMethod, Some(id)) =
+                            (effect.kind, &effect.remote_method)
+                        {
+                            row.fate = Fate::Saved(id.clone());
+                        }
+                    }
+                    if effect.kind == EffectKind::CreateCustomer
+                        && effect.origin == Some(model::Origin::Answered)
+                        && let CustomerNow::Present { how, .. } = &mut work.customer
+                    {
+                        *how = Presence::Created;
+                    }
+                }
+                EffectState::Unknown | EffectState::Unresolved | EffectState::Sending => {
+                    work.blocked = true;
+                    let own = work.rows.iter_mut().find(|row| {
+                        effect.fp.is_some()
+                            && row.fp() == effect.fp
+                            && matches!(row.fate, Fate::Open)
+                    });
+                    if let Some(own) = own {
+                        own.fate = Fate::Ended(Verdict::with(
+                            Outcome::Unresolved,
+                            Code::OutcomeUnknown,
+                            format!("effect {} is {}", effect.id, effect.state.as_str()),
+                        ));
+                    }
+                }
+                _ => {}
+            }
+        }
+        work
+    }
+
+    /// The first stated value of each profile field over all rows.
+    pub(crate) fn profile(&self) -> Profile {
+        let mut whole = Profile::default();
+        for row in self.open_or_done() {
+            let stated = &row.staged.profile;
+            for field in FieldName::TEXTS {
+                if whole.get(field).is_none() {
+                    whole.set(field, stated.get(field).map(str::to_owned));
+                }
+            }
+            for (key, value) in &stated.metadata {
+                whole.metadata.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        whole
+    }
+
+    /// The customer's id at the provider, where it is there.
+    pub(crate) fn customer_id(&self) -> Option<RemoteCustomerId> {
+        match &self.customer {
+            CustomerNow::Present { id, .. } => Some(id.clone()),
+            CustomerNow::Absent | CustomerNow::Planned | CustomerNow::Failed(_) => None,
+        }
+    }
+
+    /// Rows whose token has done what it can: saved, tied, or never to be sent.
+    pub(crate) fn spent_tokens(&self) -> impl Iterator<Item = u64> {
+        self.rows.iter().filter(|row| row.fp().is_some()).filter_map(|row| match &row.fate {
+            Fate::Kept(_) | Fate::Saved(_) | Fate::Tied(..) => Some(row.staged.line),
+            Fate::Ended(verdict) if verdict.outcome != Outcome::Unresolved => Some(row.staged.line),
+            Fate::Ended(_) | Fate::Open => None,
+        })
+    }
+
+    fn open_or_done(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| !matches!(row.fate, Fate::Ended(_)))
+    }
+
+    /// Ends every row that is still open.
+    fn end_open(&mut self, verdict: &Verdict) {
+        for row in &mut self.rows {
+            if matches!(row.fate, Fate::Open) {
+                row.fate = Fate::Ended(verdict.clone());
+            }
+        }
+    }
+}
+
+impl Row {
+    /// The fingerprint of the row's token.
+    pub(crate) fn fp(&self) -> Option<TokenFp> {
+        self.staged.method.as_ref()?.sealed.as_ref().map(|token| token.fp)
+    }
+
+    /// Whether the file wants this row's method to be the default.
+    pub(crate) fn wants_default(&self) -> bool {
+        self.staged.method.as_ref().is_some_and(|method| method.default == Some(true))
+    }
+}

@@ -1,0 +1,576 @@
+//! Rule 4, case by case: what is known goes in, the next step comes out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backend::{
+    Capabilities, EventStyle, FieldRule, FindBy, ListOrder, MethodListing, SettleCreate,
+    TokenRoute, TokenRule,
+};
+use model::{
+    Address, CardFacts, Code, ContentHash, EffectId, EffectKind, Expiry, FieldName, Last4,
+    MethodFacts, MethodKind, Origin, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
+    RunId, Timestamp, TokenKind,
+};
+use store::{
+    EffectRow, EffectState, Group, KnownCustomer, KnownMethod, SealedToken, StagedMethod,
+    StagedRow, Statement, TokenFp, TokenLink, Verdict,
+};
+
+use super::{Add, CustomerNow, Fate, Policy, Presence, Rules, Step, Work};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    kind: "test",
+    create_customer: true,
+    get_customer: true,
+    update_customer: false,
+    delete_customer: false,
+    find: FindBy::UniqueReference,
+    customers_page: 100,
+    customers_order: ListOrder::Unspecified,
+    customers_total: false,
+    methods: MethodListing::PerCustomer,
+    methods_page: None,
+    method_kinds: &[MethodKind::Card],
+    tokens: &[
+        TokenRule {
+            kind: TokenKind::Processor,
+            route: TokenRoute::Bulk,
+            max_age: None,
+            single_use: false,
+            with_default: true,
+        },
+        TokenRule {
+            kind: TokenKind::Proxynized,
+            route: TokenRoute::Add,
+            max_age: Some(Duration::from_secs(900)),
+            single_use: true,
+            with_default: false,
+        },
+    ],
+    add_method: true,
+    import_batch: Some(100),
+    import_dedupes: false,
+    set_default: true,
+    default_readable: true,
+    remove_method: true,
+    methods_per_customer: None,
+    idempotency_keys: false,
+    settle_create: SettleCreate::UniqueReference,
+    fields: &[
+        FieldRule { field: FieldName::Name, min: 0, max: None, required: false },
+        FieldRule { field: FieldName::Email, min: 0, max: None, required: false },
+    ],
+    events: EventStyle::None,
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn reference() -> Reference {
+    Reference::new("c1").expect("valid")
+}
+
+fn customer_id() -> RemoteCustomerId {
+    RemoteCustomerId::new("cus_1").expect("valid")
+}
+
+fn method_id(text: &str) -> RemoteMethodId {
+    RemoteMethodId::new(text).expect("valid")
+}
+
+fn fp(token: u8) -> TokenFp {
+    TokenFp::from_bytes(&[token; 32]).expect("32 bytes")
+}
+
+fn card(last4: &str) -> MethodFacts {
+    MethodFacts::Card(CardFacts {
+        last4: Some(Last4::new(last4).expect("digits")),
+        expiry: Some(Expiry::new(12, 2030).expect("in range")),
+        ..CardFacts::default()
+    })
+}
+
+fn row(line: u64, token: u8, facts: MethodFacts) -> StagedRow {
+    StagedRow {
+        method: Some(StagedMethod {
+            facts,
+            billing: Address::default(),
+            default: None,
+            token: None,
+            sealed: Some(SealedToken {
+                kind: TokenKind::Processor,
+                sealed: Vec::new(),
+                fp: fp(token),
+                created_at: None,
+            }),
+        }),
+        ..alone(line)
+    }
+}
+
+fn alone(line: u64) -> StagedRow {
+    StagedRow {
+        line,
+        part: 0,
+        row_id: line.to_string(),
+        reference: Some(reference()),
+        profile: Profile { name: Some("Ada".into()), ..Profile::default() },
+        method: None,
+        plan: None,
+        outcome: None,
+        code: None,
+        message: None,
+        field: None,
+    }
+}
+
+fn group(rows: Vec<StagedRow>) -> Group {
+    Group {
+        reference: reference(),
+        rows,
+        customers: Vec::new(),
+        methods: Vec::new(),
+        links: Vec::new(),
+        statements: Vec::new(),
+        effects: Vec::new(),
+    }
+}
+
+fn there(rows: Vec<StagedRow>, methods: &[(&str, MethodFacts)]) -> Group {
+    Group {
+        customers: vec![KnownCustomer {
+            id: customer_id(),
+            customer: None,
+            profile: Profile::default(),
+            hash: ContentHash::from_bytes(&[0; 16]).expect("16 bytes"),
+            as_of: NOW,
+            methods_read_at: None,
+        }],
+        methods: methods
+            .iter()
+            .map(|(id, facts)| KnownMethod {
+                customer: customer_id(),
+                id: method_id(id),
+                method: None,
+                facts: facts.clone(),
+                default: None,
+                as_of: NOW,
+            })
+            .collect(),
+        ..group(rows)
+    }
+}
+
+fn link(reference: &str, token: u8, method: &str) -> TokenLink {
+    TokenLink {
+        reference: Reference::new(reference).expect("valid"),
+        fp: fp(token),
+        remote_customer: customer_id(),
+        remote_method: method_id(method),
+        how: "created".into(),
+    }
+}
+
+/// A stand-in for the store's keyed hash.
+fn hash(field: &str, value: &str) -> String {
+    format!("{field}={value}")
+}
+
+fn stated(fp: Option<TokenFp>, fields: &[(&str, &str)]) -> Statement {
+    Statement {
+        reference: reference(),
+        fp,
+        fields: fields.iter().map(|(f, v)| ((*f).to_owned(), hash(f, v))).collect(),
+    }
+}
+
+fn work(group: Group) -> Work {
+    let mut work = Work::new(group, &RunId::new("run").expect("valid"));
+    work.compare_statements(&hash);
+    work.settle_conflicts();
+    work
+}
+
+fn decide(work: &mut Work, policy: Policy, planning: bool) -> Step {
+    work.next(
+        &Rules {
+            capabilities: &CAPABILITIES,
+            policy,
+            now: NOW,
+            fits: &|_| Ok(()),
+            customer_fits: &|_, _| Ok(()),
+        },
+        planning,
+    )
+}
+
+fn next(work: &mut Work) -> Step {
+    decide(work, Policy::default(), false)
+}
+
+fn verdicts(work: &Work) -> Vec<(Outcome, Option<Code>)> {
+    work.results(NOW).into_iter().map(|r| (r.verdict.outcome, r.verdict.code)).collect()
+}
+
+fn bulk(row: usize) -> Add {
+    Add { row, route: TokenRoute::Bulk }
+}
+
+fn rejected(code: Code) -> (Outcome, Option<Code>) {
+    (Outcome::Rejected, Some(code))
+}
+
+#[test]
+fn a_new_customer_is_created_before_its_methods_and_is_not_read() {
+    let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]));
+    assert_eq!(next(&mut work), Step::Create { row: 0 });
+    work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    assert_eq!(next(&mut work), Step::Save(vec![bulk(0), bulk(1)]));
+}
+
+#[test]
+fn a_customer_that_was_there_is_read_before_the_first_add() {
+    let mut work = work(there(vec![row(2, 1, card("4242"))], &[]));
+    assert_eq!(next(&mut work), Step::ReadMethods);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Save(vec![bulk(0)]));
+    let mut found = self::work(group(vec![row(2, 1, card("4242"))]));
+    found.customer = CustomerNow::Present { id: customer_id(), how: Presence::Found };
+    assert_eq!(next(&mut found), Step::ReadMethods);
+}
+
+#[test]
+fn a_token_that_was_imported_before_is_kept_without_a_call() {
+    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unchanged, None)]);
+}
+
+#[test]
+fn what_was_imported_before_and_is_gone_stays_gone_unless_asked_for() {
+    let mut group = there(vec![row(2, 1, card("4242"))], &[]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    let mut work = work(group.clone());
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::RemovedAtProvider)]);
+
+    let mut work = self::work(group);
+    work.methods_read = true;
+    let policy = Policy { restore_removed: true, ..Policy::default() };
+    assert_eq!(decide(&mut work, policy, false), Step::Save(vec![bulk(0)]));
+}
+
+#[test]
+fn a_customer_that_was_imported_before_and_is_gone_is_not_created_again() {
+    let mut group = group(vec![alone(2)]);
+    group.statements = vec![stated(None, &[("name", "Ada")])];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::RemovedAtProvider)]);
+}
+
+#[test]
+fn facts_tie_a_new_token_to_the_one_method_that_agrees() {
+    let mut work = work(there(
+        vec![row(2, 1, card("4242"))],
+        &[("spm_1", card("4242")), ("spm_2", card("1881"))],
+    ));
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Linked, Some(Code::MatchedByFacts))]);
+    assert_eq!(work.ties().len(), 1);
+}
+
+#[test]
+fn a_new_token_for_a_tied_method_is_declined_unless_asked_for() {
+    let mut group = there(vec![row(2, 9, card("4242"))], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    let mut work = work(group.clone());
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::TokenChanged)]);
+
+    let mut work = self::work(group);
+    work.methods_read = true;
+    let policy = Policy { add_changed_tokens: true, ..Policy::default() };
+    assert_eq!(decide(&mut work, policy, false), Step::Save(vec![bulk(0)]));
+}
+
+#[test]
+fn too_few_facts_beside_existing_methods_are_declined() {
+    let vague = MethodFacts::Card(CardFacts::default());
+    let mut work = work(there(vec![row(2, 1, vague)], &[("spm_1", card("4242"))]));
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::FactsNeeded)]);
+}
+
+#[test]
+fn two_adds_that_are_alike_are_never_under_way_together() {
+    let rows = vec![row(2, 1, card("4242")), row(3, 2, card("4242"))];
+    let mut work = work(group(rows));
+    work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    assert_eq!(next(&mut work), Step::Save(vec![bulk(0)]));
+    // Once the first is saved, the second is another token for the same card.
+    work.rows[0].fate = Fate::Saved(method_id("spm_1"));
+    work.methods = vec![KnownMethod {
+        customer: customer_id(),
+        id: method_id("spm_1"),
+        method: None,
+        facts: card("4242"),
+        default: None,
+        as_of: NOW,
+    }];
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Created, None), rejected(Code::TokenChanged)]);
+}
+
+#[test]
+fn a_plan_says_the_same_without_reading() {
+    let rows = vec![row(2, 1, card("4242")), row(3, 2, card("4242")), row(4, 3, card("1881"))];
+    let mut work = work(there(rows, &[]));
+    assert_eq!(decide(&mut work, Policy::default(), true), Step::Save(vec![bulk(0), bulk(2)]));
+    assert_eq!(
+        work.rows[1].fate,
+        Fate::Ended(Verdict {
+            field: Some("token".into()),
+            ..Verdict::with(
+                Outcome::Rejected,
+                Code::TokenChanged,
+                "a saved payment method with these facts came from another token; \
+                 --on-token-change add saves this one as well"
+            )
+        })
+    );
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_all_declined() {
+    let mut other = alone(3);
+    other.profile.name = Some("Eve".into());
+    let work = work(group(vec![row(2, 1, card("4242")), other]));
+    assert_eq!(verdicts(&work), [rejected(Code::ConflictingRows); 2]);
+    assert_eq!(work.results(NOW)[0].verdict.field.as_deref(), Some("name"));
+}
+
+#[test]
+fn two_defaults_contradict_each_other() {
+    let mut rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+    for row in &mut rows {
+        row.method.as_mut().expect("a card").default = Some(true);
+    }
+    let work = work(group(rows));
+    assert_eq!(verdicts(&work), [rejected(Code::ConflictingRows); 2]);
+    assert_eq!(work.results(NOW)[0].verdict.field.as_deref(), Some("default"));
+}
+
+#[test]
+fn an_exact_repeat_is_a_duplicate_row() {
+    let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 1, card("4242"))]));
+    assert_eq!(next(&mut work), Step::Create { row: 0 });
+    assert_eq!(verdicts(&work)[1], rejected(Code::DuplicateRow));
+}
+
+#[test]
+fn an_old_token_is_declined_but_not_one_that_was_imported_before() {
+    let mut old = row(2, 1, card("4242"));
+    let sealed = old.method.as_mut().and_then(|m| m.sealed.as_mut()).expect("a token");
+    sealed.kind = TokenKind::Proxynized;
+    sealed.created_at = Some(Timestamp::from_seconds(1_800_000_000 - 901));
+    let mut fresh = work(group(vec![old.clone()]));
+    assert_eq!(next(&mut fresh), Step::Finished);
+    assert_eq!(verdicts(&fresh), [rejected(Code::TokenExpired)]);
+
+    let mut before = there(vec![old], &[("spm_1", card("4242"))]);
+    before.links = vec![link("c1", 1, "spm_1")];
+    let mut before = work(before);
+    assert_eq!(next(&mut before), Step::Finished);
+    assert_eq!(verdicts(&before), [(Outcome::Unchanged, None)]);
+}
+
+#[test]
+fn a_single_use_token_of_another_customer_is_declined() {
+    let mut used = row(2, 1, card("4242"));
+    used.method.as_mut().and_then(|m| m.sealed.as_mut()).expect("a token").kind =
+        TokenKind::Proxynized;
+    let mut group = group(vec![used]);
+    group.links = vec![link("somebody else", 1, "spm_9")];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::TokenReused)]);
+}
+
+#[test]
+fn a_customer_alone_is_linked_the_first_time_and_unchanged_after() {
+    let mut first = work(there(vec![alone(2)], &[]));
+    assert_eq!(next(&mut first), Step::Finished);
+    assert_eq!(verdicts(&first), [(Outcome::Linked, Some(Code::AlreadyThere))]);
+
+    let mut again = there(vec![alone(2)], &[]);
+    again.statements = first.stated(&hash);
+    let mut again = work(again);
+    assert_eq!(next(&mut again), Step::Finished);
+    assert_eq!(verdicts(&again), [(Outcome::Unchanged, None)]);
+}
+
+#[test]
+fn a_changed_name_is_a_wish_that_this_provider_cannot_take() {
+    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.statements = vec![stated(None, &[("name", "Eve")]), stated(Some(fp(1)), &[])];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
+    assert_eq!(work.results(NOW)[0].verdict.field.as_deref(), Some("name"));
+    // It was not taken, so it is not stated: the same file says so again the next time.
+    let kept = work.stated(&hash);
+    assert!(!kept[0].fields.contains_key("name"), "{kept:?}");
+}
+
+#[test]
+fn a_default_is_set_only_when_its_flag_has_changed() {
+    let mut wanted = row(2, 1, card("4242"));
+    wanted.method.as_mut().expect("a card").default = Some(true);
+    let mut group = there(vec![wanted], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    let customer = stated(None, &[("name", "Ada")]);
+
+    group.statements = vec![customer.clone(), stated(Some(fp(1)), &[("default", "false")])];
+    let mut changed = work(group.clone());
+    let step = Step::SetDefault { row: 0, method: method_id("spm_1") };
+    assert_eq!(next(&mut changed), step);
+
+    // The file says what it said before; a payer who chose otherwise since is left alone.
+    group.statements = vec![customer, stated(Some(fp(1)), &[("default", "true")])];
+    let mut same = work(group);
+    assert_eq!(next(&mut same), Step::Finished);
+    assert_eq!(verdicts(&same), [(Outcome::Unchanged, None)]);
+}
+
+#[test]
+fn a_default_that_the_save_cannot_carry_is_set_afterwards() {
+    for (kind, wants) in [(TokenKind::Processor, false), (TokenKind::Proxynized, true)] {
+        let mut wanted = row(2, 1, card("4242"));
+        let method = wanted.method.as_mut().expect("a card");
+        method.default = Some(true);
+        method.sealed.as_mut().expect("a token").kind = kind;
+        let mut work = work(group(vec![wanted]));
+        work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+        work.rows[0].fate = Fate::Saved(method_id("spm_1"));
+        let step = Step::SetDefault { row: 0, method: method_id("spm_1") };
+        assert_eq!(next(&mut work), if wants { step } else { Step::Finished }, "{kind:?}");
+        work.rows[0].done.push(EffectKind::SetDefault);
+        assert_eq!(next(&mut work), Step::Finished);
+    }
+}
+
+fn effect(kind: EffectKind, state: EffectState, run: &str, fp: Option<TokenFp>) -> EffectRow {
+    EffectRow {
+        id: EffectId::generate(),
+        run: RunId::new(run).expect("valid"),
+        kind,
+        subject: "c1".into(),
+        reference: Some(reference()),
+        fp,
+        line: Some(2),
+        state,
+        attempt: 1,
+        origin: (state == EffectState::Done).then_some(Origin::Answered),
+        remote_customer: Some(customer_id()),
+        remote_method: Some(method_id("spm_1")),
+        code: None,
+        message: None,
+    }
+}
+
+#[test]
+fn an_unsettled_effect_blocks_every_later_one_of_its_customer() {
+    for state in [EffectState::Unknown, EffectState::Unresolved, EffectState::Sending] {
+        let mut group = there(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))], &[]);
+        group.effects = vec![effect(EffectKind::ImportMethod, state, "earlier", Some(fp(1)))];
+        let mut work = work(group);
+        work.methods_read = true;
+        assert_eq!(next(&mut work), Step::Finished);
+        assert_eq!(
+            verdicts(&work),
+            [
+                (Outcome::Unresolved, Some(Code::OutcomeUnknown)),
+                (Outcome::NotAttempted, Some(Code::CustomerBlocked))
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_resumed_run_counts_what_it_did_before() {
+    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.effects = vec![
+        effect(EffectKind::CreateCustomer, EffectState::Done, "run", None),
+        effect(EffectKind::ImportMethod, EffectState::Done, "run", Some(fp(1))),
+    ];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Created, None)]);
+    assert_eq!(work.results(NOW)[0].done.as_deref(), Some("create_customer+import_method"));
+}
+
+#[test]
+fn rows_behind_a_customer_that_failed_are_not_attempted() {
+    let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]));
+    work.customer =
+        CustomerNow::Failed(Verdict::with(Outcome::Refused, Code::ProviderRefused, "no"));
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(
+        verdicts(&work),
+        [
+            (Outcome::Refused, Some(Code::ProviderRefused)),
+            (Outcome::NotAttempted, Some(Code::CustomerFailed))
+        ]
+    );
+}
+
+#[test]
+fn an_expired_card_is_imported_with_its_code_or_declined_if_asked() {
+    let old = MethodFacts::Card(CardFacts {
+        last4: Some(Last4::new("4242").expect("digits")),
+        expiry: Some(Expiry::new(1, 2020).expect("in range")),
+        ..CardFacts::default()
+    });
+    let rows = vec![row(2, 1, old)];
+    let mut taken = work(group(rows.clone()));
+    taken.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    taken.rows[0].fate = Fate::Saved(method_id("spm_1"));
+    assert_eq!(verdicts(&taken), [(Outcome::Created, Some(Code::CardExpired))]);
+
+    let mut declined = work(group(rows));
+    let policy = Policy { reject_expired: true, ..Policy::default() };
+    assert_eq!(decide(&mut declined, policy, false), Step::Finished);
+    assert_eq!(verdicts(&declined), [rejected(Code::CardExpired)]);
+}
+
+#[test]
+fn planning_after_applying_finds_nothing_to_do() {
+    let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881")), alone(4)];
+    let mut first = work(group(rows.clone()));
+    assert_eq!(next(&mut first), Step::Create { row: 0 });
+    first.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    let Step::Save(adds) = next(&mut first) else { panic!("expected adds") };
+    let mut after = there(rows, &[("spm_0", card("4242")), ("spm_1", card("1881"))]);
+    for add in adds {
+        let id = format!("spm_{}", add.row);
+        after.links.push(TokenLink {
+            fp: first.rows[add.row].fp().expect("a token"),
+            ..link("c1", 0, &id)
+        });
+        first.rows[add.row].fate = Fate::Saved(method_id(&id));
+    }
+    assert_eq!(next(&mut first), Step::Finished);
+    after.statements = first.stated(&hash);
+    let mut again = work(after);
+    assert_eq!(decide(&mut again, Policy::default(), true), Step::Finished);
+    assert_eq!(verdicts(&again), [(Outcome::Unchanged, None); 3]);
+    assert_eq!(BTreeMap::from_iter(again.ties().into_iter().map(|t| (t.fp, t.how))).len(), 0);
+}

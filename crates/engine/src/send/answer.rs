@@ -1,0 +1,243 @@
+//! What an answer means for one item, once what must be verified has been (rule 2).
+
+use backend::{Applied as Answer, CallCtx, ItemOutcome, Refusal};
+use model::{
+    Code, EffectId, Origin, Outcome, RemoteCustomer, RemoteCustomerId, RemoteMethod,
+    RemoteMethodId,
+};
+use store::{Applied, EffectOutcome, EffectState, StagedRow, TokenLink, Verdict};
+
+use super::{Done, Item, Target, What};
+use crate::observe::{self, Found};
+use crate::{Engine, EngineError};
+
+/// What follows after an outcome was committed.
+pub(super) enum After {
+    Done(Target, Done),
+    Again(Item),
+    Smaller(Item),
+    Fault(EngineError),
+}
+
+fn outcome(effect: EffectId, state: EffectState) -> EffectOutcome {
+    EffectOutcome {
+        effect,
+        state,
+        origin: None,
+        code: None,
+        message: None,
+        request_id: None,
+        status: None,
+        applied: Vec::new(),
+    }
+}
+
+fn refused(effect: EffectId, item: &Item, code: Code, refusal: Refusal) -> (EffectOutcome, After) {
+    let message = match &refusal.code {
+        Some(theirs) => format!("{theirs}: {}", refusal.message),
+        None => refusal.message,
+    };
+    let row = EffectOutcome {
+        code: Some(code.as_str().to_owned()),
+        message: Some(message.clone()),
+        ..outcome(effect, EffectState::Refused)
+    };
+    let verdict =
+        Verdict { field: refusal.field, ..Verdict::with(Outcome::Refused, code, message) };
+    (row, After::Done(item.target, Done::Ended(verdict)))
+}
+
+fn unknown(effect: EffectId, item: &Item, why: String) -> (EffectOutcome, After) {
+    let row = EffectOutcome {
+        code: Some(Code::OutcomeUnknown.as_str().to_owned()),
+        message: Some(why.clone()),
+        ..outcome(effect, EffectState::Unknown)
+    };
+    let verdict = Verdict::with(Outcome::Unresolved, Code::OutcomeUnknown, why);
+    (row, After::Done(item.target, Done::Ended(verdict)))
+}
+
+fn done(
+    effect: EffectId,
+    origin: Origin,
+    applied: Applied,
+    target: Target,
+    what: Done,
+) -> (EffectOutcome, After) {
+    let row = EffectOutcome {
+        origin: Some(origin),
+        applied: vec![applied],
+        ..outcome(effect, EffectState::Done)
+    };
+    (row, After::Done(target, what))
+}
+
+/// What one item's answer means, once what must be verified has been (rule 2).
+pub(super) async fn read_answer(
+    engine: &Engine,
+    ctx: &CallCtx,
+    effect: EffectId,
+    item: Item,
+    answer: ItemOutcome,
+) -> (EffectOutcome, After) {
+    match answer {
+        ItemOutcome::NotSent(_) | ItemOutcome::Throttled => {
+            (outcome(effect, EffectState::Planned), After::Again(item))
+        }
+        ItemOutcome::BatchTooLarge => (outcome(effect, EffectState::Planned), After::Smaller(item)),
+        ItemOutcome::AccountFault(refusal) => (
+            outcome(effect, EffectState::Planned),
+            After::Fault(EngineError::AccountFault {
+                account: engine.account.name.to_string(),
+                message: refusal.message,
+            }),
+        ),
+        ItemOutcome::Refused(refusal) => refused(effect, &item, Code::ProviderRefused, refusal),
+        ItemOutcome::Unknown(why) => unknown(effect, &item, why),
+        ItemOutcome::Conflict(refusal) => conflict(engine, ctx, effect, &item, refusal).await,
+        ItemOutcome::AlreadySaved(id) => already_saved(engine, ctx, effect, &item, id).await,
+        ItemOutcome::Done(answer) => applied(effect, &item, *answer),
+    }
+}
+
+fn applied(effect: EffectId, item: &Item, answer: Answer) -> (EffectOutcome, After) {
+    match &item.what {
+        What::Create { .. } => match answer.customer {
+            Some(customer) => {
+                let id = customer.id.clone();
+                let customer =
+                    RemoteCustomer { reference: Some(item.reference.to_string()), ..customer };
+                done(
+                    effect,
+                    Origin::Answered,
+                    Applied::Customer(Box::new(customer)),
+                    item.target,
+                    Done::Created(id),
+                )
+            }
+            None => unknown(effect, item, "the answer does not show the customer".into()),
+        },
+        What::Save { row, customer, bulk, .. } => match (answer.method, &row.method) {
+            (Some(method), Some(staged)) => {
+                let id = method.id.clone();
+                let method = RemoteMethod {
+                    // A batch says which is the default, and its answer does not.
+                    default: method.default.or(bulk.then_some(staged.default == Some(true))),
+                    credential: answer.credential,
+                    ..method
+                };
+                let applied = Applied::Method {
+                    customer: customer.clone(),
+                    link: link(item, row, customer, &id, "created"),
+                    method: Box::new(method),
+                };
+                let kind = item.kind();
+                done(effect, Origin::Answered, applied, item.target, Done::Saved(kind, id))
+            }
+            _ => unknown(effect, item, "the answer does not show the payment method".into()),
+        },
+        What::SetDefault { customer, method, .. } => done(
+            effect,
+            Origin::Answered,
+            Applied::Default { customer: customer.clone(), method: method.clone() },
+            item.target,
+            Done::DefaultSet,
+        ),
+    }
+}
+
+fn link(
+    item: &Item,
+    row: &StagedRow,
+    customer: &RemoteCustomerId,
+    method: &RemoteMethodId,
+    how: &str,
+) -> Option<TokenLink> {
+    Some(TokenLink {
+        reference: item.reference.clone(),
+        fp: row.method.as_ref()?.sealed.as_ref()?.fp,
+        remote_customer: customer.clone(),
+        remote_method: method.clone(),
+        how: how.to_owned(),
+    })
+}
+
+/// A create that was refused because the customer is there: looked for, and believed only if it
+/// is the one (rule 2).
+async fn conflict(
+    engine: &Engine,
+    ctx: &CallCtx,
+    effect: EffectId,
+    item: &Item,
+    refusal: Refusal,
+) -> (EffectOutcome, After) {
+    let What::Create { .. } = &item.what else {
+        return refused(effect, item, Code::ProviderRefused, refusal);
+    };
+    match observe::find(engine, ctx, &item.reference).await {
+        Ok(Found::Customer(customer)) => {
+            let id = customer.id.clone();
+            done(effect, Origin::Found, Applied::Customer(customer), item.target, Done::Found(id))
+        }
+        Ok(Found::Collision) => refused(effect, item, Code::ReferenceCollision, refusal),
+        Ok(Found::Retired) => refused(effect, item, Code::ReferenceRetired, refusal),
+        Ok(Found::Nobody) => unknown(
+            effect,
+            item,
+            "the provider says that the customer exists, and does not find it".into(),
+        ),
+        Err(error @ EngineError::FindNotHonoured { .. }) => {
+            let row = EffectOutcome {
+                code: Some(error.code().to_owned()),
+                message: Some(refusal.message),
+                ..outcome(effect, EffectState::Refused)
+            };
+            (row, After::Fault(error))
+        }
+        Err(error) => unknown(effect, item, format!("it exists, and could not be read: {error}")),
+    }
+}
+
+/// A payment method that the provider says it has: believed only if it is listed under this
+/// customer.
+async fn already_saved(
+    engine: &Engine,
+    ctx: &CallCtx,
+    effect: EffectId,
+    item: &Item,
+    id: RemoteMethodId,
+) -> (EffectOutcome, After) {
+    let What::Save { row, customer, .. } = &item.what else {
+        return unknown(effect, item, "an answer that does not fit the call".into());
+    };
+    match observe::methods_of(engine, ctx, customer).await {
+        Ok(Some(read)) => match read.list.methods.into_iter().find(|method| method.id == id) {
+            Some(method) => {
+                let applied = Applied::Method {
+                    customer: customer.clone(),
+                    link: link(item, row, customer, &id, "duplicate"),
+                    method: Box::new(method),
+                };
+                done(effect, Origin::Found, applied, item.target, Done::Duplicate(id))
+            }
+            None => refused(
+                effect,
+                item,
+                Code::DuplicateElsewhere,
+                Refusal {
+                    message: "saved already, but not under this customer".into(),
+                    ..Refusal::default()
+                },
+            ),
+        },
+        Ok(None) => refused(
+            effect,
+            item,
+            Code::ProviderRefused,
+            Refusal { message: "the customer is gone".into(), ..Refusal::default() },
+        ),
+        Err(error) => {
+            unknown(effect, item, format!("saved already, and could not be read: {error}"))
+        }
+    }
+}

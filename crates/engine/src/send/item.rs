@@ -1,0 +1,150 @@
+//! One journal row to be: what it does, its intent, the request it becomes.
+
+use backend::{Effect, NewMethod, Rejection};
+use model::{EffectKind, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId};
+use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
+
+use crate::{Engine, EngineError};
+
+/// Whose row an item is: the place of its work and of its row in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) work: usize,
+    pub(crate) row: usize,
+}
+
+/// One journal row to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) target: Target,
+    pub(crate) reference: Reference,
+    pub(crate) what: What,
+}
+
+/// What an item does.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    Create { line: u64, profile: Box<Profile> },
+    Save { row: Box<StagedRow>, customer: RemoteCustomerId, known: Vec<RemoteMethodId>, bulk: bool },
+    SetDefault { line: u64, customer: RemoteCustomerId, method: RemoteMethodId },
+}
+
+/// What became of an item.
+#[derive(Debug, Clone)]
+pub(crate) enum Done {
+    Created(RemoteCustomerId),
+    Found(RemoteCustomerId),
+    Saved(EffectKind, RemoteMethodId),
+    Duplicate(RemoteMethodId),
+    DefaultSet,
+    Ended(Verdict),
+}
+
+impl Item {
+    pub(super) fn kind(&self) -> EffectKind {
+        match &self.what {
+            What::Create { .. } => EffectKind::CreateCustomer,
+            What::Save { bulk: true, .. } => EffectKind::ImportMethod,
+            What::Save { bulk: false, .. } => EffectKind::AddMethod,
+            What::SetDefault { .. } => EffectKind::SetDefault,
+        }
+    }
+
+    pub(super) fn intent(&self) -> Intent {
+        let blank = Intent {
+            kind: self.kind(),
+            subject: self.reference.to_string(),
+            reference: Some(self.reference.clone()),
+            fp: None,
+            line: None,
+            remote_customer: None,
+            remote_method: None,
+            known_before: None,
+            idempotency_key: None,
+        };
+        match &self.what {
+            What::Create { line, .. } => Intent { line: Some(*line), ..blank },
+            What::Save { row, customer, known, .. } => {
+                let fp = row.method.as_ref().and_then(|m| m.sealed.as_ref()).map(|t| t.fp);
+                let key = fp.map_or_else(|| row.line.to_string(), |fp| fp.to_hex());
+                Intent {
+                    subject: format!("{}/{key}", self.reference),
+                    fp,
+                    line: Some(row.line),
+                    remote_customer: Some(customer.clone()),
+                    known_before: Some(known.clone()),
+                    ..blank
+                }
+            }
+            What::SetDefault { line, customer, method } => Intent {
+                subject: customer.to_string(),
+                line: Some(*line),
+                remote_customer: Some(customer.clone()),
+                remote_method: Some(method.clone()),
+                ..blank
+            },
+        }
+    }
+}
+
+/// The payment method of a staged row, with its token in the clear: only right before a request
+/// is built.
+pub(crate) fn new_method(
+    engine: &Engine,
+    fence: &Fence,
+    row: &StagedRow,
+    customer: RemoteCustomerId,
+) -> Result<NewMethod, EngineError> {
+    let Some(StagedMethod { facts, billing, default, sealed, .. }) = &row.method else {
+        return Err(EngineError::Broken("a row without a payment method is to be saved"));
+    };
+    let token = match sealed {
+        Some(sealed) => Some(engine.store.keys().open_token(&fence.run, row.line, sealed)?),
+        None => None,
+    };
+    Ok(NewMethod {
+        customer,
+        facts: facts.clone(),
+        token,
+        billing: billing.clone(),
+        default: *default == Some(true),
+    })
+}
+
+/// The call that carries out these items: one, or many that go in one bulk call.
+pub(super) fn effect_of(
+    engine: &Engine,
+    fence: &Fence,
+    items: &[Item],
+) -> Result<Effect, EngineError> {
+    let first = items.first().ok_or(EngineError::Broken("a call without items"))?;
+    Ok(match &first.what {
+        What::Create { profile, .. } => Effect::CreateCustomer {
+            reference: first.reference.clone(),
+            profile: (**profile).clone(),
+        },
+        What::SetDefault { customer, method, .. } => {
+            Effect::SetDefault { customer: customer.clone(), method: method.clone() }
+        }
+        What::Save { row, customer, bulk: false, .. } => {
+            Effect::AddMethod(new_method(engine, fence, row, customer.clone())?)
+        }
+        What::Save { bulk: true, .. } => {
+            let mut methods = Vec::with_capacity(items.len());
+            for item in items {
+                if let What::Save { row, customer, .. } = &item.what {
+                    methods.push(new_method(engine, fence, row, customer.clone())?);
+                }
+            }
+            Effect::ImportMethods(methods)
+        }
+    })
+}
+
+/// A verdict for a rejection by the adapter.
+pub(crate) fn rejected(rejection: &Rejection) -> Verdict {
+    Verdict {
+        field: rejection.field.map(|field| field.as_str().to_owned()),
+        ..Verdict::with(Outcome::Rejected, rejection.code, rejection.message.clone())
+    }
+}

@@ -1,0 +1,98 @@
+//! What a job says of itself at its end: the document behind `--json`, the terminal and
+//! `report.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Ledger;
+
+/// How many subjects of one sort were seen and what became of them in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Read from the provider.
+    pub seen: u64,
+    /// New.
+    pub created: u64,
+    /// Changed.
+    pub updated: u64,
+    /// The same as before.
+    pub unchanged: u64,
+    /// Proven gone.
+    pub removed: u64,
+}
+
+/// The calls that a job made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Calls {
+    /// Every attempt, credentials included.
+    pub total: u64,
+    /// Answered 429 or 503.
+    pub throttled: u64,
+    /// Attempts after the first.
+    pub retried: u64,
+    /// By endpoint: `POST /api/customers` and the like, without ids.
+    pub by_endpoint: BTreeMap<String, u64>,
+    /// Of them, calls that may change something at the provider.
+    pub changing: u64,
+}
+
+/// What was read, and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Coverage {
+    /// Whether the customer list was read to its end.
+    pub complete: bool,
+    /// Whether a second pass with other page boundaries confirmed it (rule 3).
+    pub confirmed: bool,
+    /// Customers read.
+    pub customers_read: u64,
+    /// Payment methods read.
+    pub methods_read: u64,
+    /// Nothing said here is true of an earlier time (RFC 3339).
+    pub as_of: Option<String>,
+    /// What was not read, and why.
+    pub gaps: Vec<String>,
+}
+
+/// The whole summary. A job has the parts that make sense for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// The run.
+    pub run: String,
+    /// The job.
+    pub job: String,
+    /// The account.
+    pub account: String,
+    /// The state the run ended in.
+    pub state: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub ended_at: String,
+    /// Rows of the input file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Ledger>,
+    /// Rows by code, for the rows that have one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub codes: BTreeMap<String, u64>,
+    /// Customers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customers: Option<Counts>,
+    /// Payment methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Counts>,
+    /// Calls.
+    pub calls: Calls,
+    /// Findings by category.
+    pub findings: BTreeMap<String, u64>,
+    /// What was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    /// Why it stopped or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

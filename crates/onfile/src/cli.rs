@@ -1,0 +1,155 @@
+//! What a person can type.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps customers and saved payment methods in step across payment providers.
+#[derive(Debug, Parser)]
+#[command(name = "onfile", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The configuration file
+    #[arg(long, global = true, env = "ONFILE_CONFIG", default_value = "onfile.toml")]
+    pub(crate) config: PathBuf,
+    /// One JSON document on stdout, nothing else there
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say less on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more on stderr: -v every call to a provider, -vv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// No colours
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The main job in a temporary folder, against a simulated provider: no account needed
+    Demo,
+    /// Writes a commented configuration
+    Init {
+        /// Where
+        #[arg(default_value = "onfile.toml")]
+        path: PathBuf,
+    },
+    /// Says everything that is wrong with the configuration, then tries each account with a read
+    Check {
+        /// These accounts only
+        accounts: Vec<String>,
+    },
+    /// Imports a CSV file into an account; importing it again changes nothing
+    Import(Import),
+    /// Pulls an account's customers and payment methods into the store
+    Pull {
+        /// The account
+        account: String,
+    },
+    /// Past runs
+    Runs {
+        #[command(subcommand)]
+        what: Option<Runs>,
+    },
+    /// Encryption keys
+    Keys {
+        #[command(subcommand)]
+        what: Keys,
+    },
+    /// A simulated provider on this machine, for trying things out
+    Sandbox(SandboxArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The account
+    pub(crate) account: String,
+    /// The CSV file
+    pub(crate) file: PathBuf,
+    /// Plan only: nothing is sent, nothing is read from the provider
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Send nothing if more rows than this are rejected: a number, or a share such as 5%
+    #[arg(long, default_value = "5%", value_name = "N|P%", value_parser = limit)]
+    pub(crate) max_rejected: engine::Limit,
+    /// Leave unknown columns out
+    #[arg(long)]
+    pub(crate) ignore_unknown: bool,
+    /// Import again what was removed at the provider
+    #[arg(long)]
+    pub(crate) restore_removed: bool,
+    /// Decline expired cards
+    #[arg(long)]
+    pub(crate) reject_expired: bool,
+    /// What to do with a new token for a payment method that came from another one
+    #[arg(long, default_value = "reject")]
+    pub(crate) on_token_change: OnTokenChange,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnTokenChange {
+    /// Reject the row
+    Reject,
+    /// Save it as well
+    Add,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// The latest runs
+    List,
+    /// One run
+    Show {
+        /// Its id
+        run: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Prints a new key for `encryption_key`
+    Generate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArgs {
+    /// Decides every id and every name
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Customers that are there from the start
+    #[arg(long, default_value_t = 0)]
+    pub(crate) customers: usize,
+    /// Faults, such as `bulk_import:2=drop_after`; `--faults help` explains
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) faults: Option<String>,
+    /// Where to listen: a loopback address
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub(crate) listen: SocketAddr,
+    /// The provider's rate limit, calls a second
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Milliseconds before each call is carried out
+    #[arg(long, default_value_t = 0)]
+    pub(crate) latency: u64,
+}
+
+fn limit(text: &str) -> Result<engine::Limit, String> {
+    let wrong = || "expected a number of rows, or a share such as 5%".to_owned();
+    match text.strip_suffix('%') {
+        Some(share) => match share.trim().parse::<f64>() {
+            Ok(share) if (0.0..=100.0).contains(&share) => Ok(engine::Limit::Percent(share)),
+            _ => Err(wrong()),
+        },
+        None => text.parse().map(engine::Limit::Rows).map_err(|_| wrong()),
+    }
+}

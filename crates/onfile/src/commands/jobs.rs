@@ -1,0 +1,102 @@
+//! The jobs: `import` and `pull`.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use engine::{Ended, Engine, ImportOptions, Policy, Stop, Stopper};
+
+use super::env;
+use crate::cli::{Global, Import, OnTokenChange};
+use crate::config::LoadOptions;
+use crate::exit::{self, Exit};
+use crate::out::{self, ProgressLine};
+use crate::wiring;
+
+pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
+    let options = ImportOptions {
+        path: args.file,
+        ignore_unknown: args.ignore_unknown,
+        dry_run: args.dry_run,
+        policy: Policy {
+            reject_expired: args.reject_expired,
+            restore_removed: args.restore_removed,
+            add_changed_tokens: args.on_token_change == OnTokenChange::Add,
+        },
+        max_rejected: args.max_rejected,
+        cause: "person".into(),
+    };
+    job(global, &args.account, async move |engine: &Engine| engine::import(engine, options).await)
+        .await
+}
+
+pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {
+    job(global, account, async |engine: &Engine| engine::pull(engine, "person").await).await
+}
+
+/// Wires an account, does a job there, and shows what came of it.
+async fn job(
+    global: &Global,
+    account: &str,
+    work: impl AsyncFnOnce(&Engine) -> Result<Ended, engine::EngineError>,
+) -> Result<Exit> {
+    let config = wiring::load(&global.config, &env, &LoadOptions::for_accounts([account]))?;
+    config.account(account)?;
+    let opened = wiring::open(config).await?;
+    let progress = Arc::new(ProgressLine::new());
+    let (stopper, stop) = Stop::pair();
+    stop_on_signals(stopper);
+    let shown: Arc<dyn engine::Progress> =
+        if global.quiet { Arc::new(engine::Quiet) } else { Arc::<ProgressLine>::clone(&progress) };
+    let engine = opened.engine(account, stop, shown)?;
+    let ended = work(&engine).await;
+    progress.clear();
+    opened.store.close().await;
+    show(global, &ended?)
+}
+
+/// Shows a job's summary, and its error if it has one; says how the process ends.
+pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
+    if global.json {
+        out::json(&serde_json::to_value(&ended.summary)?);
+    } else {
+        out::line(report::summary(&ended.summary).trim_end());
+    }
+    if let Some(error) = &ended.error {
+        out::error_line(&format!("error[{}]: {error}", error.code()));
+        let mut cause = std::error::Error::source(error);
+        while let Some(beneath) = cause {
+            out::error_line(&format!("  because: {beneath}"));
+            cause = beneath.source();
+        }
+        if let Some(hint) = error.hint() {
+            out::error_line(&format!("  hint: {hint}"));
+        }
+        return Ok(exit::of_engine(error));
+    }
+    let declined = ended
+        .summary
+        .rows
+        .is_some_and(|rows| rows.rejected + rows.refused + rows.unresolved + rows.not_attempted > 0);
+    Ok(if declined { Exit::Differences } else { Exit::Clean })
+}
+
+/// The first Ctrl-C or SIGTERM asks the job to stop; the second ends the process at once, which
+/// is safe too: what was sent is in the journal.
+fn stop_on_signals(stopper: Stopper) {
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        for first in [true, false] {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            if first {
+                out::error_line("\nstopping: what is in flight is finished first");
+                stopper.stop();
+            } else {
+                std::process::exit(3);
+            }
+        }
+    });
+}

@@ -1,0 +1,38 @@
+//! One file for each command: what a person asked for, in; what was done, out.
+
+mod check;
+mod demo;
+mod init;
+mod jobs;
+mod keys;
+mod runs;
+mod sandbox;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command, Keys};
+use crate::exit::Exit;
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> Result<Exit> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Demo => demo::run(global).await,
+        Command::Init { path } => init::run(global, &path),
+        Command::Check { accounts } => check::run(global, &accounts).await,
+        Command::Import(args) => jobs::import(global, args).await,
+        Command::Pull { account } => jobs::pull(global, &account).await,
+        Command::Runs { what } => runs::run(global, what).await,
+        Command::Keys { what: Keys::Generate } => {
+            keys::generate(global);
+            Ok(Exit::Clean)
+        }
+        Command::Sandbox(args) => sandbox::run(args).await,
+    }
+}
+
+/// A variable of this process's environment.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

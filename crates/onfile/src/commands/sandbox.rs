@@ -1,0 +1,54 @@
+//! `onfile sandbox`: a simulated provider on this machine.
+
+use std::time::Duration;
+
+use ::sandbox::{FaultPlan, Rate, Sandbox, SandboxConfig};
+use anyhow::{Context, Result};
+
+use crate::cli::SandboxArgs;
+use crate::exit::Exit;
+use crate::out;
+
+pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
+    let faults = match args.faults.as_deref() {
+        Some("help") => {
+            out::line(::sandbox::DOCS.trim_end());
+            return Ok(Exit::Clean);
+        }
+        Some(spec) => FaultPlan::parse(spec)
+            .context("--faults cannot be read; `--faults help` explains the grammar")?,
+        None => FaultPlan::default(),
+    };
+    let running = Sandbox::start(SandboxConfig {
+        listen: args.listen,
+        seed: args.seed,
+        customers: args.customers,
+        faults,
+        rate: args.rate.map(|per_second| Rate { per_second, burst: 1.0 }),
+        latency: Duration::from_millis(args.latency),
+        ..SandboxConfig::default()
+    })
+    .await
+    .with_context(|| format!("the sandbox cannot listen on {}", args.listen))?;
+    out::error_line(&format!("listening on {}", running.base_url()));
+    out::line(&account(&running.base_url()));
+    tokio::signal::ctrl_c().await?;
+    running.stop().await;
+    Ok(Exit::Clean)
+}
+
+/// An account of this sandbox, for a configuration.
+fn account(base_url: &str) -> String {
+    format!(
+        "\
+# An account of this sandbox, for onfile.toml (export SANDBOX_BEARER=sandbox-bearer):
+[accounts.sandbox]
+kind = \"proxy-token\"
+base_url = \"{base_url}\"
+payment_account_uid = \"pa_main\"
+bearer = {{ env = \"SANDBOX_BEARER\" }}
+rate = {{ per_second = 200, burst = 20, in_flight = 16 }}
+# What the simulated payers do: GET {base_url}/_sandbox/
+"
+    )
+}

@@ -1,0 +1,96 @@
+//! Exit codes, and how errors are shown.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use engine::EngineError;
+use store::StoreError;
+
+use crate::cli::Global;
+use crate::config::ConfigErrors;
+use crate::out;
+
+/// How the process ends; scripts hold on to these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything is as it should be.
+    Clean,
+    /// An error.
+    Error,
+    /// Differences, or rejected, refused or unresolved rows, over the threshold.
+    Differences,
+    /// Stopped, resumable.
+    Stopped,
+    /// The configuration is wrong.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Clean => 0,
+            Exit::Error => 1,
+            Exit::Differences => 2,
+            Exit::Stopped => 3,
+            Exit::Config => 4,
+        })
+    }
+}
+
+/// The code for a job that ended with this error.
+pub(crate) fn of_engine(error: &EngineError) -> Exit {
+    match error {
+        EngineError::TooManyRejected { .. } => Exit::Differences,
+        EngineError::Store(error) => of_store(error),
+        error if error.is_pause() => Exit::Stopped,
+        _ => Exit::Error,
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::AccountChanged { .. }
+        | StoreError::WrongKey { .. }
+        | StoreError::NoKey
+        | StoreError::Url(_) => Exit::Config,
+        _ => Exit::Error,
+    }
+}
+
+/// Shows an error with its causes and its hint, and says how the process ends.
+pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        if global.json {
+            out::json(&serde_json::json!({ "errors": errors.errors() }));
+        }
+        out::error_line(&errors.to_string());
+        return Exit::Config;
+    }
+    let (exit, code, hint) = if let Some(error) = error.downcast_ref::<EngineError>() {
+        let hint = match error {
+            EngineError::Store(error) => error.hint().map(str::to_owned),
+            error => error.hint(),
+        };
+        (of_engine(error), error.code(), hint)
+    } else if let Some(error) = error.downcast_ref::<StoreError>() {
+        (of_store(error), error.code(), error.hint().map(str::to_owned))
+    } else if let Some(error) = error.downcast_ref::<backend::BackendError>() {
+        (Exit::Error, error.kind.as_str(), None)
+    } else {
+        (Exit::Error, "error", None)
+    };
+    let mut text = format!("error[{code}]: {error}");
+    for cause in error.chain().skip(1) {
+        let _infallible = write!(text, "\n  because: {cause}");
+    }
+    if let Some(hint) = &hint {
+        let _infallible = write!(text, "\n  hint: {hint}");
+    }
+    if global.json {
+        out::json(&serde_json::json!({
+            "errors": [{ "code": code, "message": error.to_string(), "hint": hint }]
+        }));
+    }
+    out::error_line(&text);
+    exit
+}

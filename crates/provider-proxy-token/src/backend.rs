@@ -1,0 +1,463 @@
+//! The adapter itself: which calls are made, and what is handed up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backend::{
+    BackendError, CallCtx, CallFacts, Capabilities, Cursor, CustomerBackend, Effect, ErrorKind,
+    EventStyle, FieldRule, FindBy, ItemOutcome, ListOrder, MethodListing, Page, PageRequest,
+    Permit, Prepared, Probe, Rejection, SendOutcome, SettleCreate, TokenRoute, TokenRule,
+    Unreadable, Verb,
+};
+use bytes::Bytes;
+use model::{
+    FieldName, MethodKind, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, RunId,
+    TokenKind,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use transport::{HttpRequest, HttpResponse, Sent as Answer, Transport};
+use url::Url;
+
+use crate::config::{KIND, ProxyTokenConfig};
+use crate::map::{self, Sent};
+use crate::wire::{self, Echo, Unfit};
+
+/// Every call says for which merchant it is.
+const ACCOUNT_HEADER: &str = "x-payment-account-uid";
+const JSON: &str = "application/json";
+/// The greatest page of customers that is asked for: adopted.
+const CUSTOMERS_PAGE: u32 = 100;
+/// Stands in the fragment of a next link, which is never sent: how many rows lie before it.
+const ROWS_BEFORE: &str = "#onfile-rows=";
+
+/// Proxynized tokens live 15 minutes and are spent by being saved; the processor's own live on.
+const TOKENS: &[TokenRule] = &[
+    TokenRule {
+        kind: TokenKind::Processor,
+        route: TokenRoute::Bulk,
+        max_age: None,
+        single_use: false,
+        with_default: true,
+    },
+    TokenRule {
+        kind: TokenKind::Proxynized,
+        route: TokenRoute::Add,
+        max_age: Some(std::time::Duration::from_secs(15 * 60)),
+        single_use: true,
+        with_default: false,
+    },
+];
+
+/// The vendor states no lengths, and that neither is required: adopted.
+const FIELDS: &[FieldRule] = &[
+    FieldRule { field: FieldName::Name, min: 1, max: None, required: false },
+    FieldRule { field: FieldName::Email, min: 1, max: None, required: false },
+];
+
+/// One account at a provider of this style.
+pub struct ProxyToken {
+    uid: SecretString,
+    import_batch: u32,
+    import_dedupes: bool,
+    transport: Arc<Transport>,
+}
+
+impl fmt::Debug for ProxyToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyToken").field("uid", &self.identity()).finish_non_exhaustive()
+    }
+}
+
+impl ProxyToken {
+    /// An account over a transport that was made with [`ProxyTokenConfig::credentials`].
+    ///
+    /// # Errors
+    /// As [`ProxyTokenConfig::check`].
+    pub fn new(config: &ProxyTokenConfig, transport: Arc<Transport>) -> Result<Self, BackendError> {
+        config.check()?;
+        Ok(Self {
+            uid: config.payment_account_uid.as_str().into(),
+            import_batch: config.import_batch,
+            import_dedupes: config.import_dedupes,
+            transport,
+        })
+    }
+
+    /// What makes this account this account, besides its host (rule 1).
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        self.uid.expose_secret()
+    }
+
+    fn request(&self, verb: Verb, route: &'static str, path: String) -> HttpRequest {
+        HttpRequest {
+            verb,
+            route,
+            path,
+            query: String::new(),
+            body: Bytes::new(),
+            content_type: None,
+            headers: vec![(ACCOUNT_HEADER, self.uid.clone())],
+        }
+    }
+
+    /// A read of a path with ids.
+    fn get(
+        &self,
+        doing: &'static str,
+        route: &'static str,
+        ids: &[&str],
+    ) -> Result<HttpRequest, BackendError> {
+        let path = map::path(route, ids).ok_or_else(|| {
+            let why = "the provider's id cannot stand in the path of a request";
+            BackendError::new(ErrorKind::Invalid, doing, why)
+        })?;
+        Ok(self.request(Verb::Get, route, path))
+    }
+
+    /// A read of an address that the vendor gave. Whether it is of the same origin is checked
+    /// by the transport.
+    fn follow(&self, route: &'static str, link: &str) -> HttpRequest {
+        let link = link.split('#').next().unwrap_or_default();
+        let (path, query) = match link.split_once('?') {
+            Some((path, query)) if link.starts_with('/') => (path, query),
+            _ => (link, ""),
+        };
+        let request = self.request(Verb::Get, route, path.to_owned());
+        HttpRequest { query: query.to_owned(), ..request }
+    }
+
+    async fn list(
+        &self,
+        ctx: &CallCtx,
+        doing: &'static str,
+        request: HttpRequest,
+        names: &[&str],
+        echo: &Echo,
+    ) -> Result<(HttpResponse, wire::List), BackendError> {
+        let response = self.transport.read(ctx, doing, request).await?;
+        expect_success(doing, &response, echo)?;
+        let list =
+            wire::list(&response.body, names).map_err(|why| malformed(doing, &response, why))?;
+        Ok((response, list))
+    }
+
+    /// The first row that the vendor names for a reference, whatever it is.
+    async fn find(
+        &self,
+        ctx: &CallCtx,
+        doing: &'static str,
+        reference: &str,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        let request = HttpRequest {
+            query: map::find_query(reference),
+            ..self.request(Verb::Get, map::CUSTOMERS, map::CUSTOMERS.to_owned())
+        };
+        let echo = Echo::of_text(reference);
+        let (response, list) = self.list(ctx, doing, request, wire::CUSTOMERS, &echo).await?;
+        tell_of(&list.card_numbers_at, doing);
+        list.rows.first().map(|row| customer(doing, &response, row)).transpose()
+    }
+}
+
+/// The one customer of an answer.
+fn customer(
+    doing: &'static str,
+    response: &HttpResponse,
+    row: &Value,
+) -> Result<RemoteCustomer, BackendError> {
+    map::customer(row).map_err(|unfit| {
+        malformed(doing, response, &format!("the customer cannot be read: {}", unfit.0))
+    })
+}
+
+/// Nobody above is handed the paths of one customer's answer.
+fn tell_of(card_numbers_at: &[String], doing: &'static str) {
+    if !card_numbers_at.is_empty() {
+        tracing::warn!(doing, paths = ?card_numbers_at, "dropped card numbers from an answer");
+    }
+}
+
+fn failure(
+    kind: ErrorKind,
+    doing: &'static str,
+    response: &HttpResponse,
+    message: impl Into<String>,
+) -> BackendError {
+    BackendError {
+        status: Some(response.status),
+        request_id: response.request_id.as_deref().map(Into::into),
+        retry_after: response.retry_after,
+        ..BackendError::new(kind, doing, message)
+    }
+}
+
+fn malformed(doing: &'static str, response: &HttpResponse, why: &str) -> BackendError {
+    failure(ErrorKind::Malformed, doing, response, why)
+}
+
+/// What an answer to a read says is wrong, if anything is. Only the vendor's own error body
+/// proves that something is not there.
+fn expect_success(
+    doing: &'static str,
+    response: &HttpResponse,
+    echo: &Echo,
+) -> Result<(), BackendError> {
+    if (200..300).contains(&response.status) {
+        return Ok(());
+    }
+    let own = wire::own_error(&response.body);
+    let kind = match (response.status, &own) {
+        (401, _) => ErrorKind::Unauthenticated,
+        (403, _) => ErrorKind::Forbidden,
+        (404, Some(_)) => ErrorKind::NotFound,
+        (409, Some(_)) => ErrorKind::Conflict,
+        (400..=499, Some(_)) => ErrorKind::Invalid,
+        _ => ErrorKind::Malformed,
+    };
+    let Some(error) = own else {
+        return Err(failure(kind, doing, response, "no error body of the provider's own"));
+    };
+    let refusal = echo.refusal(error);
+    let mut error = failure(kind, doing, response, refusal.message);
+    error.code = refusal.code.map(Into::into);
+    Err(error)
+}
+
+/// Rows into a page: those that can be read, and beside them those that cannot.
+fn page<T>(
+    response: &HttpResponse,
+    list: wire::List,
+    ids: &[&str],
+    read: impl Fn(&Value) -> Result<T, Unfit>,
+    next: Option<Cursor>,
+) -> Page<T> {
+    let mut items = Vec::with_capacity(list.rows.len());
+    let mut unreadable: Vec<Unreadable> = Vec::new();
+    for row in &list.rows {
+        match read(row) {
+            Ok(item) => items.push(item),
+            Err(unfit) => unreadable.push(wire::unreadable(row, ids, unfit)),
+        }
+    }
+    Page {
+        items,
+        unreadable,
+        card_numbers_at: list.card_numbers_at,
+        received: count(&list.rows),
+        next,
+        total: None,
+        as_of: response.as_of,
+    }
+}
+
+fn count(rows: &[Value]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
+}
+
+/// A next link as the transport takes it: a path where the vendor gave a relative one (OData
+/// allows that), else as it is. With the count of the rows before it, where that is known.
+fn link(route_path: &str, link: &str, rows_before: Option<u64>) -> Option<String> {
+    const NOWHERE: &str = "onfile.invalid";
+    let base = Url::parse(&format!("https://{NOWHERE}{route_path}")).ok()?;
+    let mut url = base.join(link).ok()?;
+    url.set_fragment(None);
+    let mut link = if url.host_str() == Some(NOWHERE) {
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{query}", url.path())
+    } else {
+        url.to_string()
+    };
+    if let Some(rows) = rows_before {
+        link.push_str(ROWS_BEFORE);
+        link.push_str(&rows.to_string());
+    }
+    Some(link)
+}
+
+/// How many rows lie before a page, where that is known.
+fn rows_before(cursor: &Cursor) -> Option<u64> {
+    match cursor {
+        Cursor::Offset(rows) => Some(*rows),
+        Cursor::Link(link) => link.rsplit_once(ROWS_BEFORE)?.1.parse().ok(),
+    }
+}
+
+/// Where the page after this one begins. A link leads on where there is one. Where there is none,
+/// only an empty page is the end: under OData a server that gives fewer rows than `$top` links to
+/// the rest of those and no further.
+fn next_page(
+    doing: &'static str,
+    request: &PageRequest,
+    path: &str,
+    response: &HttpResponse,
+    list: &wire::List,
+) -> Result<Option<Cursor>, BackendError> {
+    let before = rows_before(&request.cursor).map(|rows| rows + count(&list.rows));
+    let Some(next) = &list.next else {
+        return Ok(before.filter(|_| !list.rows.is_empty()).map(Cursor::Offset));
+    };
+    let next = link(path, next, before)
+        .ok_or_else(|| malformed(doing, response, "`@odata.nextLink` is not an address"))?;
+    let address = |link: &str| link.split('#').next().map(str::to_owned);
+    match &request.cursor {
+        Cursor::Link(this) if address(this) == address(&next) => {
+            Err(malformed(doing, response, "the page gives itself as the next"))
+        }
+        _ => Ok(Some(Cursor::Link(next))),
+    }
+}
+
+#[async_trait]
+impl CustomerBackend for ProxyToken {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            kind: KIND,
+            create_customer: true,
+            get_customer: true,
+            update_customer: false,
+            delete_customer: false,
+            find: FindBy::UniqueReference,
+            customers_page: CUSTOMERS_PAGE,
+            customers_order: ListOrder::Unspecified,
+            customers_total: false,
+            methods: MethodListing::PerCustomer,
+            methods_page: None,
+            method_kinds: &[MethodKind::Card, MethodKind::BankAccount],
+            tokens: TOKENS,
+            add_method: true,
+            import_batch: Some(self.import_batch),
+            import_dedupes: self.import_dedupes,
+            set_default: true,
+            default_readable: true,
+            remove_method: true,
+            methods_per_customer: None,
+            idempotency_keys: false,
+            settle_create: SettleCreate::UniqueReference,
+            fields: FIELDS,
+            events: EventStyle::Webhook,
+        }
+    }
+
+    fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
+        map::prepare(effect, self.import_batch)
+    }
+
+    async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
+        let body = prepared.body.expose_secret();
+        let mut request = self.request(prepared.verb, prepared.route, prepared.path.clone());
+        request.content_type = (!body.is_empty()).then_some(JSON);
+        request.body = Bytes::copy_from_slice(body);
+        let all = |outcome| SendOutcome::all(prepared.items, &outcome, CallFacts::default());
+        match self.transport.write(ctx, request, permit).await {
+            Answer::NotSent(why) => all(ItemOutcome::NotSent(why)),
+            Answer::Unknown(why) => all(ItemOutcome::Unknown(why)),
+            Answer::Answered(response) => {
+                let sent = Sent { kind: prepared.kind, items: prepared.items, body };
+                SendOutcome {
+                    items: sent.outcomes(response.status, &response.body),
+                    call: CallFacts {
+                        status: Some(response.status),
+                        request_id: response.request_id,
+                        retry_after: response.retry_after,
+                    },
+                }
+            }
+        }
+    }
+
+    async fn list_customers(
+        &self,
+        ctx: &CallCtx,
+        page: &PageRequest,
+    ) -> Result<Page<RemoteCustomer>, BackendError> {
+        const DOING: &str = "list customers";
+        let request = match &page.cursor {
+            Cursor::Offset(rows) => HttpRequest {
+                query: format!("$top={}&$skip={rows}", page.size.clamp(1, CUSTOMERS_PAGE)),
+                ..self.request(Verb::Get, map::CUSTOMERS, map::CUSTOMERS.to_owned())
+            },
+            Cursor::Link(link) => self.follow(map::CUSTOMERS, link),
+        };
+        let (response, list) =
+            self.list(ctx, DOING, request, wire::CUSTOMERS, &Echo::default()).await?;
+        let next = next_page(DOING, page, map::CUSTOMERS, &response, &list)?;
+        Ok(self::page(&response, list, wire::CUSTOMER_ID, map::customer, next))
+    }
+
+    async fn list_methods(
+        &self,
+        ctx: &CallCtx,
+        customer: &RemoteCustomerId,
+        page: &PageRequest,
+    ) -> Result<Page<RemoteMethod>, BackendError> {
+        const DOING: &str = "list payment methods";
+        let first = self.get(DOING, map::METHODS, &[customer.as_str()])?;
+        let path = first.path.clone();
+        // One answer holds them all; should the vendor ever link to more, that is followed too.
+        let request = match &page.cursor {
+            Cursor::Offset(_) => first,
+            Cursor::Link(link) => self.follow(map::METHODS, link),
+        };
+        let (response, list) =
+            self.list(ctx, DOING, request, wire::METHODS, &Echo::default()).await?;
+        let next = next_page(DOING, page, &path, &response, &list)?;
+        let next = next.filter(|next| matches!(next, Cursor::Link(_)));
+        Ok(self::page(&response, list, wire::METHOD_ID, map::method, next))
+    }
+
+    async fn get_customer(
+        &self,
+        ctx: &CallCtx,
+        id: &RemoteCustomerId,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        const DOING: &str = "get customer";
+        let request = self.get(DOING, map::CUSTOMER, &[id.as_str()])?;
+        let response = self.transport.read(ctx, DOING, request).await?;
+        match expect_success(DOING, &response, &Echo::default()) {
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        }
+        let (row, card_numbers_at) =
+            wire::object(&response.body).map_err(|why| malformed(DOING, &response, why))?;
+        tell_of(&card_numbers_at, DOING);
+        let customer = customer(DOING, &response, &row)?;
+        if customer.id != *id {
+            return Err(malformed(DOING, &response, "the answer is of another customer"));
+        }
+        Ok(Some(customer))
+    }
+
+    async fn find_customer(
+        &self,
+        ctx: &CallCtx,
+        reference: &Reference,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        self.find(ctx, "find customer", reference.as_str()).await
+    }
+
+    async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
+        const DOING: &str = "check the account";
+        let first = self.list_customers(ctx, &PageRequest::first(1)).await?;
+        // Rule 2: a filter that is not honoured would have every reference found.
+        let nobody = format!("onfile-check-{}", RunId::generate());
+        if self.find(ctx, DOING, &nobody).await?.is_some() {
+            let why = "find_not_honoured: it found a customer for a reference that nobody has";
+            return Err(BackendError::new(ErrorKind::Malformed, DOING, why));
+        }
+        let seen = match first.received {
+            0 => "it has no customers yet",
+            _ => "it shows its customers",
+        };
+        let summary = format!(
+            "payment account {}: {seen}, and finds nobody for an unknown reference",
+            self.identity()
+        );
+        Ok(Probe { summary, as_of: first.as_of })
+    }
+}
+
+#[cfg(test)]
+mod tests;

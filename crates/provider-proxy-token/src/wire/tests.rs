@@ -1,0 +1,103 @@
+use super::*;
+
+fn own(body: &str) -> Option<String> {
+    own_error(body.as_bytes()).map(|error| error.code.expect("always"))
+}
+
+#[test]
+fn only_a_code_word_makes_an_error_the_vendor_s_own() {
+    for body in [
+        r#"{"error":{"code":"invalid_token","message":"no"}}"#,
+        r#"{"code":"invalid_token"}"#,
+        r#"{"errors":[{"code":"invalid_token"},{"code":"second"}]}"#,
+        r#"{"error":"invalid_token","message":"no"}"#,
+    ] {
+        assert_eq!(own(body).as_deref(), Some("invalid_token"), "{body}");
+    }
+    for body in [
+        "",
+        "<html><h1>404 Not Found</h1></html>",
+        "[]",
+        "null",
+        "{}",
+        r#"{"message":"Not Found"}"#,
+        r#"{"status":404,"error":"Not Found","path":"/api/customers"}"#,
+        r#"{"error":"Forbidden"}"#,
+        r#"{"error":{"code":404,"message":"no","status":"NOT_FOUND"}}"#,
+        r#"{"error":{"code":"two words"}}"#,
+        r#"{"error":{"code":""}}"#,
+        r#"{"error":{"message":"Internal error"}}"#,
+        r#"{"code":404,"message":"no"}"#,
+        r#"{"title":"Not Found","status":404}"#,
+        r#"{"error":{"code":"cut off"#,
+    ] {
+        assert_eq!(own(body), None, "{body}");
+    }
+}
+
+#[test]
+fn lists_come_in_every_envelope_of_the_contract() {
+    for (body, names) in [
+        (r#"[{"a":1},{"a":2}]"#, CUSTOMERS),
+        (r#"{"value":[{"a":1},{"a":2}]}"#, CUSTOMERS),
+        (r#"{"data":[{"a":1},{"a":2}],"total":9}"#, CUSTOMERS),
+        (r#"{"items":[{"a":1},{"a":2}]}"#, CUSTOMERS),
+        (r#"{"payment_methods":[{"a":1},{"a":2}]}"#, METHODS),
+        (r#"{"value":[{"a":1},{"a":2}],"@odata.nextLink":null}"#, METHODS),
+        (r#"{"data":[{"a":1},{"a":2}]}"#, METHODS),
+    ] {
+        let list = list(body.as_bytes(), names).expect(body);
+        assert_eq!((list.rows.len(), list.next), (2, None), "{body}");
+    }
+    let linked = list(br#"{"value":[],"@odata.nextLink":"/x?$skiptoken=1"}"#, CUSTOMERS);
+    assert_eq!(linked.expect("a list").next.as_deref(), Some("/x?$skiptoken=1"));
+    for body in ["", "<html>", "{}", "7", r#"{"value":{}}"#, r#"{"payment_methods":[]}"#] {
+        assert!(list(body.as_bytes(), CUSTOMERS).is_err(), "{body}");
+    }
+    assert!(list(br#"{"value":[],"@odata.nextLink":7}"#, CUSTOMERS).is_err());
+    let deep = "[".repeat(1_000_000);
+    assert!(list(deep.as_bytes(), CUSTOMERS).is_err());
+}
+
+#[test]
+fn a_card_number_is_dropped_and_only_its_path_is_kept() {
+    let body = br#"{"value":[{"uid":"cus_1"},
+        {"uid":"cus_2","name":"4111 1111 1111 1111","x":[{"y":4111111111111111}],
+         "4111111111111111":"5555555555554444"}]}"#;
+    let mut list = list(body, CUSTOMERS).expect("a list");
+    list.card_numbers_at.sort();
+    assert_eq!(list.card_numbers_at, ["[1].?", "[1].name", "[1].x[0].y"]);
+    let left = serde_json::to_string(&list.rows[1]["name"]).expect("JSON");
+    assert_eq!(left, "null");
+}
+
+#[test]
+fn what_was_sent_is_hidden_in_every_form() {
+    let body = br#"{"saved_payment_methods":[{"payment_method":{"credit":{
+        "fingerprint":"TOK_canary0123456789","last4":"4242","holder_name":"Al"}}}]}"#;
+    let echo = Echo::of_body(body);
+    for (said, shown) in [
+        ("no token tok_CANARY0123456789.", "no token [hidden]."),
+        ("bad:TOK_canary0123456789TOK_canary0123456789", "bad:[hidden]"),
+        ("token canary01... is cut", "token [hidden]... is cut"),
+        ("the card of Al ends in 4242", "the card of [hidden] ends in [hidden]"),
+        ("an invalid value, 42421", "an invalid value, 42421"),
+        ("größer als TOK_canary0123456789ß", "größer als [hidden]ß"),
+    ] {
+        assert_eq!(echo.hide(said), shown);
+    }
+    let echo = Echo::of_text("Customer-0000123");
+    let (said, shown) =
+        ("customer customer-0000123: no -0000123", "customer [hidden]: no [hidden]");
+    assert_eq!(echo.hide(said), shown);
+    let echo = Echo::of_body(body);
+    let error = VendorError {
+        code: Some("TOK_canary0123456789".into()),
+        message: Some("TOK_canary0123456789".into()),
+        field: Some("credit.fingerprint".into()),
+    };
+    let refusal = echo.refusal(error);
+    assert_eq!(refusal.code, None);
+    assert_eq!(refusal.field.as_deref(), Some("credit.fingerprint"));
+    assert!(!refusal.message.contains("canary"));
+}

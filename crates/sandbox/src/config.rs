@@ -1,0 +1,94 @@
+//! What a sandbox is started with.
+
+use crate::clock::WallClock;
+use crate::fault::FaultPlan;
+use crate::proxy_token;
+use crate::rate::Rate;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The vendor styles that the sandbox simulates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Govifi / Caselle Payments API: `proxy-token` in onfile's config.
+    ProxyToken,
+}
+
+impl Kind {
+    /// The name in onfile's config.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProxyToken => "proxy-token",
+        }
+    }
+
+    /// The bounded set of endpoint names, used in faults, counters and the log. A request that is
+    /// none of them is counted as `unknown`.
+    #[must_use]
+    pub fn endpoints(self) -> &'static [&'static str] {
+        match self {
+            Self::ProxyToken => proxy_token::ENDPOINTS,
+        }
+    }
+}
+
+/// Which vendor is simulated, with what is special to it. A sandbox is one vendor's host; start
+/// several for several vendors.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum VendorConfig {
+    /// `proxy-token`.
+    ProxyToken(proxy_token::Config),
+}
+
+impl VendorConfig {
+    /// The style.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::ProxyToken(_) => Kind::ProxyToken,
+        }
+    }
+}
+
+/// What a sandbox is started with. `SandboxConfig::default()` is an empty proxy-token vendor on a
+/// free loopback port, without faults or limits.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Where to listen: loopback addresses only, port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Decides every id, every seeded person and every order of chance.
+    pub seed: u64,
+    /// Customers in each account that does not say its own number.
+    pub customers: usize,
+    /// Faults from the start.
+    pub faults: FaultPlan,
+    /// The vendor's rate limit; the token endpoint is outside of it.
+    pub rate: Option<Rate>,
+    /// How long every call takes before it is executed.
+    pub latency: Duration,
+    /// The time of day, for the life of tokens and `created_at`.
+    pub clock: WallClock,
+    /// How many requests the log keeps.
+    pub log_capacity: usize,
+    /// Which vendor.
+    pub vendor: VendorConfig,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            seed: 1,
+            customers: 0,
+            faults: FaultPlan::default(),
+            rate: None,
+            latency: Duration::ZERO,
+            clock: WallClock::default(),
+            log_capacity: 1_000_000,
+            vendor: VendorConfig::ProxyToken(proxy_token::Config::default()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the sandbox shows of a simulated vendor's data. The same for every vendor style.
+
+use serde::{Deserialize, Serialize};
+
+/// One customer as it stands at the vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerView {
+    /// The vendor's id.
+    pub id: String,
+    /// The client's own reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Name, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// E-mail, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Id of the default method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_method: Option<String>,
+    /// Saved methods, oldest first.
+    pub methods: Vec<MethodView>,
+}
+
+/// The kind of a saved method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodKind {
+    /// A payment card.
+    Card,
+    /// A bank account.
+    Ach,
+}
+
+/// One saved method as it stands at the vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodView {
+    /// The vendor's id.
+    pub id: String,
+    /// Card or bank account.
+    pub kind: MethodKind,
+    /// Last four digits of the card or of the account number.
+    pub last4: String,
+    /// Month of expiry, 1–12; cards only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp_month: Option<i64>,
+    /// Four-digit year of expiry; cards only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp_year: Option<i64>,
+    /// Card brand, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// First digits of the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bin: Option<String>,
+    /// Name of the holder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder_name: Option<String>,
+    /// Routing number; bank accounts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing_number: Option<String>,
+    /// `checking` or `savings`; bank accounts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_type: Option<String>,
+    /// Name of the bank; bank accounts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank_name: Option<String>,
+    /// Whether it is the customer's default.
+    pub is_default: bool,
+    /// First twelve hex digits of the SHA-256 of the saved token; the token itself is never shown.
+    pub token_sha256: String,
+}
+
+/// Size of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// What selects it: for proxy-token the `X-Payment-Account-Uid`.
+    pub account: String,
+    /// Customers in it.
+    pub customers: usize,
+    /// Saved methods in it.
+    pub methods: usize,
+}
+
+/// One page of the state, in the order of reference, then id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatePage {
+    /// The account that was read.
+    pub account: String,
+    /// The customers of this page.
+    pub customers: Vec<CustomerView>,
+    /// Give it as `after` to read on; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

@@ -1,0 +1,171 @@
+//! What the journal decides, pure: what stands in the way of intents, and what follows from
+//! outcomes. Both databases fetch rows, ask here, and write the answer.
+
+use std::collections::HashMap;
+
+use model::{
+    CustomerId, EffectId, EffectKind, MethodId, RemoteCustomer, RemoteCustomerId, RemoteMethodId,
+    Timestamp,
+};
+
+use crate::canonical::{Key, MethodNews, NewsOfMethod, key_of};
+use crate::{
+    Applied, CommittedEffect, EffectOutcome, EffectState, Intent, IntentAnswer, TokenLink,
+};
+
+/// An open effect that may be in the way.
+pub(crate) struct Open {
+    pub id: EffectId,
+    pub kind: EffectKind,
+    pub subject: String,
+    pub reference: Option<String>,
+    pub state: EffectState,
+    /// Whether it is of the same run, part and epoch.
+    pub own: bool,
+    pub attempt: i64,
+}
+
+/// What is in the way of intents: by subject, and by reference.
+#[derive(Default)]
+pub(crate) struct InTheWay {
+    subjects: HashMap<(EffectKind, String), (EffectId, EffectState, i64)>,
+    references: HashMap<String, (EffectId, EffectState)>,
+}
+
+/// What becomes of intents.
+pub(crate) struct Decided<'a> {
+    /// One for each, in order.
+    pub answers: Vec<IntentAnswer>,
+    /// To be inserted.
+    pub fresh: Vec<(EffectId, &'a Intent)>,
+    /// Planned before, to be sent again.
+    pub again: Vec<(EffectId, &'a Intent)>,
+}
+
+impl InTheWay {
+    /// From every open effect of the subjects and of the references at hand, oldest first.
+    pub(crate) fn of(open: impl IntoIterator<Item = Open>) -> Self {
+        let mut found = Self::default();
+        for one in open {
+            let unsettled = match one.state {
+                EffectState::Unknown | EffectState::Unresolved => true,
+                // What this worker itself has on its way is no reason to wait.
+                EffectState::Sending => !one.own,
+                EffectState::Planned | EffectState::Done | EffectState::Refused => false,
+            };
+            if let Some(reference) = one.reference.filter(|_| unsettled) {
+                found.references.entry(reference).or_insert((one.id.clone(), one.state));
+            }
+            if one.state.is_open() {
+                let key = (one.kind, one.subject);
+                found.subjects.insert(key, (one.id, one.state, one.attempt));
+            }
+        }
+        found
+    }
+
+    /// Takes intents in order: a second one of a subject waits for the first.
+    pub(crate) fn decide(mut self, intents: &[Intent]) -> Decided<'_> {
+        let answers = Vec::with_capacity(intents.len());
+        let mut decided = Decided { answers, fresh: Vec::new(), again: Vec::new() };
+        for intent in intents {
+            let key = (intent.kind, intent.subject.clone());
+            let before = self.subjects.get(&key).cloned();
+            let held = before
+                .clone()
+                .filter(|(_, state, _)| *state != EffectState::Planned)
+                .map(|(by, state, _)| (by, state))
+                .or_else(|| self.references.get(intent.reference.as_ref()?.as_str()).cloned());
+            if let Some((by, state)) = held {
+                decided.answers.push(IntentAnswer::Held { by, state });
+                continue;
+            }
+            let (effect, attempt) = match before {
+                Some((planned, _, attempt)) => {
+                    decided.again.push((planned.clone(), intent));
+                    (planned, attempt + 1)
+                }
+                None => {
+                    let new = EffectId::generate();
+                    decided.fresh.push((new.clone(), intent));
+                    (new, 1)
+                }
+            };
+            self.subjects.insert(key, (effect.clone(), EffectState::Sending, attempt));
+            decided.answers.push(IntentAnswer::Accepted { effect, attempt });
+        }
+        decided
+    }
+}
+
+/// What follows from outcomes for the mirror, by sort and in order.
+#[derive(Default)]
+pub(crate) struct Following {
+    pub customers: Vec<RemoteCustomer>,
+    pub news: Vec<NewsOfMethod>,
+    pub links: Vec<TokenLink>,
+}
+
+impl Following {
+    /// Of outcomes that are known as of `now`.
+    pub(crate) fn of(outcomes: &[EffectOutcome], now: Timestamp) -> Self {
+        let mut all = Self::default();
+        for applied in outcomes.iter().flat_map(|outcome| &outcome.applied) {
+            let (customer, what) = match applied {
+                Applied::Customer(customer) => {
+                    all.customers.push(RemoteCustomer::clone(customer));
+                    continue;
+                }
+                Applied::Method { customer, method, link } => {
+                    all.links.extend(link.clone());
+                    (customer, MethodNews::Seen(method.clone()))
+                }
+                Applied::Default { customer, method } => {
+                    (customer, MethodNews::MadeDefault(method.clone()))
+                }
+                Applied::MethodRemoved { customer, method } => {
+                    (customer, MethodNews::Removed(method.clone()))
+                }
+            };
+            all.news.push(NewsOfMethod { customer: customer.clone(), as_of: now, what });
+        }
+        all
+    }
+
+    /// Whether nothing follows.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.customers.is_empty() && self.news.is_empty() && self.links.is_empty()
+    }
+}
+
+/// Our ids of what effects did to the mirror.
+#[derive(Default)]
+pub(crate) struct Followed {
+    pub customers: HashMap<RemoteCustomerId, CustomerId>,
+    pub methods: HashMap<Key, MethodId>,
+}
+
+impl Followed {
+    /// The answer to an outcome.
+    pub(crate) fn answer(&self, outcome: &EffectOutcome) -> CommittedEffect {
+        let (customer, method) = named(outcome);
+        let key = customer.zip(method).map(|(customer, method)| key_of(customer, method));
+        CommittedEffect {
+            customer: customer.and_then(|id| self.customers.get(id).cloned()),
+            method: key.and_then(|key| self.methods.get(&key).cloned()),
+        }
+    }
+}
+
+/// The ids at the provider that an outcome names: of the customer, and of its payment method.
+pub(crate) fn named(
+    outcome: &EffectOutcome,
+) -> (Option<&RemoteCustomerId>, Option<&RemoteMethodId>) {
+    outcome.applied.iter().fold((None, None), |(_, method), applied| match applied {
+        Applied::Customer(one) => (Some(&one.id), method),
+        Applied::Method { customer, method, .. } => (Some(customer), Some(&method.id)),
+        Applied::Default { customer, method } | Applied::MethodRemoved { customer, method } => {
+            (Some(customer), Some(method))
+        }
+    })
+}

@@ -1,0 +1,108 @@
+//! Accounts, and how much is known of them.
+
+use std::collections::HashMap;
+
+use model::{AccountName, RemoteCustomerId, Timestamp};
+
+use super::PostgresStore;
+use super::decode::{as_id, unsigned};
+use crate::{AccountRow, MirrorStats, StoreError};
+
+type Bound = (String, String, String, String, String);
+
+const BOUND: &str = "SELECT name, kind, host, merchant, environment FROM accounts \
+     WHERE name = ANY($1) ORDER BY name FOR UPDATE";
+const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account = $1) \
+     OR EXISTS (SELECT 1 FROM effects WHERE account = $1) \
+     OR EXISTS (SELECT 1 FROM token_links WHERE account = $1) \
+     OR EXISTS (SELECT 1 FROM statements WHERE account = $1)";
+const BIND: &str = "INSERT INTO accounts \
+     (name, kind, host, merchant, environment, namespace, rank, bound_at) \
+     SELECT u.*, $8 FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
+     $6::text[], $7::bigint[]) u ON CONFLICT (name) DO UPDATE SET kind = EXCLUDED.kind, \
+     host = EXCLUDED.host, merchant = EXCLUDED.merchant, environment = EXCLUDED.environment, \
+     namespace = EXCLUDED.namespace, rank = EXCLUDED.rank";
+const CUSTOMER_STATS: &str = "SELECT count(*), min(as_of), max(as_of) FROM remote_customers \
+     WHERE account = $1 AND state = 'live'";
+const METHOD_STATS: &str =
+    "SELECT count(*) FROM remote_methods WHERE account = $1 AND state = 'live'";
+const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
+     WHERE account = $1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT $2";
+
+impl PostgresStore {
+    pub(super) async fn bind_all(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
+        let mut sorted: Vec<&AccountRow> = accounts.iter().collect();
+        sorted.sort_by_key(|row| &row.name);
+        sorted.dedup_by_key(|row| &row.name);
+        let names: Vec<&str> = sorted.iter().map(|row| row.name.as_str()).collect();
+        let mut tx = self.begin().await?;
+        let bound: Vec<Bound> = sqlx::query_as(BOUND).bind(&names).fetch_all(&mut *tx).await?;
+        let bound: HashMap<&str, &Bound> = bound.iter().map(|row| (row.0.as_str(), row)).collect();
+        for row in &sorted {
+            let Some((_, kind, host, merchant, environment)) = bound.get(row.name.as_str()) else {
+                continue;
+            };
+            let changed = [
+                ("kind", kind, &row.kind),
+                ("host", host, &row.host),
+                ("merchant", merchant, &row.merchant),
+                ("environment", environment, &row.environment),
+            ]
+            .into_iter()
+            .find(|(_, before, now)| before != now);
+            let Some((what, before, now)) = changed else { continue };
+            let has_data: bool =
+                sqlx::query_scalar(HAS_DATA).bind(row.name.as_str()).fetch_one(&mut *tx).await?;
+            if has_data {
+                return Err(StoreError::AccountChanged {
+                    account: row.name.clone(),
+                    what,
+                    before: before.clone(),
+                    now: now.clone(),
+                });
+            }
+        }
+        let column = |of: fn(&AccountRow) -> &str| sorted.iter().map(|r| of(r)).collect::<Vec<_>>();
+        let ranks: Vec<i64> = sorted.iter().map(|row| i64::from(row.rank)).collect();
+        sqlx::query(BIND)
+            .bind(&names)
+            .bind(column(|row| &row.kind))
+            .bind(column(|row| &row.host))
+            .bind(column(|row| &row.merchant))
+            .bind(column(|row| &row.environment))
+            .bind(column(|row| &row.namespace))
+            .bind(ranks)
+            .bind(self.now().micros())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn stats_of(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
+        let mut tx = self.snapshot().await?;
+        let (customers, oldest, newest): (i64, Option<i64>, Option<i64>) =
+            sqlx::query_as(CUSTOMER_STATS).bind(account.as_str()).fetch_one(&mut *tx).await?;
+        let methods: i64 =
+            sqlx::query_scalar(METHOD_STATS).bind(account.as_str()).fetch_one(&mut *tx).await?;
+        Ok(MirrorStats {
+            customers: unsigned(customers),
+            methods: unsigned(methods),
+            oldest: oldest.map(Timestamp::from_micros),
+            newest: newest.map(Timestamp::from_micros),
+        })
+    }
+
+    pub(super) async fn live_ids(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(LIVE_IDS)
+            .bind(account.as_str())
+            .bind(i64::from(most))
+            .fetch_all(&self.pool)
+            .await?;
+        ids.into_iter().map(as_id).collect()
+    }
+}

@@ -1,0 +1,340 @@
+//! Staged rows: written, planned, finished, counted.
+
+use std::collections::BTreeMap;
+
+use model::{AccountName, Ledger, Outcome, RunId};
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::decode::{get, opt_word, signed, unsigned};
+use super::runs::hold;
+use crate::canonical::to_json;
+use crate::{
+    Fence, FinishRows, RowPlan, RowRecord, RowResult, StagedRow, Statement, StoreError, TokenLink,
+    Verdict,
+};
+
+const STAGE: &str = "INSERT INTO staged_rows (run, line, part, row_id, reference, profile, facts, \
+     billing, is_default, token_kind, token, token_fp, token_created_at, plan, outcome, code, \
+     message, field) SELECT $1, u.* FROM UNNEST($2::bigint[], $3::bigint[], $4::text[], \
+     $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::bytea[], \
+     $12::bytea[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) \
+     u ON CONFLICT (run, line) DO NOTHING";
+const PLAN: &str = "UPDATE staged_rows s SET plan = u.plan, \
+     outcome = COALESCE(u.outcome, s.outcome), \
+     code = CASE WHEN u.outcome IS NULL THEN s.code ELSE u.code END, \
+     message = CASE WHEN u.outcome IS NULL THEN s.message ELSE u.message END, \
+     field = CASE WHEN u.outcome IS NULL THEN s.field ELSE u.field END \
+     FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) \
+     AS u (line, plan, outcome, code, message, field) WHERE s.run = $1 AND s.line = u.line";
+const FINISH: &str = "UPDATE staged_rows s SET outcome = u.outcome, code = u.code, \
+     message = u.message, field = u.field, \
+     customer_id = COALESCE(u.customer, c.customer_id), remote_customer_id = u.remote_customer, \
+     method_id = COALESCE(u.method, m.method_id), remote_method_id = u.remote_method, \
+     done = u.done FROM UNNEST($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], \
+     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[]) AS u (line, outcome, code, \
+     message, field, customer, remote_customer, method, remote_method, done) \
+     LEFT JOIN remote_customers c ON c.account = $2 AND c.remote_id = u.remote_customer \
+     LEFT JOIN remote_methods m ON m.account = $2 \
+     AND m.remote_customer_id = u.remote_customer AND m.remote_id = u.remote_method \
+     WHERE s.run = $1 AND s.line = u.line";
+const STATE: &str = "INSERT INTO statements (account, reference, token_fp, fields, run, at) \
+     SELECT $1, u.reference, u.fp, u.fields, $2, $3 \
+     FROM UNNEST($4::text[], $5::bytea[], $6::text[]) AS u (reference, fp, fields) \
+     ON CONFLICT (account, reference, token_fp) DO UPDATE SET fields = EXCLUDED.fields, \
+     run = EXCLUDED.run, at = EXCLUDED.at";
+const LINK: &str = "INSERT INTO token_links (account, reference, token_fp, remote_customer_id, \
+     remote_method_id, how, run, at) SELECT $1, u.*, $2, $3 FROM UNNEST($4::text[], $5::bytea[], \
+     $6::text[], $7::text[], $8::text[]) u ON CONFLICT (account, reference, token_fp) DO UPDATE \
+     SET remote_customer_id = EXCLUDED.remote_customer_id, \
+     remote_method_id = EXCLUDED.remote_method_id, how = EXCLUDED.how, run = EXCLUDED.run, \
+     at = EXCLUDED.at";
+const FORGET: &str = "UPDATE staged_rows SET token = NULL WHERE run = $1 AND line = ANY($2)";
+const ADVANCE: &str = "UPDATE parts SET cursor = COALESCE($3, cursor), rows_done = rows_done + $4 \
+     WHERE run = $1 AND no = $2";
+const LEDGER: &str = "SELECT outcome, count(*) FROM staged_rows WHERE run = $1 GROUP BY outcome";
+const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
+     remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
+     WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3";
+
+/// The columns of a verdict.
+#[derive(Default)]
+struct Verdicts {
+    outcomes: Vec<Option<&'static str>>,
+    codes: Vec<Option<&'static str>>,
+    messages: Vec<Option<String>>,
+    fields: Vec<Option<String>>,
+}
+
+impl Verdicts {
+    fn push(&mut self, verdict: Option<Verdict>) {
+        let (outcome, code, message, field) = verdict.map_or((None, None, None, None), |verdict| {
+            let code = verdict.code.map(model::Code::as_str);
+            (Some(verdict.outcome.as_str()), code, verdict.message, verdict.field)
+        });
+        self.outcomes.push(outcome);
+        self.codes.push(code);
+        self.messages.push(message);
+        self.fields.push(field);
+    }
+}
+
+/// Writes token links; the last of a kind wins.
+pub(super) async fn write_links(
+    tx: &mut PgConnection,
+    account: &str,
+    run: &RunId,
+    at: i64,
+    links: Vec<TokenLink>,
+) -> Result<(), StoreError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let links: BTreeMap<_, _> =
+        links.into_iter().map(|link| ((link.reference.clone(), link.fp), link)).collect();
+    let text = |of: fn(&TokenLink) -> &str| links.values().map(of).collect::<Vec<_>>();
+    sqlx::query(LINK)
+        .bind(account)
+        .bind(run.as_str())
+        .bind(at)
+        .bind(text(|link| link.reference.as_str()))
+        .bind(links.values().map(|link| link.fp.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(text(|link| link.remote_customer.as_str()))
+        .bind(text(|link| link.remote_method.as_str()))
+        .bind(text(|link| &link.how))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn write_statements(
+    tx: &mut PgConnection,
+    account: &str,
+    run: &RunId,
+    at: i64,
+    statements: Vec<Statement>,
+) -> Result<(), StoreError> {
+    if statements.is_empty() {
+        return Ok(());
+    }
+    let statements: BTreeMap<_, _> = statements
+        .into_iter()
+        .map(|statement| ((statement.reference, statement.fp), to_json(&statement.fields)))
+        .collect();
+    // An empty fingerprint stands for the customer itself: it is part of the key.
+    let fp_of = |fp: &Option<crate::TokenFp>| fp.map(|fp| fp.as_bytes().to_vec());
+    sqlx::query(STATE)
+        .bind(account)
+        .bind(run.as_str())
+        .bind(at)
+        .bind(statements.keys().map(|(reference, _)| reference.as_str()).collect::<Vec<_>>())
+        .bind(statements.keys().map(|(_, fp)| fp_of(fp).unwrap_or_default()).collect::<Vec<_>>())
+        .bind(statements.values().map(String::as_str).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn write_results(
+    tx: &mut PgConnection,
+    run: &RunId,
+    account: &str,
+    rows: Vec<RowResult>,
+) -> Result<(), StoreError> {
+    let rows: BTreeMap<u64, RowResult> = rows.into_iter().map(|row| (row.line, row)).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut verdicts = Verdicts::default();
+    for row in rows.values() {
+        verdicts.push(Some(row.verdict.clone()));
+    }
+    let text = |of: fn(&RowResult) -> Option<&str>| rows.values().map(of).collect::<Vec<_>>();
+    sqlx::query(FINISH)
+        .bind(run.as_str())
+        .bind(account)
+        .bind(rows.keys().map(|line| signed(*line)).collect::<Vec<_>>())
+        .bind(verdicts.outcomes)
+        .bind(verdicts.codes)
+        .bind(verdicts.messages)
+        .bind(verdicts.fields)
+        .bind(text(|row| row.customer.as_ref().map(model::CustomerId::as_str)))
+        .bind(text(|row| row.remote_customer.as_ref().map(model::RemoteCustomerId::as_str)))
+        .bind(text(|row| row.method.as_ref().map(model::MethodId::as_str)))
+        .bind(text(|row| row.remote_method.as_ref().map(model::RemoteMethodId::as_str)))
+        .bind(text(|row| row.done.as_deref()))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+impl PostgresStore {
+    pub(super) async fn stage(
+        &self,
+        fence: &Fence,
+        identity: &str,
+        mut rows: Vec<StagedRow>,
+    ) -> Result<(), StoreError> {
+        rows.sort_by_key(|row| row.line);
+        rows.dedup_by_key(|row| row.line);
+        let methods: Vec<_> = rows.iter().map(|row| row.method.as_ref()).collect();
+        let tokens: Vec<_> =
+            methods.iter().map(|method| method.and_then(|m| m.token.as_ref())).collect();
+        let mut sealed = Vec::with_capacity(rows.len());
+        let mut fps = Vec::with_capacity(rows.len());
+        for (row, token) in rows.iter().zip(&tokens) {
+            sealed.push(token.map(|token| self.keys.seal_token(&fence.run, row.line, token)));
+            fps.push(token.map(|token| {
+                self.keys.token_fp(identity, token.kind, &token.value).as_bytes().to_vec()
+            }));
+        }
+        let text = |of: fn(&StagedRow) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        if !rows.is_empty() {
+            sqlx::query(STAGE)
+                .bind(fence.run.as_str())
+                .bind(rows.iter().map(|row| signed(row.line)).collect::<Vec<_>>())
+                .bind(rows.iter().map(|row| i64::from(row.part)).collect::<Vec<_>>())
+                .bind(text(|row| Some(&row.row_id)))
+                .bind(text(|row| row.reference.as_ref().map(model::Reference::as_str)))
+                .bind(rows.iter().map(|row| to_json(&row.profile)).collect::<Vec<_>>())
+                .bind(methods.iter().map(|m| m.map(|m| to_json(&m.facts))).collect::<Vec<_>>())
+                .bind(methods.iter().map(|m| m.map(|m| to_json(&m.billing))).collect::<Vec<_>>())
+                .bind(
+                    methods
+                        .iter()
+                        .map(|m| m.and_then(|m| m.default).map(i64::from))
+                        .collect::<Vec<_>>(),
+                )
+                .bind(tokens.iter().map(|t| t.map(|t| t.kind.as_str())).collect::<Vec<_>>())
+                .bind(sealed)
+                .bind(fps)
+                .bind(
+                    tokens
+                        .iter()
+                        .map(|t| t.and_then(|t| t.created_at).map(model::Timestamp::micros))
+                        .collect::<Vec<_>>(),
+                )
+                .bind(text(|row| row.plan.as_deref()))
+                .bind(text(|row| row.outcome.map(Outcome::as_str)))
+                .bind(text(|row| row.code.map(model::Code::as_str)))
+                .bind(text(|row| row.message.as_deref()))
+                .bind(text(|row| row.field.as_deref()))
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn write_plan(
+        &self,
+        fence: &Fence,
+        rows: Vec<RowPlan>,
+    ) -> Result<(), StoreError> {
+        let rows: BTreeMap<u64, RowPlan> = rows.into_iter().map(|row| (row.line, row)).collect();
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        if !rows.is_empty() {
+            let lines: Vec<i64> = rows.keys().map(|line| signed(*line)).collect();
+            let mut plans = Vec::with_capacity(rows.len());
+            let mut verdicts = Verdicts::default();
+            for row in rows.into_values() {
+                plans.push(row.plan);
+                verdicts.push(row.verdict);
+            }
+            sqlx::query(PLAN)
+                .bind(fence.run.as_str())
+                .bind(lines)
+                .bind(plans)
+                .bind(verdicts.outcomes)
+                .bind(verdicts.codes)
+                .bind(verdicts.messages)
+                .bind(verdicts.fields)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn finish(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        finish: FinishRows,
+    ) -> Result<(), StoreError> {
+        let now = self.now().micros();
+        let (run, account) = (&fence.run, account.as_str());
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        let rows = signed(finish.rows.len() as u64);
+        write_results(&mut tx, run, account, finish.rows).await?;
+        write_statements(&mut tx, account, run, now, finish.statements).await?;
+        write_links(&mut tx, account, run, now, finish.links).await?;
+        if !finish.forget_tokens.is_empty() {
+            let lines: Vec<i64> = finish.forget_tokens.iter().map(|line| signed(*line)).collect();
+            sqlx::query(FORGET).bind(run.as_str()).bind(lines).execute(&mut *tx).await?;
+        }
+        sqlx::query(ADVANCE)
+            .bind(run.as_str())
+            .bind(i64::from(fence.part))
+            .bind(finish.cursor)
+            .bind(rows)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn count_rows(&self, run: &RunId) -> Result<Ledger, StoreError> {
+        let counts: Vec<(Option<String>, i64)> =
+            sqlx::query_as(LEDGER).bind(run.as_str()).fetch_all(&self.pool).await?;
+        let mut ledger = Ledger::default();
+        for (outcome, rows) in counts {
+            let outcome = match outcome {
+                None => Outcome::NotAttempted,
+                Some(text) => Outcome::parse(&text)
+                    .ok_or_else(|| StoreError::corrupt("an outcome", "it is no word of ours"))?,
+            };
+            ledger.read += unsigned(rows);
+            ledger.add(outcome, unsigned(rows));
+        }
+        Ok(ledger)
+    }
+
+    pub(super) async fn row_records(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError> {
+        let rows = sqlx::query(ROWS)
+            .bind(run.as_str())
+            .bind(signed(after_line))
+            .bind(i64::from(most))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(record).collect()
+    }
+}
+
+fn record(row: &PgRow) -> Result<RowRecord, StoreError> {
+    Ok(RowRecord {
+        line: unsigned(get(row, 0)?),
+        row_id: get(row, 1)?,
+        reference: get(row, 2)?,
+        outcome: opt_word(row, 3, "an outcome", Outcome::parse)?,
+        code: get(row, 4)?,
+        message: get(row, 5)?,
+        field: get(row, 6)?,
+        customer_id: get(row, 7)?,
+        remote_customer_id: get(row, 8)?,
+        method_id: get(row, 9)?,
+        remote_method_id: get(row, 10)?,
+        done: get(row, 11)?,
+        plan: get(row, 12)?,
+    })
+}

@@ -1,0 +1,380 @@
+//! The store on PostgreSQL: many processes, on many machines.
+//!
+//! Locks are rows, taken in one order everywhere: part, writer, accounts (by name), the rest. A
+//! write that links customers holds the account rows of its namespace, so that two of them never
+//! make two records of one reference; a commit of intents holds its account's row. Pages and
+//! batches are one statement for each table, by `UNNEST`. Every time that a lease or a slot is
+//! compared with is the server's.
+
+mod accounts;
+mod decode;
+mod groups;
+mod import;
+mod journal;
+mod mirror;
+mod pull;
+mod runs;
+mod traffic;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{AccountName, Clock, Ledger, Reference, RemoteCustomerId, RunId, Timestamp};
+use secrecy::ExposeSecret as _;
+use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Transaction};
+
+use crate::keys::KeyRow;
+use crate::{
+    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
+    EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
+    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RunEnd, RunRecord,
+    ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+};
+
+/// The server's clock in microseconds.
+macro_rules! now_us {
+    () => {
+        "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+    };
+}
+use now_us;
+
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "first", include_str!("../../../../migrations/postgres/0001_first.sql"))];
+
+/// sqlx's own table; locked while one process migrates and the others wait.
+const MIGRATED: &str = "_sqlx_migrations";
+const LOCK_MIGRATIONS: &str = "LOCK TABLE _sqlx_migrations IN EXCLUSIVE MODE";
+const HAS_KEYS: &str = "SELECT to_regclass('keys') IS NOT NULL";
+const READ_KEYS: &str = "SELECT purpose, wrapped_by, wrapped FROM keys";
+const ADD_KEY: &str =
+    "INSERT INTO keys (purpose, wrapped_by, wrapped, created_at) VALUES ($1, $2, $3, $4)";
+const DRAW_INCARNATION: &str = "INSERT INTO meta (key, value) VALUES ('incarnation', $1) \
+     ON CONFLICT (key) DO NOTHING";
+const INFO: &str = "SELECT current_setting('server_version'), \
+     (SELECT max(version) FROM _sqlx_migrations), \
+     (SELECT value FROM meta WHERE key = 'incarnation')";
+
+/// Connections of one process. A page of a pull or a batch of an import holds one for milliseconds.
+const CONNECTIONS: u32 = 12;
+/// How long a call waits for one of them.
+const ACQUIRE: Duration = Duration::from_secs(20);
+/// How long a fenced write holds on to its part.
+pub(super) const HOLD: Duration = Duration::from_secs(60);
+
+/// The store on PostgreSQL.
+pub(crate) struct PostgresStore {
+    pool: PgPool,
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+fn connect_options(options: &StoreOptions) -> Result<PgConnectOptions, StoreError> {
+    // sqlx's own words may repeat the URL, and that may hold a password.
+    let mut connect = PgConnectOptions::from_str(&options.url)
+        .map_err(|_| StoreError::Url("it is not postgres://USER@HOST:PORT/DATABASE".into()))?
+        .application_name("onfile")
+        .disable_statement_logging();
+    if let Some(password) = &options.password {
+        connect = connect.password(password.expose_secret());
+    }
+    if let Some(file) = &options.ca_file {
+        connect = connect.ssl_root_cert(file);
+    }
+    Ok(connect)
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(version, name, sql)| {
+            let (name, sql) = (Cow::Borrowed(*name), sqlx::SqlStr::from_static(sql));
+            Migration::new(*version, name, MigrationType::Simple, sql, false)
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    // sqlx would take an advisory lock, which a pooler between us and the server breaks.
+    migrator.set_locking(false);
+    migrator
+}
+
+async fn key_rows(connection: &mut PgConnection) -> Result<Vec<KeyRow>, StoreError> {
+    let rows: Vec<(String, String, Vec<u8>)> =
+        sqlx::query_as(READ_KEYS).fetch_all(connection).await?;
+    let row = |(purpose, wrapped_by, wrapped)| KeyRow { purpose, wrapped_by, wrapped };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// Brings the schema up to date and opens the keys, all in one transaction.
+async fn prepare(
+    connection: &mut PgConnection,
+    options: &StoreOptions,
+) -> Result<Keys, StoreError> {
+    let has_keys: bool = sqlx::query_scalar(HAS_KEYS).fetch_one(&mut *connection).await?;
+    if has_keys {
+        // A wrong key touches nothing, not even a schema that is behind.
+        Keys::open(&key_rows(connection).await?, &options.wrap_keys)?;
+    } else if options.wrap_keys.is_empty() {
+        return Err(StoreError::NoKey);
+    }
+    let mut tx = connection.begin().await?;
+    tx.ensure_migrations_table(MIGRATED).await?;
+    sqlx::query(LOCK_MIGRATIONS).execute(&mut *tx).await?;
+    migrator().run_direct(None, &mut *tx, false).await?;
+    let (keys, missing) = Keys::open(&key_rows(&mut tx).await?, &options.wrap_keys)?;
+    let now = options.clock.now().micros();
+    for row in missing {
+        sqlx::query(ADD_KEY)
+            .bind(row.purpose)
+            .bind(row.wrapped_by)
+            .bind(row.wrapped)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+    }
+    sqlx::query(DRAW_INCARNATION).bind(RunId::generate().as_str()).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(keys)
+}
+
+impl PostgresStore {
+    /// Connects, migrates, opens the keys.
+    pub(crate) async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let connect = connect_options(options)?;
+        // Not the pool's: it would try again for as long as a call may wait.
+        let mut connection = connect.connect().await?;
+        let mut tries = 0;
+        let keys = loop {
+            match prepare(&mut connection, options).await {
+                // Two that make the first table at once meet in the catalogue.
+                Err(StoreError::Constraint(_) | StoreError::Migration(_)) if tries < 5 => {
+                    tries += 1
+                }
+                other => break other?,
+            }
+        };
+        connection.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(connect);
+        Ok(Self { pool, keys, clock: Arc::clone(&options.clock) })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Many statements, one state of the database.
+    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(self.pool.begin_with(SNAPSHOT).await?)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Microseconds of a duration.
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let (version, schema, incarnation): (String, Option<i64>, Option<String>) =
+            sqlx::query_as(INFO).fetch_one(&self.pool).await?;
+        let version = version.split(' ').next().unwrap_or_default();
+        Ok(StoreInfo {
+            engine: format!("PostgreSQL {version}"),
+            schema: schema.unwrap_or_default(),
+            incarnation: incarnation.unwrap_or_default(),
+        })
+    }
+
+    async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
+        self.bind_all(accounts).await
+    }
+
+    async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
+        self.stats_of(account).await
+    }
+
+    async fn live_customer_ids(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        self.live_ids(account, most).await
+    }
+
+    async fn begin_run(
+        &self,
+        run: &NewRun,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        self.make_run(run, owner, lease).await
+    }
+
+    async fn claim_part(
+        &self,
+        run: &RunId,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<Option<ClaimedPart>, StoreError> {
+        self.take_part(run, owner, lease).await
+    }
+
+    async fn heartbeat(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
+        self.hold_on(fence, lease).await
+    }
+
+    async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError> {
+        self.part_done(fence).await
+    }
+
+    async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
+        self.write_end(run, end).await
+    }
+
+    async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
+        self.latest_runs(most).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.one_run(run).await
+    }
+
+    async fn stage_rows(
+        &self,
+        fence: &Fence,
+        identity: &str,
+        rows: Vec<StagedRow>,
+    ) -> Result<(), StoreError> {
+        self.stage(fence, identity, rows).await
+    }
+
+    async fn load_groups(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        after: Option<&Reference>,
+        only_open: bool,
+        most: u32,
+    ) -> Result<Vec<Group>, StoreError> {
+        self.groups(fence, account, after, only_open, most).await
+    }
+
+    async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {
+        self.write_plan(fence, rows).await
+    }
+
+    async fn finish_rows(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        finish: FinishRows,
+    ) -> Result<(), StoreError> {
+        self.finish(fence, account, finish).await
+    }
+
+    async fn ledger(&self, run: &RunId) -> Result<Ledger, StoreError> {
+        self.count_rows(run).await
+    }
+
+    async fn rows(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError> {
+        self.row_records(run, after_line, most).await
+    }
+
+    async fn commit_intents(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        intents: Vec<Intent>,
+    ) -> Result<Vec<IntentAnswer>, StoreError> {
+        self.intend(fence, account, intents).await
+    }
+
+    async fn commit_outcomes(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        outcomes: Vec<EffectOutcome>,
+    ) -> Result<Vec<CommittedEffect>, StoreError> {
+        self.settle(fence, account, outcomes).await
+    }
+
+    async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError> {
+        self.run_effects(run, most).await
+    }
+
+    async fn begin_scan(&self, fence: &Fence, scan: &NewScan) -> Result<String, StoreError> {
+        self.make_scan(fence, scan).await
+    }
+
+    async fn apply_customers(
+        &self,
+        fence: &Fence,
+        write: CustomersWrite,
+    ) -> Result<CustomersApplied, StoreError> {
+        self.write_customers(fence, write).await
+    }
+
+    async fn apply_methods(
+        &self,
+        fence: &Fence,
+        write: MethodsWrite,
+    ) -> Result<MethodsApplied, StoreError> {
+        self.write_methods(fence, write).await
+    }
+
+    async fn end_scan(
+        &self,
+        fence: &Fence,
+        scan: &str,
+        state: ScanState,
+    ) -> Result<(), StoreError> {
+        self.write_scan_end(fence, scan, state).await
+    }
+
+    async fn lease_permits(
+        &self,
+        account: &AccountName,
+        per_second: f64,
+        want: u32,
+    ) -> Result<Lease, StoreError> {
+        self.reserve(account, per_second, want).await
+    }
+
+    async fn close_gate(&self, account: &AccountName, pause: Duration) -> Result<(), StoreError> {
+        self.shut(account, pause).await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,196 @@
+//! Scans, and what reads bring into the mirror.
+
+use std::collections::{HashMap, HashSet};
+
+use model::{RemoteCustomerId, RunId};
+
+use super::PostgresStore;
+use super::decode::signed;
+use super::mirror::{self, MethodsAtHand};
+use super::runs::hold;
+use crate::canonical::{CustomerPlanner, Guard, MethodNews, MirrorState, NewsOfMethod, key_of};
+use crate::{
+    CustomersApplied, CustomersWrite, Fence, MethodList, MethodsApplied, MethodsWrite, NewScan,
+    ScanState, StoreError,
+};
+
+const ADD_SCAN: &str = "INSERT INTO scans (id, run, account, what, pass, page_size, rows_seen, \
+     state, started_at) VALUES ($1, $2, $3, 'customers', $4, $5, 0, 'running', $6)";
+const CHECKPOINT: &str = "UPDATE scans SET cursor = COALESCE($3, cursor), \
+     rows_seen = rows_seen + $4 WHERE id = $1 AND run = $2";
+const END_SCAN: &str = "UPDATE scans SET state = $3, ended_at = $4 WHERE id = $1 AND run = $2";
+
+const METHODS_READ: &str = "UPDATE remote_customers c SET methods_read_at = u.at \
+     FROM UNNEST($2::text[], $3::bigint[]) AS u (customer, at) \
+     WHERE c.account = $1 AND c.remote_id = u.customer \
+     AND (c.methods_read_at IS NULL OR c.methods_read_at < u.at)";
+
+impl PostgresStore {
+    pub(super) async fn make_scan(
+        &self,
+        fence: &Fence,
+        scan: &NewScan,
+    ) -> Result<String, StoreError> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        let id = format!("s_{}", RunId::generate());
+        sqlx::query(ADD_SCAN)
+            .bind(id.as_str())
+            .bind(fence.run.as_str())
+            .bind(scan.account.as_str())
+            .bind(i64::from(scan.pass))
+            .bind(i64::from(scan.page_size))
+            .bind(self.now().micros())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    pub(super) async fn write_scan_end(
+        &self,
+        fence: &Fence,
+        scan: &str,
+        state: ScanState,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        let ended = (state != ScanState::Running).then(|| self.now().micros());
+        let found = sqlx::query(END_SCAN)
+            .bind(scan)
+            .bind(fence.run.as_str())
+            .bind(state.as_str())
+            .bind(ended)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        if found == 0 {
+            return Err(StoreError::NotFound("scan"));
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn write_customers(
+        &self,
+        fence: &Fence,
+        write: CustomersWrite,
+    ) -> Result<CustomersApplied, StoreError> {
+        let CustomersWrite { account, scan, as_of, customers, checkpoint } = write;
+        // What needs no database is done before anybody else is kept waiting.
+        let (planner, inline) = CustomerPlanner::new(customers, as_of, Guard::Read);
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        let context = mirror::context(&mut tx, fence, &account, self.now(), Guard::Read).await?;
+        let plan =
+            mirror::put_customers(&mut tx, &context, planner, as_of, scan.as_deref()).await?;
+        let mut counts = plan.counts;
+        if !inline.is_empty() {
+            let new: HashSet<&RemoteCustomerId> = plan.new.iter().collect();
+            let known: Vec<_> = inline
+                .iter()
+                .map(|(customer, _)| customer)
+                .filter(|customer| !new.contains(*customer))
+                .map(RemoteCustomerId::as_str)
+                .collect();
+            let mirror = if known.is_empty() {
+                HashMap::new()
+            } else {
+                mirror::mirror_methods(&mut tx, &account, known).await?
+            };
+            let news = inline
+                .into_iter()
+                .flat_map(|(customer, methods)| {
+                    methods.into_iter().map(move |method| NewsOfMethod {
+                        customer: customer.clone(),
+                        as_of,
+                        what: MethodNews::Seen(Box::new(method)),
+                    })
+                })
+                .collect();
+            let customers = plan.links.into_iter().map(|(id, link)| (id, Some(link))).collect();
+            let at_hand = MethodsAtHand { news, customers, fresh: plan.fresh, mirror };
+            counts.methods =
+                mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?.counts;
+        }
+        if let Some(scan) = &scan {
+            let found = sqlx::query(CHECKPOINT)
+                .bind(scan.as_str())
+                .bind(fence.run.as_str())
+                .bind(checkpoint.as_deref())
+                .bind(signed(counts.seen))
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+            if found == 0 {
+                return Err(StoreError::NotFound("scan"));
+            }
+        }
+        tx.commit().await?;
+        Ok(counts)
+    }
+
+    pub(super) async fn write_methods(
+        &self,
+        fence: &Fence,
+        write: MethodsWrite,
+    ) -> Result<MethodsApplied, StoreError> {
+        let MethodsWrite { account, lists } = write;
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        let context = mirror::context(&mut tx, fence, &account, self.now(), Guard::Read).await?;
+        let ids: HashSet<_> = lists.iter().map(|list| &list.customer).collect();
+        let customers = mirror::links_of(&mut tx, &account, ids).await?;
+        let known = customers.keys().map(RemoteCustomerId::as_str).collect();
+        let mirror = mirror::mirror_methods(&mut tx, &account, known).await?;
+
+        // The latest list of a customer says what it lacks.
+        let mut latest: HashMap<&RemoteCustomerId, &MethodList> = HashMap::new();
+        for list in lists.iter().filter(|list| customers.contains_key(&list.customer)) {
+            let kept = latest.entry(&list.customer).or_insert(list);
+            if kept.as_of <= list.as_of {
+                *kept = list;
+            }
+        }
+        let listed: HashSet<_> = latest
+            .values()
+            .flat_map(|list| list.methods.iter().map(|m| key_of(&list.customer, &m.id)))
+            .collect();
+        let mut missing: Vec<_> = mirror
+            .iter()
+            .filter(|(key, row)| {
+                row.state == MirrorState::Live
+                    && !listed.contains(*key)
+                    // A row that is newer than the list cannot be missed by it.
+                    && latest.get(&key.0).is_some_and(|list| row.as_of < list.as_of)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        missing.sort_unstable();
+        let mut read: Vec<_> = latest.values().map(|l| (l.customer.clone(), l.as_of)).collect();
+        read.sort_unstable();
+
+        let mut ordered = lists;
+        ordered.sort_by(|a, b| (&a.customer, a.as_of).cmp(&(&b.customer, b.as_of)));
+        let news = ordered
+            .into_iter()
+            .flat_map(|MethodList { customer, as_of, methods }| {
+                methods.into_iter().map(move |method| NewsOfMethod {
+                    customer: customer.clone(),
+                    as_of,
+                    what: MethodNews::Seen(Box::new(method)),
+                })
+            })
+            .collect();
+        let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
+        let plan = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
+        sqlx::query(METHODS_READ)
+            .bind(account.as_str())
+            .bind(read.iter().map(|(customer, _)| customer.as_str()).collect::<Vec<_>>())
+            .bind(read.iter().map(|(_, at)| at.micros()).collect::<Vec<_>>())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(MethodsApplied { counts: plan.counts, missing })
+    }
+}

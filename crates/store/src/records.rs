@@ -1,0 +1,396 @@
+//! What the store answers.
+
+use model::{
+    AccountName, Address, Code, ContentHash, CustomerId, EffectId, EffectKind, MethodFacts,
+    MethodId, Origin, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId, RunId,
+    Timestamp, Token, TokenKind,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::TokenFp;
+
+/// Which database, for people.
+#[derive(Debug, Clone)]
+pub struct StoreInfo {
+    /// Such as `SQLite 3.50.4` or `PostgreSQL 15.18`.
+    pub engine: String,
+    /// The number of the newest migration.
+    pub schema: i64,
+    /// Drawn when the store was made; a restored backup gets another.
+    pub incarnation: String,
+}
+
+/// The identity of an account (rule 1), and where it stands among the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Its name in config.
+    pub name: AccountName,
+    /// The provider style.
+    pub kind: String,
+    /// The host it is reached at.
+    pub host: String,
+    /// Which merchant: proxy-token's uid, v2's authenticity token, noderails' app id; may be empty.
+    pub merchant: String,
+    /// `live` or `test`.
+    pub environment: String,
+    /// Accounts that share one numbering of customers share a namespace.
+    pub namespace: String,
+    /// Whose value wins: 0 first (`precedence`, then the order in config).
+    pub rank: u32,
+}
+
+impl AccountRow {
+    /// The identity as one text, part of every token fingerprint: renaming the account in config
+    /// changes nothing, another merchant does.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        [&self.kind, &self.host, &self.merchant, &self.environment]
+            .map(|part| format!("{}:{part}", part.len()))
+            .concat()
+    }
+}
+
+/// A worker: host, process and a ULID of this start, in one text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner(pub String);
+
+/// The right to write for a part of a run: void once another worker has a higher epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The run.
+    pub run: RunId,
+    /// The part.
+    pub part: u32,
+    /// The epoch of the claim.
+    pub epoch: i64,
+}
+
+/// A part that was claimed.
+#[derive(Debug, Clone)]
+pub struct ClaimedPart {
+    /// The right to write for it.
+    pub fence: Fence,
+    /// Where its work goes on; `None` at its beginning.
+    pub cursor: Option<String>,
+    /// How often it has been handed out, this time included.
+    pub deliveries: i64,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            /// The word in the database.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// Reads the word.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// Where a run stands.
+    RunState {
+        /// Planned, not begun.
+        Planned = "planned",
+        /// Waits for `onfile runs approve`.
+        AwaitingApproval = "awaiting_approval",
+        /// At work.
+        Running = "running",
+        /// Stopped, resumable.
+        Paused = "paused",
+        /// Ended well.
+        Done = "done",
+        /// Ended by an error.
+        Failed = "failed",
+        /// Ended by a person.
+        Cancelled = "cancelled",
+    }
+}
+
+words! {
+    /// Where a scan stands.
+    ScanState {
+        /// At work.
+        Running = "running",
+        /// Reached the end and was confirmed (rule 3).
+        Complete = "complete",
+        /// Reached the end; no second pass confirmed it.
+        Unconfirmed = "unconfirmed",
+        /// Did not reach the end.
+        Incomplete = "incomplete",
+    }
+}
+
+words! {
+    /// Where an effect stands (rule 5).
+    EffectState {
+        /// To be sent.
+        Planned = "planned",
+        /// May be on its way.
+        Sending = "sending",
+        /// Took place.
+        Done = "done",
+        /// The provider declined.
+        Refused = "refused",
+        /// May have taken place: to be settled.
+        Unknown = "unknown",
+        /// Could not be settled: a person decides.
+        Unresolved = "unresolved",
+    }
+}
+
+impl RunState {
+    /// Whether nothing moves it any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl EffectState {
+    /// Whether it is open: at most one such for (account, kind, subject).
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Planned | Self::Sending | Self::Unknown | Self::Unresolved)
+    }
+}
+
+/// A run, as the store has it.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// Its id.
+    pub id: RunId,
+    /// The job: `import`, `pull`, …
+    pub job: String,
+    /// Where.
+    pub account: AccountName,
+    /// Why: `person`, `schedule NAME`, `event ID`.
+    pub cause: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// Its options, as JSON.
+    pub args: String,
+    /// The file's name, without its folder.
+    pub input_name: Option<String>,
+    /// SHA-256 of the file, in hex.
+    pub input_hash: Option<String>,
+    /// The summary written at its end, as JSON.
+    pub summary: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A token at rest: sealed, bound to its row.
+#[derive(Debug, Clone)]
+pub struct SealedToken {
+    /// What sort.
+    pub kind: TokenKind,
+    /// Key id, nonce and ciphertext; opened by [`crate::Keys::open_token`].
+    pub sealed: Vec<u8>,
+    /// Its keyed fingerprint.
+    pub fp: TokenFp,
+    /// When it was made, if the file says so.
+    pub created_at: Option<Timestamp>,
+}
+
+/// The payment-method half of a row.
+#[derive(Debug, Clone)]
+pub struct StagedMethod {
+    /// What the file states.
+    pub facts: MethodFacts,
+    /// The billing address, where the file states one.
+    pub billing: Address,
+    /// Whether it is to be the default; `None` where the cell is empty.
+    pub default: Option<bool>,
+    /// The token in the clear: only on the way into the store.
+    pub token: Option<Token>,
+    /// The token as the store has it: only on the way out.
+    pub sealed: Option<SealedToken>,
+}
+
+/// One row of a file, staged.
+#[derive(Debug, Clone)]
+pub struct StagedRow {
+    /// The line it begins on, from 1.
+    pub line: u64,
+    /// The part it belongs to.
+    pub part: u32,
+    /// The caller's echo key.
+    pub row_id: String,
+    /// `None` only for rows rejected for it.
+    pub reference: Option<Reference>,
+    /// What the row states of the customer.
+    pub profile: Profile,
+    /// What it states of a payment method; none for a customer alone.
+    pub method: Option<StagedMethod>,
+    /// What was planned for it, in the planner's words.
+    pub plan: Option<String>,
+    /// Its outcome, once it has one.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub code: Option<Code>,
+    /// The message that goes with the code.
+    pub message: Option<String>,
+    /// The column at fault.
+    pub field: Option<String>,
+}
+
+/// A row of a run for `rows.csv`.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is the column of `rows.csv` of the same name")]
+pub struct RowRecord {
+    pub line: u64,
+    pub row_id: String,
+    pub reference: Option<String>,
+    pub outcome: Option<Outcome>,
+    pub code: Option<String>,
+    pub message: Option<String>,
+    pub field: Option<String>,
+    pub customer_id: Option<String>,
+    pub remote_customer_id: Option<String>,
+    pub method_id: Option<String>,
+    pub remote_method_id: Option<String>,
+    pub done: Option<String>,
+    pub plan: Option<String>,
+}
+
+/// A customer in an account's mirror.
+#[derive(Debug, Clone)]
+pub struct KnownCustomer {
+    /// The provider's id.
+    pub id: RemoteCustomerId,
+    /// Our id, where it is linked.
+    pub customer: Option<CustomerId>,
+    /// What the provider last said.
+    pub profile: Profile,
+    /// Its content hash.
+    pub hash: ContentHash,
+    /// The start of the request that said so.
+    pub as_of: Timestamp,
+    /// When its methods were last read; `None` if never.
+    pub methods_read_at: Option<Timestamp>,
+}
+
+/// A live payment method in an account's mirror.
+#[derive(Debug, Clone)]
+pub struct KnownMethod {
+    /// Whose.
+    pub customer: RemoteCustomerId,
+    /// The provider's id.
+    pub id: RemoteMethodId,
+    /// Our id.
+    pub method: Option<MethodId>,
+    /// What the provider last said.
+    pub facts: MethodFacts,
+    /// Whether it is the default, where the provider shows it.
+    pub default: Option<bool>,
+    /// The start of the request that said so.
+    pub as_of: Timestamp,
+}
+
+/// Which saved payment method a token became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenLink {
+    /// The reference it was imported under.
+    pub reference: Reference,
+    /// The token's fingerprint.
+    pub fp: TokenFp,
+    /// Whose.
+    pub remote_customer: RemoteCustomerId,
+    /// Which.
+    pub remote_method: RemoteMethodId,
+    /// `created`, `duplicate`, `matched_by_facts` or `found`.
+    pub how: String,
+}
+
+/// What the file last stated: keyed hashes by field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Whose.
+    pub reference: Reference,
+    /// Of which token; `None` for the customer itself.
+    pub fp: Option<TokenFp>,
+    /// Field name → keyed hash in hex.
+    pub fields: std::collections::BTreeMap<String, String>,
+}
+
+/// An effect in the journal.
+#[derive(Debug, Clone)]
+pub struct EffectRow {
+    /// Its id.
+    pub id: EffectId,
+    /// The run that made it.
+    pub run: RunId,
+    /// What it does.
+    pub kind: EffectKind,
+    /// To what: a reference, or a reference and a fingerprint, or a provider's id.
+    pub subject: String,
+    /// Whose.
+    pub reference: Option<Reference>,
+    /// Of which token.
+    pub fp: Option<TokenFp>,
+    /// The row it is for.
+    pub line: Option<u64>,
+    /// Where it stands.
+    pub state: EffectState,
+    /// How often it was sent.
+    pub attempt: i64,
+    /// How it is known to have taken place.
+    pub origin: Option<Origin>,
+    /// The customer's id at the provider.
+    pub remote_customer: Option<RemoteCustomerId>,
+    /// The payment method's id at the provider.
+    pub remote_method: Option<RemoteMethodId>,
+    /// Why it ended so.
+    pub code: Option<String>,
+    /// The message that goes with the code.
+    pub message: Option<String>,
+}
+
+/// A reference of a file, with everything that bears on what is to be done for it.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The reference.
+    pub reference: Reference,
+    /// All its rows, in file order.
+    pub rows: Vec<StagedRow>,
+    /// The live customers of this reference in the account's mirror.
+    pub customers: Vec<KnownCustomer>,
+    /// Their live payment methods.
+    pub methods: Vec<KnownMethod>,
+    /// Tokens imported before under this reference, and under any other reference of the account
+    /// if one of the rows has the same token.
+    pub links: Vec<TokenLink>,
+    /// What the file last stated.
+    pub statements: Vec<Statement>,
+    /// The open effects of this reference at the account, and all of this run.
+    pub effects: Vec<EffectRow>,
+}
+
+/// How much the mirror of an account holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MirrorStats {
+    /// Live customers.
+    pub customers: u64,
+    /// Live payment methods.
+    pub methods: u64,
+    /// The oldest read among them.
+    pub oldest: Option<Timestamp>,
+    /// The newest read among them.
+    pub newest: Option<Timestamp>,
+}

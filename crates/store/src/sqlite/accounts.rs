@@ -1,0 +1,109 @@
+//! Who the accounts are, and how much is known of them.
+
+use model::{AccountName, RemoteCustomerId, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::SqliteStore;
+use super::decode::{as_id, unsigned};
+use crate::{AccountRow, MirrorStats, StoreError};
+
+const ACCOUNT: &str = "SELECT kind, host, merchant, environment FROM accounts WHERE name = ?1";
+const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account = ?1) \
+     OR EXISTS (SELECT 1 FROM token_links WHERE account = ?1) \
+     OR EXISTS (SELECT 1 FROM effects WHERE account = ?1)";
+const PUT_ACCOUNT: &str = "INSERT INTO accounts \
+     (name, kind, host, merchant, environment, namespace, rank, bound_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+     ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, host = excluded.host, \
+     merchant = excluded.merchant, environment = excluded.environment, \
+     namespace = excluded.namespace, rank = excluded.rank";
+const COUNT_CUSTOMERS: &str = "SELECT COUNT(*), MIN(as_of), MAX(as_of) FROM remote_customers \
+     WHERE account = ?1 AND state = 'live'";
+const COUNT_METHODS: &str =
+    "SELECT COUNT(*) FROM remote_methods WHERE account = ?1 AND state = 'live'";
+const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
+     WHERE account = ?1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT ?2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] =
+    &[ACCOUNT, HAS_DATA, PUT_ACCOUNT, COUNT_CUSTOMERS, COUNT_METHODS, LIVE_IDS];
+
+/// Refuses another identity for an account that has data.
+async fn check(conn: &mut SqliteConnection, account: &AccountRow) -> Result<(), StoreError> {
+    let known: Option<(String, String, String, String)> =
+        sqlx::query_as(ACCOUNT).bind(account.name.as_str()).fetch_optional(&mut *conn).await?;
+    let Some((kind, host, merchant, environment)) = known else { return Ok(()) };
+    let changed = [
+        ("kind", kind, &account.kind),
+        ("host", host, &account.host),
+        ("merchant", merchant, &account.merchant),
+        ("environment", environment, &account.environment),
+    ]
+    .into_iter()
+    .find(|(_, before, now)| before != *now);
+    let Some((what, before, now)) = changed else { return Ok(()) };
+    let has_data: i64 =
+        sqlx::query_scalar(HAS_DATA).bind(account.name.as_str()).fetch_one(conn).await?;
+    if has_data == 0 {
+        return Ok(());
+    }
+    Err(StoreError::AccountChanged { account: account.name.clone(), what, before, now: now.clone() })
+}
+
+impl SqliteStore {
+    pub(super) async fn bind_accounts_now(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        let now = self.now().micros();
+        for account in accounts {
+            check(&mut tx, account).await?;
+            sqlx::query(PUT_ACCOUNT)
+                .bind(account.name.as_str())
+                .bind(account.kind.as_str())
+                .bind(account.host.as_str())
+                .bind(account.merchant.as_str())
+                .bind(account.environment.as_str())
+                .bind(account.namespace.as_str())
+                .bind(i64::from(account.rank))
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn count_mirror(
+        &self,
+        account: &AccountName,
+    ) -> Result<MirrorStats, StoreError> {
+        let (customers, oldest, newest): (i64, Option<i64>, Option<i64>) =
+            sqlx::query_as(COUNT_CUSTOMERS)
+                .bind(account.as_str())
+                .fetch_one(&self.readers)
+                .await?;
+        let methods: i64 = sqlx::query_scalar(COUNT_METHODS)
+            .bind(account.as_str())
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(MirrorStats {
+            customers: unsigned(customers),
+            methods: unsigned(methods),
+            oldest: oldest.map(Timestamp::from_micros),
+            newest: newest.map(Timestamp::from_micros),
+        })
+    }
+
+    pub(super) async fn some_live_ids(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(LIVE_IDS)
+            .bind(account.as_str())
+            .bind(i64::from(most))
+            .fetch_all(&self.readers)
+            .await?;
+        ids.into_iter().map(as_id).collect()
+    }
+}

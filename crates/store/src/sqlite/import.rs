@@ -1,0 +1,330 @@
+//! Staged rows: in, planned, finished, counted.
+
+use std::collections::{BTreeSet, HashMap};
+
+use model::{
+    AccountName, Code, CustomerId, Ledger, MethodId, Outcome, RemoteCustomerId, RemoteMethodId,
+    RunId, Timestamp,
+};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::bulk::{Bound, Bulk};
+use super::decode::{as_id, get, list, opt_word, signed, unsigned};
+use super::{SqliteStore, check_fence};
+use crate::canonical::to_json;
+use crate::{
+    Fence, FinishRows, RowPlan, RowRecord, RowResult, StagedRow, Statement, StoreError, TokenLink,
+    Verdict,
+};
+
+const CHECKPOINT: &str = "UPDATE parts SET cursor = COALESCE(?4, cursor), \
+     rows_done = rows_done + ?5 WHERE run = ?1 AND no = ?2 AND epoch = ?3";
+const FORGET: &str = "UPDATE staged_rows SET token = NULL WHERE run = ?1 AND token IS NOT NULL \
+     AND line IN (SELECT value FROM json_each(?2))";
+const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers WHERE account = ?1 \
+     AND customer_id IS NOT NULL AND remote_id IN (SELECT value FROM json_each(?2))";
+const METHOD_LINKS: &str = "SELECT remote_customer_id, remote_id, method_id FROM remote_methods \
+     WHERE account = ?1 AND method_id IS NOT NULL \
+     AND remote_customer_id IN (SELECT value FROM json_each(?2))";
+const LEDGER: &str = "SELECT outcome, COUNT(*) FROM staged_rows WHERE run = ?1 GROUP BY outcome";
+const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
+     remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
+     WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LEDGER, ROWS];
+
+#[cfg(test)]
+pub(super) const BULKS: &[&Bulk] = &[&STAGE, &PLAN, &FINISH, &PUT_STATEMENTS, &PUT_TOKEN_LINKS];
+
+static STAGE: Bulk = Bulk::new(
+    "INSERT OR FAIL INTO staged_rows (run, line, part, row_id, reference, profile, facts, \
+     billing, is_default, token_kind, token, token_fp, token_created_at, plan, outcome, code, \
+     message, field) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "",
+);
+/// An outcome that is decided stays, unless this decides it.
+static PLAN: Bulk = Bulk::new(
+    "WITH new (line, plan, outcome, code, message, field) AS (VALUES ",
+    "(?, ?, ?, ?, ?, ?)",
+    ") UPDATE staged_rows SET plan = new.plan, \
+     code = CASE WHEN new.outcome IS NULL THEN staged_rows.code ELSE new.code END, \
+     message = CASE WHEN new.outcome IS NULL THEN staged_rows.message ELSE new.message END, \
+     field = CASE WHEN new.outcome IS NULL THEN staged_rows.field ELSE new.field END, \
+     outcome = COALESCE(new.outcome, staged_rows.outcome) \
+     FROM new WHERE staged_rows.run = ? AND staged_rows.line = new.line",
+);
+static FINISH: Bulk = Bulk::new(
+    "WITH new (line, outcome, code, message, field, customer, remote_customer, method, \
+     remote_method, done) AS (VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    ") UPDATE staged_rows SET outcome = new.outcome, code = new.code, message = new.message, \
+     field = new.field, customer_id = new.customer, remote_customer_id = new.remote_customer, \
+     method_id = new.method, remote_method_id = new.remote_method, done = new.done \
+     FROM new WHERE staged_rows.run = ? AND staged_rows.line = new.line",
+);
+static PUT_STATEMENTS: Bulk = Bulk::new(
+    "INSERT OR FAIL INTO statements (account, run, at, reference, token_fp, fields) VALUES ",
+    "(?, ?, ?, ?, ?, ?)",
+    " ON CONFLICT (account, reference, token_fp) DO UPDATE SET fields = excluded.fields, \
+     run = excluded.run, at = excluded.at",
+);
+static PUT_TOKEN_LINKS: Bulk = Bulk::new(
+    "INSERT OR FAIL INTO token_links (account, run, at, reference, token_fp, \
+     remote_customer_id, remote_method_id, how) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?)",
+    " ON CONFLICT (account, reference, token_fp) DO UPDATE SET \
+     remote_customer_id = excluded.remote_customer_id, \
+     remote_method_id = excluded.remote_method_id, how = excluded.how, run = excluded.run, \
+     at = excluded.at",
+);
+
+/// Writes token links; what a token became last counts.
+pub(super) async fn put_token_links(
+    conn: &mut SqliteConnection,
+    fence: &Fence,
+    account: &AccountName,
+    now: Timestamp,
+    links: &[TokenLink],
+) -> Result<(), StoreError> {
+    let bind = |q: Bound, link: &TokenLink| {
+        q.bind(account.as_str())
+            .bind(fence.run.as_str())
+            .bind(now.micros())
+            .bind(link.reference.as_str())
+            .bind(link.fp.as_bytes().as_slice())
+            .bind(link.remote_customer.as_str())
+            .bind(link.remote_method.as_str())
+            .bind(link.how.as_str())
+    };
+    PUT_TOKEN_LINKS.run(conn, links, bind, |q| q).await?;
+    Ok(())
+}
+
+fn bind_verdict(q: Bound, verdict: Option<&Verdict>) -> Bound {
+    q.bind(verdict.map(|v| v.outcome.as_str()))
+        .bind(verdict.and_then(|v| v.code).map(Code::as_str))
+        .bind(verdict.and_then(|v| v.message.as_deref()))
+        .bind(verdict.and_then(|v| v.field.as_deref()))
+}
+
+fn record(row: &SqliteRow) -> Result<RowRecord, StoreError> {
+    Ok(RowRecord {
+        line: unsigned(get(row, 0)?),
+        row_id: get(row, 1)?,
+        reference: get(row, 2)?,
+        outcome: opt_word(row, 3, "an outcome", Outcome::parse)?,
+        code: get(row, 4)?,
+        message: get(row, 5)?,
+        field: get(row, 6)?,
+        customer_id: get(row, 7)?,
+        remote_customer_id: get(row, 8)?,
+        method_id: get(row, 9)?,
+        remote_method_id: get(row, 10)?,
+        done: get(row, 11)?,
+        plan: get(row, 12)?,
+    })
+}
+
+/// Fills our ids in where only the provider's are given.
+async fn fill_ids(
+    conn: &mut SqliteConnection,
+    account: &AccountName,
+    rows: &mut [RowResult],
+) -> Result<(), StoreError> {
+    let wanted: BTreeSet<&str> = rows
+        .iter()
+        .filter(|row| row.customer.is_none() || row.method.is_none())
+        .filter_map(|row| row.remote_customer.as_ref().map(RemoteCustomerId::as_str))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let wanted = list(wanted);
+    let customers: Vec<(String, String)> = sqlx::query_as(LINKS)
+        .bind(account.as_str())
+        .bind(wanted.as_str())
+        .fetch_all(&mut *conn)
+        .await?;
+    let customers: HashMap<String, String> = customers.into_iter().collect();
+    let methods: Vec<(String, String, String)> = sqlx::query_as(METHOD_LINKS)
+        .bind(account.as_str())
+        .bind(wanted)
+        .fetch_all(conn)
+        .await?;
+    let methods: HashMap<(String, String), String> = methods
+        .into_iter()
+        .map(|(customer, method, link)| ((customer, method), link))
+        .collect();
+    for row in rows {
+        let Some(customer) = row.remote_customer.as_ref().map(RemoteCustomerId::as_str) else {
+            continue;
+        };
+        if row.customer.is_none() {
+            row.customer = customers.get(customer).cloned().map(as_id).transpose()?;
+        }
+        if let (None, Some(method)) = (&row.method, &row.remote_method) {
+            let key = (customer.to_owned(), method.as_str().to_owned());
+            row.method = methods.get(&key).cloned().map(as_id).transpose()?;
+        }
+    }
+    Ok(())
+}
+
+impl SqliteStore {
+    pub(super) async fn write_staged(
+        &self,
+        fence: &Fence,
+        identity: &str,
+        rows: Vec<StagedRow>,
+    ) -> Result<(), StoreError> {
+        // Sealed and in order before anybody else is kept waiting.
+        let mut sealed: Vec<_> = rows
+            .into_iter()
+            .map(|row| {
+                let token = row.method.as_ref().and_then(|method| method.token.as_ref());
+                let token = token.map(|token| {
+                    (
+                        self.keys.seal_token(&fence.run, row.line, token),
+                        self.keys.token_fp(identity, token.kind, &token.value),
+                    )
+                });
+                (row, token)
+            })
+            .collect();
+        sealed.sort_unstable_by_key(|(row, _)| row.line);
+
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        check_fence(&mut tx, fence).await?;
+        let bind = |q: Bound, (row, sealed): &(StagedRow, Option<(Vec<u8>, crate::TokenFp)>)| {
+            let method = row.method.as_ref();
+            let token = method.and_then(|method| method.token.as_ref());
+            q.bind(fence.run.as_str())
+                .bind(signed(row.line))
+                .bind(i64::from(row.part))
+                .bind(row.row_id.as_str())
+                .bind(row.reference.as_ref().map(model::Reference::as_str))
+                .bind(to_json(&row.profile))
+                .bind(method.map(|method| to_json(&method.facts)))
+                .bind(method.map(|method| to_json(&method.billing)))
+                .bind(method.and_then(|method| method.default).map(i64::from))
+                .bind(token.map(|token| token.kind.as_str()))
+                .bind(sealed.as_ref().map(|(token, _)| token.as_slice()))
+                .bind(sealed.as_ref().map(|(_, fp)| fp.as_bytes().as_slice()))
+                .bind(token.and_then(|token| token.created_at).map(Timestamp::micros))
+                .bind(row.plan.as_deref())
+                .bind(row.outcome.map(Outcome::as_str))
+                .bind(row.code.map(Code::as_str))
+                .bind(row.message.as_deref())
+                .bind(row.field.as_deref())
+        };
+        STAGE.run(&mut tx, &sealed, bind, |q| q).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn write_plan(
+        &self,
+        fence: &Fence,
+        mut rows: Vec<RowPlan>,
+    ) -> Result<(), StoreError> {
+        rows.sort_unstable_by_key(|row| row.line);
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        check_fence(&mut tx, fence).await?;
+        let bind = |q: Bound, row: &RowPlan| {
+            bind_verdict(q.bind(signed(row.line)).bind(row.plan.as_deref()), row.verdict.as_ref())
+        };
+        PLAN.run(&mut tx, &rows, bind, |q| q.bind(fence.run.as_str())).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn write_finished(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        finish: FinishRows,
+    ) -> Result<(), StoreError> {
+        let FinishRows { mut rows, statements, links, cursor, forget_tokens } = finish;
+        rows.sort_unstable_by_key(|row| row.line);
+        let now = self.now();
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        check_fence(&mut tx, fence).await?;
+        fill_ids(&mut tx, account, &mut rows).await?;
+        let bind = |q: Bound, row: &RowResult| {
+            bind_verdict(q.bind(signed(row.line)), Some(&row.verdict))
+                .bind(row.customer.as_ref().map(CustomerId::as_str))
+                .bind(row.remote_customer.as_ref().map(RemoteCustomerId::as_str))
+                .bind(row.method.as_ref().map(MethodId::as_str))
+                .bind(row.remote_method.as_ref().map(RemoteMethodId::as_str))
+                .bind(row.done.as_deref())
+        };
+        FINISH.run(&mut tx, &rows, bind, |q| q.bind(fence.run.as_str())).await?;
+
+        let bind = |q: Bound, statement: &Statement| {
+            let fp = statement.fp.as_ref().map_or(&[][..], |fp| fp.as_bytes().as_slice());
+            q.bind(account.as_str())
+                .bind(fence.run.as_str())
+                .bind(now.micros())
+                .bind(statement.reference.as_str())
+                .bind(fp)
+                .bind(to_json(&statement.fields))
+        };
+        PUT_STATEMENTS.run(&mut tx, &statements, bind, |q| q).await?;
+        put_token_links(&mut tx, fence, account, now, &links).await?;
+
+        if !forget_tokens.is_empty() {
+            sqlx::query(FORGET)
+                .bind(fence.run.as_str())
+                .bind(to_json(&forget_tokens))
+                .execute(&mut *tx)
+                .await?;
+        }
+        sqlx::query(CHECKPOINT)
+            .bind(fence.run.as_str())
+            .bind(i64::from(fence.part))
+            .bind(fence.epoch)
+            .bind(cursor)
+            .bind(signed(rows.len() as u64))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn count_rows(&self, run: &RunId) -> Result<Ledger, StoreError> {
+        let rows: Vec<(Option<String>, i64)> =
+            sqlx::query_as(LEDGER).bind(run.as_str()).fetch_all(&self.readers).await?;
+        let mut ledger = Ledger::default();
+        for (word, rows) in rows {
+            let outcome = match word {
+                None => Outcome::NotAttempted,
+                Some(word) => Outcome::parse(&word)
+                    .ok_or_else(|| StoreError::corrupt("an outcome", "it is no word of ours"))?,
+            };
+            ledger.read += unsigned(rows);
+            ledger.add(outcome, unsigned(rows));
+        }
+        Ok(ledger)
+    }
+
+    pub(super) async fn read_rows(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError> {
+        let rows = sqlx::query(ROWS)
+            .bind(run.as_str())
+            .bind(signed(after_line))
+            .bind(i64::from(most))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(record).collect()
+    }
+}

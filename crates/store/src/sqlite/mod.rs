@@ -1,0 +1,341 @@
+//! The store on SQLite: one file, one connection that writes, a few that read.
+//!
+//! Every write is `BEGIN IMMEDIATE`: it waits for another process instead of failing half-way.
+//! The machine's clock is the database's.
+
+mod accounts;
+mod bulk;
+mod connect;
+mod decode;
+mod groups;
+mod import;
+mod journal;
+mod mirror;
+mod pull;
+mod runs;
+mod traffic;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{
+    AccountName, Clock, Ledger, Reference, RemoteCustomerId, RunId, SystemClock, Timestamp,
+};
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use crate::{
+    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
+    EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
+    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RunEnd, RunRecord,
+    ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+};
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
+const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
+const VERSION: &str = "SELECT sqlite_version(), (SELECT MAX(version) FROM _sqlx_migrations)";
+
+/// The least that a write holds on to its part, in microseconds.
+const HOLD: i64 = 60_000_000;
+
+const FENCE: &str = "UPDATE parts SET lease_until = MAX(lease_until, ?4) \
+     WHERE run = ?1 AND no = ?2 AND epoch = ?3";
+const HOLD_WRITER: &str = "UPDATE writers SET lease_until = MAX(lease_until, ?2) WHERE run = ?1";
+
+/// The connection that writes, and how durably it is set to.
+struct Writer {
+    conn: SqliteConnection,
+    full: bool,
+}
+
+impl Writer {
+    const fn new(conn: SqliteConnection) -> Self {
+        Self { conn, full: false }
+    }
+
+    fn into_inner(self) -> SqliteConnection {
+        self.conn
+    }
+
+    async fn begin_as(&mut self, full: bool) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        if self.full != full {
+            let text = if full { SYNC_FULL } else { SYNC_NORMAL };
+            sqlx::query(text).execute(&mut self.conn).await?;
+            self.full = full;
+        }
+        Ok(self.conn.begin_with(BEGIN).await?)
+    }
+
+    /// A transaction that a crash of the machine may undo as a whole, with those after it.
+    async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        self.begin_as(false).await
+    }
+
+    /// A transaction that is on the disk, with all before it, when its commit returns.
+    async fn begin_durable(&mut self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        self.begin_as(true).await
+    }
+}
+
+/// The store on SQLite.
+pub(crate) struct SqliteStore {
+    writer: Mutex<Option<Writer>>,
+    readers: SqlitePool,
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+    incarnation: String,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("incarnation", &self.incarnation).finish_non_exhaustive()
+    }
+}
+
+/// The database's clock: it has none of its own but the machine's. Asked inside a transaction.
+fn server_now() -> i64 {
+    SystemClock.now().micros()
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+/// Whether the part is still the worker's; holds on to it, and to the account if the run writes.
+async fn check_fence(conn: &mut SqliteConnection, fence: &Fence) -> Result<(), StoreError> {
+    let until = server_now().saturating_add(HOLD);
+    let held = sqlx::query(FENCE)
+        .bind(fence.run.as_str())
+        .bind(i64::from(fence.part))
+        .bind(fence.epoch)
+        .bind(until)
+        .execute(&mut *conn)
+        .await?
+        .rows_affected();
+    if held == 0 {
+        return Err(StoreError::Fenced { run: fence.run.clone(), part: fence.part });
+    }
+    sqlx::query(HOLD_WRITER).bind(fence.run.as_str()).bind(until).execute(conn).await?;
+    Ok(())
+}
+
+impl SqliteStore {
+    pub(crate) async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
+        let opened =
+            connect::open(&options.url, &options.wrap_keys, options.clock.now()).await?;
+        Ok(Self {
+            writer: Mutex::new(Some(opened.writer)),
+            readers: opened.readers,
+            keys: opened.keys,
+            clock: Arc::clone(&options.clock),
+            incarnation: opened.incarnation,
+        })
+    }
+
+    async fn writer(&self) -> Result<MappedMutexGuard<'_, Writer>, StoreError> {
+        MutexGuard::try_map(self.writer.lock().await, Option::as_mut)
+            .map_err(|_| StoreError::from(sqlx::Error::PoolClosed))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    async fn info(&self) -> Result<StoreInfo, StoreError> {
+        let (version, schema): (String, i64) =
+            sqlx::query_as(VERSION).fetch_one(&self.readers).await?;
+        Ok(StoreInfo {
+            engine: format!("SQLite {version}"),
+            schema,
+            incarnation: self.incarnation.clone(),
+        })
+    }
+
+    async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
+        self.bind_accounts_now(accounts).await
+    }
+
+    async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
+        self.count_mirror(account).await
+    }
+
+    async fn live_customer_ids(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        self.some_live_ids(account, most).await
+    }
+
+    async fn begin_run(
+        &self,
+        run: &NewRun,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        self.make_run(run, owner, lease).await
+    }
+
+    async fn claim_part(
+        &self,
+        run: &RunId,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<Option<ClaimedPart>, StoreError> {
+        self.take_part(run, owner, lease).await
+    }
+
+    async fn heartbeat(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
+        self.hold_part(fence, lease).await
+    }
+
+    async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError> {
+        self.close_part(fence).await
+    }
+
+    async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
+        self.close_run(run, end).await
+    }
+
+    async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
+        self.latest_runs(most).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.one_run(run).await
+    }
+
+    async fn stage_rows(
+        &self,
+        fence: &Fence,
+        identity: &str,
+        rows: Vec<StagedRow>,
+    ) -> Result<(), StoreError> {
+        self.write_staged(fence, identity, rows).await
+    }
+
+    async fn load_groups(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        after: Option<&Reference>,
+        only_open: bool,
+        most: u32,
+    ) -> Result<Vec<Group>, StoreError> {
+        self.read_groups(fence, account, after, only_open, most).await
+    }
+
+    async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {
+        self.write_plan(fence, rows).await
+    }
+
+    async fn finish_rows(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        finish: FinishRows,
+    ) -> Result<(), StoreError> {
+        self.write_finished(fence, account, finish).await
+    }
+
+    async fn ledger(&self, run: &RunId) -> Result<Ledger, StoreError> {
+        self.count_rows(run).await
+    }
+
+    async fn rows(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError> {
+        self.read_rows(run, after_line, most).await
+    }
+
+    async fn commit_intents(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        intents: Vec<Intent>,
+    ) -> Result<Vec<IntentAnswer>, StoreError> {
+        self.write_intents(fence, account, intents).await
+    }
+
+    async fn commit_outcomes(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        outcomes: Vec<EffectOutcome>,
+    ) -> Result<Vec<CommittedEffect>, StoreError> {
+        self.write_outcomes(fence, account, outcomes).await
+    }
+
+    async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError> {
+        self.read_effects(run, most).await
+    }
+
+    async fn begin_scan(&self, fence: &Fence, scan: &NewScan) -> Result<String, StoreError> {
+        self.make_scan(fence, scan).await
+    }
+
+    async fn apply_customers(
+        &self,
+        fence: &Fence,
+        write: CustomersWrite,
+    ) -> Result<CustomersApplied, StoreError> {
+        self.write_customers(fence, write).await
+    }
+
+    async fn apply_methods(
+        &self,
+        fence: &Fence,
+        write: MethodsWrite,
+    ) -> Result<MethodsApplied, StoreError> {
+        self.write_methods(fence, write).await
+    }
+
+    async fn end_scan(
+        &self,
+        fence: &Fence,
+        scan: &str,
+        state: ScanState,
+    ) -> Result<(), StoreError> {
+        self.close_scan(fence, scan, state).await
+    }
+
+    async fn lease_permits(
+        &self,
+        account: &AccountName,
+        per_second: f64,
+        want: u32,
+    ) -> Result<Lease, StoreError> {
+        self.take_permits(account, per_second, want).await
+    }
+
+    async fn close_gate(&self, account: &AccountName, pause: Duration) -> Result<(), StoreError> {
+        self.shut_gate(account, pause).await
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        // The last connection to go folds the log into the file.
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.into_inner().close().await
+        {
+            tracing::warn!(%error, "the database file was not closed cleanly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The command line as a person runs it: a process of its own, its arguments, its exit code and
+//! both of its outputs. This test binary is also that process, so that there is one to link.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+const ASKED: &str = "ONFILE_TEST_AS_BINARY";
+
+/// Whether this process is to be onfile instead of the tests.
+pub fn is_asked_for() -> bool {
+    std::env::var_os(ASKED).is_some()
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// Its results.
+    pub stdout: String,
+    /// Everything else it said.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The document of `--json`.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("not one document: {self:?}"))
+    }
+
+    /// A count in the document, by its path, such as `/rows/created`.
+    pub fn count(&self, path: &str) -> anyhow::Result<u64> {
+        self.json()?
+            .pointer(path)
+            .and_then(Value::as_u64)
+            .with_context(|| format!("no count at {path}: {self:?}"))
+    }
+
+    /// Fails unless it ended with this code.
+    pub fn expect(self, code: i32) -> anyhow::Result<Self> {
+        anyhow::ensure!(self.code == code, "expected exit {code}: {self:#?}");
+        Ok(self)
+    }
+}
+
+/// onfile in a folder, with an environment of its own.
+#[derive(Debug, Clone)]
+pub struct Onfile {
+    folder: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+impl Onfile {
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), env: Vec::new() }
+    }
+
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs it to its end.
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<Ran> {
+        let output = tokio::process::Command::new(std::env::current_exe()?)
+            .args(args)
+            .current_dir(&self.folder)
+            .env_clear()
+            .env(ASKED, "1")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(std::time::Duration::from_secs(120), output)
+            .await
+            .with_context(|| format!("onfile {args:?} did not end"))??;
+        Ok(Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+}

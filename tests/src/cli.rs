@@ -1,0 +1,177 @@
+//! The command line where no database matters: configuration, demo, keys, sandbox.
+
+use std::future::Future;
+use std::path::Path;
+
+use anyhow::ensure;
+use libtest_mimic::{Failed, Trial};
+
+use crate::binary::Onfile;
+use crate::env::Env;
+
+type Result = anyhow::Result<()>;
+
+fn case<F, Fut>(name: &str, run: F) -> Trial
+where
+    F: FnOnce(tempfile::TempDir) -> Fut + Send + 'static,
+    Fut: Future<Output = Result>,
+{
+    Trial::test(format!("cli/{name}"), move || {
+        let folder = tempfile::tempdir()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(run(folder)).map_err(|error| Failed::from(format!("{error:?}")))
+    })
+}
+
+pub fn trials(_env: &Env) -> Vec<Trial> {
+    vec![
+        case("demo_needs_nothing", demo),
+        case("init_writes_once_and_check_says_everything", init),
+        case("keys_are_32_bytes", keys),
+        case("wrong_configurations_exit_4", wrong_configurations),
+        case("a_file_that_is_wrong_as_a_whole_says_where", wrong_files),
+        case("every_call_is_logged_with_its_permit", call_log),
+    ]
+}
+
+/// As on a machine without a network: a proxy at a closed port, no certificates.
+fn cut_off(folder: &Path) -> Onfile {
+    Onfile::new(folder)
+        .with_env("HTTP_PROXY", "http://127.0.0.1:9")
+        .with_env("http_proxy", "http://127.0.0.1:9")
+        .with_env("HTTPS_PROXY", "http://127.0.0.1:9")
+        .with_env("ALL_PROXY", "http://127.0.0.1:9")
+        .with_env("SSL_CERT_FILE", "/nonexistent")
+        .with_env("SSL_CERT_DIR", "/nonexistent")
+        .with_env("TMPDIR", &folder.display().to_string())
+}
+
+async fn demo(folder: tempfile::TempDir) -> Result {
+    let ran = cut_off(folder.path()).run(&["demo"]).await?.expect(0)?;
+    for text in [
+        "balanced: every row has one outcome",
+        "POST /api/saved-payment-methods/import",
+        "16 seen",
+        "unchanged              20",
+    ] {
+        ensure!(ran.stdout.contains(text), "not said: {text}\n{}", ran.stdout);
+    }
+    let ran = cut_off(folder.path()).run(&["demo", "--json"]).await?.expect(0)?;
+    ensure!(ran.json()?.pointer("/jobs/2/calls/changing") == Some(&0.into()), "{ran:?}");
+    Ok(())
+}
+
+async fn init(folder: tempfile::TempDir) -> Result {
+    let onfile = Onfile::new(folder.path());
+    onfile.run(&["init"]).await?.expect(0)?;
+    let again = onfile.run(&["init"]).await?.expect(1)?;
+    ensure!(again.stderr.contains("is there already"), "{again:?}");
+    // Nothing is set: each missing variable is named, all at once.
+    let ran = onfile.run(&["check"]).await?.expect(4)?;
+    for name in ["ONFILE_KEY", "GOV_ID", "GOV_SECRET"] {
+        ensure!(ran.stderr.contains(name), "{name}: {}", ran.stderr);
+    }
+    Ok(())
+}
+
+async fn keys(folder: tempfile::TempDir) -> Result {
+    let onfile = Onfile::new(folder.path());
+    let one = onfile.run(&["keys", "generate"]).await?.expect(0)?.stdout;
+    let two = onfile.run(&["keys", "generate"]).await?.expect(0)?.stdout;
+    ensure!(one.trim().len() == 44 && one.trim().ends_with('='), "{one}");
+    ensure!(one != two);
+    Ok(())
+}
+
+async fn wrong_configurations(folder: tempfile::TempDir) -> Result {
+    let onfile = Onfile::new(folder.path())
+        .with_env("ONFILE_KEY", crate::jobs::KEY)
+        .with_env("BEARER", "b");
+    let good = "[store]\nurl = \"sqlite://s.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n\n\
+                [accounts.gov]\nkind = \"proxy-token\"\npayment_account_uid = \"pa\"\n\
+                bearer = { env = \"BEARER\" }\n";
+    let cases = [
+        ("there is no such file", None, "config_missing"),
+        ("not TOML", Some("[store\n".to_owned()), "config_syntax"),
+        ("a misspelt key", Some(good.replace("kind", "kinnd")), "unknown_key"),
+        (
+            "a secret in the file",
+            Some(good.replace("{ env = \"BEARER\" }", "\"s3cret-canary\"")),
+            "plain_secret",
+        ),
+        (
+            "a variable that is not set",
+            Some(good.replace("\"BEARER\"", "\"NOT_SET\"")),
+            "secret_missing",
+        ),
+        ("an unknown kind", Some(good.replace("proxy-token", "proxytoken")), "unknown_kind"),
+        (
+            "a rate of nothing",
+            Some(format!("{good}rate = {{ per_second = 0 }}\n")),
+            "out_of_range",
+        ),
+        (
+            "a quarantine that is too short",
+            Some(format!("{good}quarantine_seconds = 10\n")),
+            "quarantine_short",
+        ),
+    ];
+    for (what, text, code) in cases {
+        match &text {
+            Some(text) => std::fs::write(folder.path().join("onfile.toml"), text)?,
+            None => {}
+        }
+        let ran = onfile.run(&["check"]).await?.expect(4)?;
+        ensure!(ran.stderr.contains(&format!("error[{code}]")), "{what}: {}", ran.stderr);
+        ensure!(ran.stderr.contains("hint:"), "{what}: {}", ran.stderr);
+        ensure!(!ran.stderr.contains("s3cret-canary"), "{what}: {}", ran.stderr);
+        ensure!(!folder.path().join("s.db").exists(), "{what}: a store was made");
+    }
+    Ok(())
+}
+
+async fn wrong_files(folder: tempfile::TempDir) -> Result {
+    let onfile = Onfile::new(folder.path())
+        .with_env("ONFILE_KEY", crate::jobs::KEY)
+        .with_env("BEARER", "b");
+    std::fs::write(
+        folder.path().join("onfile.toml"),
+        "[store]\nurl = \"sqlite://s.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n\n\
+         [accounts.gov]\nkind = \"proxy-token\"\npayment_account_uid = \"pa\"\n\
+         bearer = { env = \"BEARER\" }\nbase_url = \"http://127.0.0.1:9\"\n",
+    )?;
+    let cases: [(&[u8], &str); 6] = [
+        (b"", "empty_file"),
+        (b"name\nAda\n", "missing_column"),
+        (b"reference,nmae\nC-1,Ada\n", "unknown_column"),
+        (b"reference,name,name\nC-1,Ada,Ada\n", "duplicate_column"),
+        (b"reference,name\nC-1,Ada\nC-2\n", "f.csv:3"),
+        (b"reference,name\nC-1,\xff\xfe\n", "not_utf8"),
+    ];
+    for (bytes, wanted) in cases {
+        std::fs::write(folder.path().join("f.csv"), bytes)?;
+        let ran = onfile.run(&["import", "gov", "f.csv"]).await?.expect(1)?;
+        ensure!(ran.stderr.contains(wanted), "{wanted}: {}", ran.stderr);
+        ensure!(ran.stderr.contains("hint:"), "{wanted}: {}", ran.stderr);
+    }
+    let runs = onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    ensure!(runs.json()?.pointer("/runs") == Some(&serde_json::json!([])), "{runs:?}");
+    Ok(())
+}
+
+async fn call_log(folder: tempfile::TempDir) -> Result {
+    let ran = cut_off(folder.path()).run(&["-v", "demo"]).await?.expect(0)?;
+    let calls: Vec<&str> =
+        ran.stderr.lines().filter(|line| line.contains("onfile::calls")).collect();
+    // Sixteen customers, one batch, one token, and the pull's reads at the least.
+    ensure!(calls.len() >= 36, "{} calls:\n{}", calls.len(), ran.stderr);
+    let mut permits = std::collections::BTreeSet::new();
+    for call in calls {
+        let permit = call
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("permit="))
+            .ok_or_else(|| anyhow::anyhow!("a call without a permit: {call}"))?;
+        ensure!(permits.insert(permit.to_owned()), "a permit used twice: {call}");
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! What goes wrong at the provider, and that nothing is sent twice because of it.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+
+use super::World;
+use crate::binary::Ran;
+use crate::env::TestDb;
+
+type Result = anyhow::Result<()>;
+
+const IMPORT: [&str; 4] = ["import", "gov", "sample.csv", "--json"];
+
+async fn import(world: &World, code: i32) -> anyhow::Result<Ran> {
+    let ran = world.onfile.run(&IMPORT).await?.expect(code)?;
+    world.all_fired()?;
+    let read = ran.count("/rows/read")?;
+    let mut sum = 0;
+    for outcome in [
+        "created", "linked", "updated", "unchanged", "rejected", "refused", "unresolved",
+        "not_attempted",
+    ] {
+        sum += ran.count(&format!("/rows/{outcome}"))?;
+    }
+    ensure!(sum == read, "the ledger does not balance: {ran:?}");
+    Ok(ran)
+}
+
+/// No customer and no card stands twice at the provider.
+fn nothing_twice(world: &World) -> Result {
+    let customers = world.provider.customers("pa_main");
+    ensure!(customers.len() <= 16, "{:#?}", world.held());
+    let methods: usize = customers.iter().map(|c| c.methods.len()).sum();
+    ensure!(methods <= 18, "{:#?}", world.held());
+    Ok(())
+}
+
+pub async fn a_lost_bulk_answer_is_not_repeated(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=drop_after").await?;
+    let ran = import(&world, 2).await?;
+    ensure!(ran.count("/rows/unresolved")? == 18, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    ensure!(world.provider.counters().calls("bulk_import") == 1);
+    // A second import does not send them again either: their outcome is unknown still.
+    let again = world.onfile.run(&IMPORT).await?.expect(2)?;
+    ensure!(again.count("/rows/unresolved")? == 18, "{again:?}");
+    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    nothing_twice(&world)
+}
+
+pub async fn an_index_that_is_missing_is_unknown(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=missing_index").await?;
+    let ran = import(&world, 2).await?;
+    let unresolved = ran.count("/rows/unresolved")?;
+    ensure!(unresolved >= 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 20 - unresolved, "{ran:?}");
+    nothing_twice(&world)
+}
+
+pub async fn an_index_that_is_repeated_is_unknown(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=repeat_index").await?;
+    let ran = import(&world, 2).await?;
+    ensure!(ran.count("/rows/unresolved")? >= 1, "{ran:?}");
+    nothing_twice(&world)
+}
+
+pub async fn a_lost_create_blocks_its_customer(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer[C-1001]:1=drop_after").await?;
+    let ran = import(&world, 2).await?;
+    ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/not_attempted")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 18, "{ran:?}");
+    ensure!(world.provider.counters().calls("create_customer") == 16);
+    nothing_twice(&world)
+}
+
+pub async fn throttling_is_waited_out(db: Arc<TestDb>) -> Result {
+    let world =
+        World::new(db, 0, "create_customer:3=throttle(1),bulk_import:1=throttle(1)").await?;
+    let ran = import(&world, 0).await?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    ensure!(ran.count("/calls/throttled")? == 2, "{ran:?}");
+    nothing_twice(&world)
+}
+
+pub async fn reads_are_made_again(db: Arc<TestDb>) -> Result {
+    let faults = "list_customers:1=status(500),list_customers:3=drop_before,\
+                  list_methods:2=cut_body,list_methods:5=garbage_body";
+    let world = World::new(db, 120, faults).await?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    world.all_fired()?;
+    ensure!(ran.count("/customers/created")? == 120, "{ran:?}");
+    ensure!(ran.count("/calls/retried")? >= 3, "{ran:?}");
+    Ok(())
+}
+
+pub async fn a_find_that_lies_stops_the_account(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "find_customer:1=wrong_find").await?;
+    world.provider.create_customer("pa_main", Some("C-1001"), "Ada", "a@b.c")?;
+    world.provider.create_customer("pa_main", Some("other"), "Eve", "e@b.c")?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(1)?;
+    world.all_fired()?;
+    ensure!(ran.stderr.contains("error[find_not_honoured]"), "{ran:?}");
+    // Eve got none of Ada's cards.
+    ensure!(world.held().iter().any(|h| h == "other Eve <e@b.c> "), "{:#?}", world.held());
+    Ok(())
+}
+
+pub async fn a_refused_batch_is_halved(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.configure("import_batch = 500")?;
+    let mut rows = String::from("reference,method,token,token_kind,last4,exp_month,exp_year\n");
+    for n in 0..240 {
+        rows += &format!("H-{n},card,tok_{n},processor,4242,12,2030\n");
+    }
+    world.file("sample.csv", &rows)?;
+    let ran = import(&world, 0).await?;
+    ensure!(ran.count("/rows/created")? == 240, "{ran:?}");
+    let counters = world.provider.counters();
+    ensure!(counters.answered("bulk_import", 413) >= 1, "{counters:?}");
+    ensure!(world.provider.customers("pa_main").iter().all(|c| c.methods.len() == 1));
+    Ok(())
+}
+
+pub async fn wrong_credentials_pause_the_run(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let wrong = world.onfile.clone().with_env("GOV_SECRET", "not the secret");
+    let ran = wrong.run(&IMPORT).await?.expect(3)?;
+    ensure!(ran.count("/rows/not_attempted")? == 20, "{ran:?}");
+    ensure!(ran.count("/rows/refused")? == 0, "{ran:?}");
+    ensure!(world.held().is_empty());
+    // With the right ones the same file goes through.
+    let ran = import(&world, 0).await?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    Ok(())
+}
+
+pub async fn an_error_page_is_no_refusal(db: Arc<TestDb>) -> Result {
+    // A proxy's page, and an overloaded vendor that did the work all the same.
+    let faults = "create_customer[C-1002]:1=status(404,html),\
+                  create_customer[C-1003]:1=status_after(503,retry_after=1)";
+    let world = World::new(db, 0, faults).await?;
+    let ran = import(&world, 2).await?;
+    ensure!(ran.count("/rows/unresolved")? == 2, "{ran:?}");
+    ensure!(ran.count("/rows/refused")? == 0, "{ran:?}");
+    nothing_twice(&world)
+}

@@ -1,0 +1,207 @@
+//! `import`: what the provider holds afterwards, and what the run says.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use model::{Clock, SystemClock};
+use sandbox::NewMethod;
+
+use super::World;
+use crate::env::TestDb;
+
+type Result = anyhow::Result<()>;
+
+/// The calls of a fresh import of the sample: 16 customers, one batch of 18 methods.
+const SAMPLE_HELD: usize = 16;
+
+pub async fn holds_what_the_file_says(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/read")? == 20, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    let held = world.held();
+    ensure!(held.len() == SAMPLE_HELD, "{held:#?}");
+    for line in [
+        "C-1001 Ada Morales <ada.morales@example.com> 4242* 5100",
+        "C-1005 Elena García <elena.garcia@example.com> 0077* 4321",
+        "C-1007 Grace Kim <grace.kim@example.com> ",
+        "C-1011 O'Neill, Kate <kate.oneill@example.com> 4445*",
+    ] {
+        ensure!(held.iter().any(|h| h == line), "not held: {line}\n{held:#?}");
+    }
+    // Nothing was called but what the job needs, and each call is counted.
+    let counters = world.provider.counters();
+    ensure!(counters.calls("create_customer") == 16, "{counters:?}");
+    ensure!(counters.calls("bulk_import") == 1, "{counters:?}");
+    ensure!(counters.calls("list_methods") == 0, "{counters:?}");
+    ensure!(counters.calls("token") == 1, "{counters:?}");
+    ensure!(ran.count("/calls/total")? == 18, "{ran:?}");
+    ensure!(ran.count("/calls/changing")? == 17, "{ran:?}");
+    Ok(())
+}
+
+pub async fn again_changes_nothing(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    let before = world.held();
+    let counted = world.provider.counters();
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/unchanged")? == 20, "{ran:?}");
+    ensure!(ran.count("/calls/changing")? == 0, "{ran:?}");
+    ensure!(world.held() == before);
+    let after = world.provider.counters();
+    for endpoint in ["create_customer", "bulk_import", "add_method", "set_default"] {
+        ensure!(counted.calls(endpoint) == after.calls(endpoint), "{endpoint}: {after:?}");
+    }
+    Ok(())
+}
+
+pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let ran = world
+        .onfile
+        .run(&["import", "gov", "sample.csv", "--dry-run", "--json"])
+        .await?;
+    ensure!(ran.count("/rows/read")? == 20, "{ran:?}");
+    ensure!(ran.count("/calls/total")? == 0, "{ran:?}");
+    ensure!(world.held().is_empty());
+    ensure!(world.provider.log().is_empty());
+    Ok(())
+}
+
+pub async fn links_what_was_there(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let ada = world.provider.create_customer("pa_main", Some("C-1001"), "Ada M.", "a@b.c")?;
+    // The same card as row r01 of the sample, saved by the payer.
+    let card = NewMethod::card("VISA", "4242", 12, 2030);
+    world.provider.add_method("pa_main", &ada, card, false)?;
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/linked")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 19, "{ran:?}");
+    let held = world.held();
+    // Nothing of the customer was overwritten, its card was not saved a second time.
+    ensure!(held.iter().any(|h| h == "C-1001 Ada M. <a@b.c> 4242 5100"), "{held:#?}");
+    ensure!(world.provider.counters().calls("find_customer") == 1);
+    Ok(())
+}
+
+pub async fn keeps_what_a_payer_removed(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").expect("imported");
+    let other = ada.methods.iter().find(|m| m.last4 == "5100").expect("imported");
+    world.provider.set_default("pa_main", &ada.id, Some(&other.id))?;
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/unchanged")? == 20, "{ran:?}");
+    let held = world.held();
+    ensure!(held.iter().any(|h| h.ends_with("<ada.morales@example.com> 4242 5100*")), "{held:#?}");
+    Ok(())
+}
+
+pub async fn bad_rows_are_rejected_alone(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.file(
+        "rows.csv",
+        "row_id,reference,name,method,token,token_kind,last4,exp_month,exp_year\n\
+         a,B-1,Ann,card,tok_a,processor,4242,12,2030\n\
+         b,B-2,Bob,card,tok_b,processor,4242,13,2030\n\
+         c,,Cid,card,tok_c,processor,4242,12,2030\n\
+         d,B-4,Dot,card,4111111111111111,processor,4242,12,2030\n\
+         e,B-5,Eli,card,tok_e,gateway,4242,12,2030\n\
+         f,B-6,Flo,crypto_wallet,tok_f,processor,,,\n\
+         g,B-7,Gus,card,bad_token,processor,4242,12,2030\n\
+         h,B-8,Hal,,,,,,\n",
+    )?;
+    let ran = world
+        .onfile
+        .run(&["import", "gov", "rows.csv", "--json", "--max-rejected", "50%"])
+        .await?;
+    // 5 of 8 rows are rejected: more than half, nothing is sent.
+    ran.expect(2)?;
+    ensure!(world.held().is_empty());
+    let ran = world
+        .onfile
+        .run(&["import", "gov", "rows.csv", "--json", "--max-rejected", "5"])
+        .await?
+        .expect(2)?;
+    ensure!(ran.count("/rows/rejected")? == 5, "{ran:?}");
+    ensure!(ran.count("/rows/refused")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    for code in [
+        "bad_value",
+        "missing_value",
+        "pan_found",
+        "token_kind_unsupported",
+        "provider_refused",
+    ] {
+        ensure!(ran.count(&format!("/codes/{code}"))? > 0, "{code}: {ran:?}");
+    }
+    let held = world.held();
+    // The customer of the refused card was created before its card was refused.
+    ensure!(
+        held == ["B-1 Ann <-> 4242", "B-7 Gus <-> ", "B-8 Hal <-> "],
+        "{held:#?}"
+    );
+    Ok(())
+}
+
+pub async fn too_many_rejected_sends_nothing(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.file("rows.csv", "reference,name\nA-1,Ann\n,Bob\n")?;
+    let ran = world.onfile.run(&["import", "gov", "rows.csv"]).await?.expect(2)?;
+    ensure!(ran.stderr.contains("error[too_many_rejected]"), "{ran:?}");
+    ensure!(ran.stderr.contains("hint:"), "{ran:?}");
+    ensure!(world.provider.log().is_empty());
+    Ok(())
+}
+
+pub async fn adds_one_by_one(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let now = SystemClock.now().micros() / 1_000_000;
+    world.file(
+        "rows.csv",
+        &format!(
+            "reference,name,method,token,token_kind,last4,exp_month,exp_year,default\n\
+             P-1,Pia,card,pxt_{now}_a,proxynized,4242,12,2030,true\n\
+             P-1,Pia,card,pxt_{now}_b,proxynized,1881,11,2031,\n"
+        ),
+    )?;
+    let ran = world.onfile.run(&["import", "gov", "rows.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    ensure!(world.held() == ["P-1 Pia <-> 1881 4242*"], "{:#?}", world.held());
+    ensure!(world.provider.counters().calls("add_method") == 2);
+    let again = world.onfile.run(&["import", "gov", "rows.csv", "--json"]).await?.expect(0)?;
+    ensure!(again.count("/rows/unchanged")? == 2, "{again:?}");
+    Ok(())
+}
+
+pub async fn batches_are_cut(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.configure("import_batch = 7")?;
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    ensure!(world.provider.counters().calls("bulk_import") == 3);
+    Ok(())
+}
+
+pub async fn a_new_card_and_a_changed_token(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let header = "reference,name,method,token,token_kind,last4,exp_month,exp_year\n";
+    let first = "N-1,Nia,card,tok_1,processor,4242,12,2030\n";
+    world.file("rows.csv", &format!("{header}{first}"))?;
+    world.onfile.run(&["import", "gov", "rows.csv", "--json"]).await?.expect(0)?;
+    world.file(
+        "rows.csv",
+        &format!(
+            "{header}{first}N-1,Nia,card,tok_2,processor,1881,1,2031\n\
+             N-1,Nia,card,tok_3,processor,4242,12,2030\n"
+        ),
+    )?;
+    let args = ["import", "gov", "rows.csv", "--json", "--max-rejected", "1"];
+    let ran = world.onfile.run(&args).await?.expect(2)?;
+    ensure!(ran.count("/rows/unchanged")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    ensure!(ran.count("/codes/token_changed")? == 1, "{ran:?}");
+    ensure!(world.held() == ["N-1 Nia <-> 1881 4242"], "{:#?}", world.held());
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Whole jobs: the command line against the simulated provider, on both databases. What the
+//! provider holds afterwards is read from the simulator itself, never from onfile.
+
+mod faults;
+mod import;
+mod pull;
+mod secrets;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::ensure;
+use libtest_mimic::Trial;
+use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig};
+
+use crate::binary::Onfile;
+use crate::env::{Database, Env, TestDb};
+
+pub const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+pub const SAMPLE: &str = include_str!("../../../config/sample.csv");
+
+/// One case's world: a simulated provider, a folder with a configuration, a database.
+pub struct World {
+    pub provider: Running,
+    pub onfile: Onfile,
+    pub db: Arc<TestDb>,
+}
+
+impl World {
+    /// A provider with these faults and so many customers.
+    pub async fn new(db: Arc<TestDb>, customers: usize, faults: &str) -> anyhow::Result<Self> {
+        let faults =
+            if faults.is_empty() { FaultPlan::default() } else { FaultPlan::parse(faults)? };
+        let provider =
+            Sandbox::start(SandboxConfig { customers, faults, ..SandboxConfig::default() }).await?;
+        let onfile = Onfile::new(db.folder())
+            .with_env("ONFILE_KEY", KEY)
+            .with_env("GOV_ID", "sandbox-client")
+            .with_env("GOV_SECRET", "sandbox-secret");
+        let world = Self { provider, onfile, db };
+        world.configure("")?;
+        world.file("sample.csv", SAMPLE)?;
+        Ok(world)
+    }
+
+    /// Writes the configuration, with more lines for the account.
+    pub fn configure(&self, more: &str) -> anyhow::Result<()> {
+        let text = format!(
+            r#"[store]
+url = "{}"
+encryption_key = {{ env = "ONFILE_KEY" }}
+
+[accounts.gov]
+kind = "proxy-token"
+base_url = "{}"
+payment_account_uid = "pa_main"
+token_url = "{}"
+client_id = {{ env = "GOV_ID" }}
+client_secret = {{ env = "GOV_SECRET" }}
+rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}
+timeout_seconds = 5
+late_seconds = 0.1
+{more}
+"#,
+            self.db.url(),
+            self.provider.base_url(),
+            self.provider.token_url(),
+        );
+        self.file("onfile.toml", &text)
+    }
+
+    /// Writes a file into the folder.
+    pub fn file(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.db.folder().join(name), text)?)
+    }
+
+    /// Fails if a planned fault never took place.
+    pub fn all_fired(&self) -> anyhow::Result<()> {
+        let unfired = self.provider.faults_unfired();
+        ensure!(unfired.is_empty(), "faults that did not fire: {unfired:?}");
+        Ok(())
+    }
+
+    /// What the provider holds: reference, name, e-mail, and its methods' last 4, the default
+    /// with a star.
+    pub fn held(&self) -> Vec<String> {
+        let mut held: Vec<String> = self
+            .provider
+            .customers("pa_main")
+            .into_iter()
+            .map(|customer| {
+                let mut methods: Vec<String> = customer
+                    .methods
+                    .iter()
+                    .map(|method| {
+                        let star = if method.is_default { "*" } else { "" };
+                        format!("{}{star}", method.last4)
+                    })
+                    .collect();
+                methods.sort();
+                format!(
+                    "{} {} <{}> {}",
+                    customer.reference.as_deref().unwrap_or("-"),
+                    customer.name.as_deref().unwrap_or("-"),
+                    customer.email.as_deref().unwrap_or("-"),
+                    methods.join(" ")
+                )
+            })
+            .collect();
+        held.sort();
+        held
+    }
+}
+
+fn both<F, Fut>(env: &Env, case: &str, run: F) -> Vec<Trial>
+where
+    F: Fn(Arc<TestDb>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    Database::ALL.into_iter().map(|db| env.trial_on("jobs", db, case, run.clone())).collect()
+}
+
+pub fn trials(env: &Env) -> Vec<Trial> {
+    let mut all = Vec::new();
+    macro_rules! cases {
+        ($($module:ident: $($case:ident),+;)+) => {
+            $($(all.extend(both(env, concat!(stringify!($module), "_", stringify!($case)),
+                $module::$case));)+)+
+        };
+    }
+    cases! {
+        import: holds_what_the_file_says, again_changes_nothing, dry_run_sends_nothing,
+            links_what_was_there, keeps_what_a_payer_removed, bad_rows_are_rejected_alone,
+            too_many_rejected_sends_nothing, adds_one_by_one, batches_are_cut,
+            a_new_card_and_a_changed_token;
+        pull: reads_everything_once, reads_every_shape, a_row_that_slides_is_seen_once,
+            after_an_import_is_unchanged, of_an_empty_wrong_account_fails;
+        faults: a_lost_bulk_answer_is_not_repeated, an_index_that_is_missing_is_unknown,
+            an_index_that_is_repeated_is_unknown, a_lost_create_blocks_its_customer,
+            throttling_is_waited_out, reads_are_made_again, a_find_that_lies_stops_the_account,
+            a_refused_batch_is_halved, wrong_credentials_pause_the_run,
+            an_error_page_is_no_refusal;
+        secrets: leave_no_trace;
+    }
+    all
+}

@@ -1,0 +1,270 @@
+//! Intents: what may be sent, and what stands in its way.
+
+use std::sync::Arc;
+
+use model::{EffectId, EffectKind, Origin};
+use store::{EffectOutcome, EffectState, Fence, Intent, IntentAnswer};
+
+use crate::store_suite::cases;
+use crate::store_suite::support::{Cx, intent, name, reference, remote, remote_method};
+
+cases![
+    an_intent_is_committed_as_sending,
+    one_open_effect_of_a_subject,
+    one_open_effect_within_one_write,
+    concurrent_intents_of_a_subject_have_one_winner,
+    a_planned_effect_is_taken_up_again,
+    a_closed_effect_makes_room_for_a_new_one,
+    an_unsettled_effect_holds_its_reference,
+    sending_under_another_epoch_holds_its_reference,
+    sending_under_this_epoch_holds_its_subject_alone,
+    effects_of_other_accounts_are_in_nobodys_way,
+    effects_of_a_run_come_oldest_first,
+];
+
+pub fn outcome(effect: &EffectId, state: EffectState) -> EffectOutcome {
+    EffectOutcome {
+        effect: effect.clone(),
+        state,
+        origin: (state == EffectState::Done).then_some(Origin::Answered),
+        code: None,
+        message: None,
+        request_id: None,
+        status: None,
+        applied: Vec::new(),
+    }
+}
+
+/// Commits one intent at `alpha`.
+async fn commit(cx: &Cx, fence: &Fence, intent: Intent) -> anyhow::Result<IntentAnswer> {
+    let answers = cx.store().commit_intents(fence, &name("alpha")?, vec![intent]).await?;
+    assert_eq!(answers.len(), 1);
+    Ok(answers.into_iter().next().expect("one answer for each intent"))
+}
+
+/// Commits one intent at `alpha` that nothing is in the way of.
+pub async fn accepted(cx: &Cx, fence: &Fence, intent: Intent) -> anyhow::Result<EffectId> {
+    match commit(cx, fence, intent).await? {
+        IntentAnswer::Accepted { effect, .. } => Ok(effect),
+        held @ IntentAnswer::Held { .. } => panic!("{held:?}"),
+    }
+}
+
+async fn settle(
+    cx: &Cx,
+    fence: &Fence,
+    effect: &EffectId,
+    state: EffectState,
+) -> anyhow::Result<()> {
+    let outcomes = vec![outcome(effect, state)];
+    let committed = cx.store().commit_outcomes(fence, &name("alpha")?, outcomes).await?;
+    assert_eq!(committed.len(), 1);
+    Ok(())
+}
+
+async fn an_intent_is_committed_as_sending(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let token = "tok".to_owned().into();
+    let fp = cx.store().keys().token_fp("here", model::TokenKind::Gateway, &token);
+    let full = Intent {
+        kind: EffectKind::AddMethod,
+        subject: "r1/abc".into(),
+        reference: Some(reference("r1")?),
+        fp: Some(fp),
+        line: Some(17),
+        remote_customer: Some(remote("c1")?),
+        remote_method: Some(remote_method("m1")?),
+        known_before: Some(vec![remote_method("m2")?, remote_method("m3")?]),
+        idempotency_key: Some("key-1".into()),
+    };
+    let answer = commit(cx, &fence, full).await?;
+    let IntentAnswer::Accepted { effect, attempt } = answer else { panic!("{answer:?}") };
+    assert_eq!(attempt, 1);
+    let effects = cx.store().effects_of_run(&fence.run, 10).await?;
+    let [row] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((&row.id, &row.run, row.kind), (&effect, &fence.run, EffectKind::AddMethod));
+    assert_eq!((row.subject.as_str(), row.attempt), ("r1/abc", 1));
+    assert_eq!((&row.reference, row.fp, row.line), (&Some(reference("r1")?), Some(fp), Some(17)));
+    assert_eq!((row.state, row.origin), (EffectState::Sending, None));
+    assert_eq!(row.remote_customer, Some(remote("c1")?));
+    assert_eq!(row.remote_method, Some(remote_method("m1")?));
+    let kept = cx
+        .texts(
+            "SELECT known_before, idempotency_key, CAST(part AS TEXT), CAST(epoch AS TEXT), account \
+             FROM effects WHERE sent_at > 1700000000000000",
+        )
+        .await?;
+    let kept: Vec<String> = kept.into_iter().flatten().flatten().collect();
+    assert_eq!(kept.first().map(|known| known.contains("m2") && known.contains("m3")), Some(true));
+    assert_eq!(kept.get(1..).unwrap_or_default(), ["key-1", "0", "1", "alpha"]);
+    Ok(())
+}
+
+async fn one_open_effect_of_a_subject(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let create = || intent(EffectKind::CreateCustomer, "r1", Some("r1"));
+    let first = accepted(cx, &fence, create()?).await?;
+    for state in [EffectState::Sending, EffectState::Unknown, EffectState::Unresolved] {
+        if state != EffectState::Sending {
+            settle(cx, &fence, &first, state).await?;
+        }
+        let answer = commit(cx, &fence, create()?).await?;
+        assert_eq!(answer, IntentAnswer::Held { by: first.clone(), state });
+    }
+    assert_eq!(cx.rows_in("effects").await?, 1);
+    Ok(())
+}
+
+async fn one_open_effect_within_one_write(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let intents = vec![
+        intent(EffectKind::CreateCustomer, "r1", Some("r1"))?,
+        intent(EffectKind::CreateCustomer, "r2", Some("r2"))?,
+        intent(EffectKind::CreateCustomer, "r1", Some("r1"))?,
+        intent(EffectKind::AddMethod, "r1", None)?,
+    ];
+    let answers = cx.store().commit_intents(&fence, &name("alpha")?, intents).await?;
+    let [
+        IntentAnswer::Accepted { effect: one, .. },
+        IntentAnswer::Accepted { effect: two, .. },
+        IntentAnswer::Held { by, state: EffectState::Sending },
+        IntentAnswer::Accepted { effect: other, .. },
+    ] = answers.as_slice()
+    else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(by, one);
+    assert!(one != two && two != other && one != other);
+    assert_eq!(cx.rows_in("effects").await?, 3);
+    assert!(cx.store().commit_intents(&fence, &name("alpha")?, Vec::new()).await?.is_empty());
+    Ok(())
+}
+
+async fn concurrent_intents_of_a_subject_have_one_winner(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 4).await?;
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let fence = cx.claim(&run).await?;
+        let (store, alpha) = (Arc::clone(&cx.store), name("alpha")?);
+        let intents = (0..20)
+            .map(|n| intent(EffectKind::CreateCustomer, &format!("r{n}"), Some(&format!("r{n}"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        tasks
+            .push(tokio::spawn(async move { store.commit_intents(&fence, &alpha, intents).await }));
+    }
+    let mut won = [0; 20];
+    for task in tasks {
+        for (n, answer) in won.iter_mut().zip(task.await??) {
+            *n += u32::from(matches!(answer, IntentAnswer::Accepted { .. }));
+        }
+    }
+    assert_eq!(won, [1; 20]);
+    assert_eq!(cx.rows_in("effects").await?, 20);
+    Ok(())
+}
+
+async fn a_planned_effect_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let create = || intent(EffectKind::CreateCustomer, "r1", Some("r1"));
+    let effect = accepted(cx, &fence, create()?).await?;
+    settle(cx, &fence, &effect, EffectState::Planned).await?;
+    // Another run of the account takes it up: what it is for is said anew.
+    let later = cx.fence("alpha").await?;
+    let mut again = create()?;
+    again.line = Some(4);
+    let answer = commit(cx, &later, again).await?;
+    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2 });
+    let effects = cx.store().effects_of_run(&later.run, 10).await?;
+    let [row] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((&row.id, row.state, row.attempt), (&effect, EffectState::Sending, 2));
+    assert_eq!((&row.run, row.line), (&later.run, Some(4)));
+    assert_eq!((&row.code, &row.message), (&None, &None));
+    assert_eq!(cx.rows_in("effects").await?, 1);
+    Ok(())
+}
+
+async fn a_closed_effect_makes_room_for_a_new_one(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let add = || intent(EffectKind::AddMethod, "r1/x", Some("r1"));
+    let mut seen = Vec::new();
+    for state in [EffectState::Done, EffectState::Refused] {
+        let effect = accepted(cx, &fence, add()?).await?;
+        settle(cx, &fence, &effect, state).await?;
+        assert!(!seen.contains(&effect));
+        seen.push(effect);
+    }
+    accepted(cx, &fence, add()?).await?;
+    assert_eq!(cx.rows_in("effects").await?, 3);
+    Ok(())
+}
+
+async fn an_unsettled_effect_holds_its_reference(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    for state in [EffectState::Unknown, EffectState::Unresolved] {
+        let who = state.as_str();
+        let create = intent(EffectKind::CreateCustomer, who, Some(who))?;
+        let effect = accepted(cx, &fence, create).await?;
+        settle(cx, &fence, &effect, state).await?;
+        let answer = commit(cx, &fence, intent(EffectKind::AddMethod, "x", Some(who))?).await?;
+        assert_eq!(answer, IntentAnswer::Held { by: effect.clone(), state });
+        // Nobody else is held, and neither is what belongs to no reference.
+        accepted(cx, &fence, intent(EffectKind::AddMethod, &format!("y{who}"), Some("free"))?)
+            .await?;
+        accepted(cx, &fence, intent(EffectKind::RemoveMethod, &format!("z{who}"), None)?).await?;
+        settle(cx, &fence, &effect, EffectState::Done).await?;
+        let freed = intent(EffectKind::AddMethod, &format!("x{who}"), Some(who))?;
+        accepted(cx, &fence, freed).await?;
+    }
+    Ok(())
+}
+
+async fn sending_under_another_epoch_holds_its_reference(cx: &Cx) -> anyhow::Result<()> {
+    let old = cx.fence("alpha").await?;
+    let effect = accepted(cx, &old, intent(EffectKind::CreateCustomer, "r1", Some("r1"))?).await?;
+    let new = cx.take_over(&old).await?;
+    let add = || intent(EffectKind::AddMethod, "r1/x", Some("r1"));
+    let held = IntentAnswer::Held { by: effect.clone(), state: EffectState::Sending };
+    assert_eq!(commit(cx, &new, add()?).await?, held);
+    // Another run holds just as little of what this one knows.
+    let other = cx.fence("alpha").await?;
+    assert_eq!(commit(cx, &other, add()?).await?, held);
+    settle(cx, &new, &effect, EffectState::Refused).await?;
+    accepted(cx, &new, add()?).await?;
+    Ok(())
+}
+
+async fn sending_under_this_epoch_holds_its_subject_alone(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    accepted(cx, &fence, intent(EffectKind::AddMethod, "r1/x", Some("r1"))?).await?;
+    accepted(cx, &fence, intent(EffectKind::AddMethod, "r1/y", Some("r1"))?).await?;
+    Ok(())
+}
+
+async fn effects_of_other_accounts_are_in_nobodys_way(cx: &Cx) -> anyhow::Result<()> {
+    let beta = cx.fence("beta").await?;
+    let create = || intent(EffectKind::CreateCustomer, "r1", Some("r1"));
+    let answers = cx.store().commit_intents(&beta, &name("beta")?, vec![create()?]).await?;
+    let [IntentAnswer::Accepted { effect, .. }] = answers.as_slice() else { panic!("held") };
+    let unknown = vec![outcome(effect, EffectState::Unknown)];
+    cx.store().commit_outcomes(&beta, &name("beta")?, unknown).await?;
+    let fence = cx.fence("alpha").await?;
+    accepted(cx, &fence, create()?).await?;
+    Ok(())
+}
+
+async fn effects_of_a_run_come_oldest_first(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let subject = format!("s{n}");
+        ids.push(accepted(cx, &fence, intent(EffectKind::AddMethod, &subject, None)?).await?);
+        let sql = format!("UPDATE effects SET created_at = {n} WHERE subject = '{subject}'");
+        cx.execute(&sql).await?;
+    }
+    let found = cx.store().effects_of_run(&fence.run, 3).await?;
+    let found: Vec<_> = found.into_iter().map(|effect| effect.id).collect();
+    assert_eq!(found, ids.get(..3).unwrap_or_default());
+    let other = cx.fence("alpha").await?;
+    assert!(cx.store().effects_of_run(&other.run, 3).await?.is_empty());
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! Staged rows: what goes in comes out, sealed.
+
+use model::{Outcome, Reference, RunId};
+use secrecy::ExposeSecret as _;
+use store::{Group, StagedRow, Verdict};
+
+use crate::store_suite::cases;
+use crate::store_suite::support::{Cx, LEASE, account_row, at, name, new_run, owner, staged};
+
+cases![
+    a_staged_row_reads_back,
+    tokens_are_sealed_at_rest,
+    a_sealed_token_is_bound_to_its_row,
+    a_token_has_one_fingerprint_at_an_account,
+    staging_rows_of_no_number_does_nothing,
+    staging_the_same_rows_again_keeps_them_once,
+    many_rows_are_staged_in_one_write,
+    groups_come_in_byte_order,
+    groups_stay_in_their_part,
+    only_open_groups,
+    rows_come_by_line,
+    the_ledger_counts_rows_alone,
+];
+
+/// All groups of a fence's part at `alpha`, two at a time.
+async fn groups(cx: &Cx, fence: &store::Fence, only_open: bool) -> anyhow::Result<Vec<Group>> {
+    let (mut all, mut after): (Vec<Group>, Option<Reference>) = (Vec::new(), None);
+    loop {
+        let page =
+            cx.store().load_groups(fence, &name("alpha")?, after.as_ref(), only_open, 2).await?;
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { return Ok(all) };
+        after = Some(last.reference.clone());
+        all.extend(page);
+    }
+}
+
+fn same(a: &StagedRow, b: &StagedRow) {
+    assert_eq!((a.line, a.part, &a.row_id), (b.line, b.part, &b.row_id));
+    assert_eq!((&a.reference, &a.profile), (&b.reference, &b.profile));
+    assert_eq!((&a.plan, a.outcome, a.code), (&b.plan, b.outcome, b.code));
+    assert_eq!((&a.message, &a.field), (&b.message, &b.field));
+}
+
+async fn a_staged_row_reads_back(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut decided = staged(1, "r1", Some("tok-one"))?;
+    decided.plan = Some("create_customer".into());
+    decided.outcome = Some(Outcome::Rejected);
+    decided.code = Some(model::Code::BadValue);
+    decided.message = Some("an expiry of month 13".into());
+    decided.field = Some("expiry_month".into());
+    decided.profile.metadata.insert("tier".into(), "gold \"ä\" \u{1f600}".into());
+    let mut plain = staged(2, "r1", None)?;
+    plain.profile.address.city = Some("Ub".into());
+    let mut bare = staged(3, "r1", Some("x"))?;
+    if let Some(method) = &mut bare.method {
+        method.token = None;
+        method.default = None;
+        method.billing = model::Address::default();
+    }
+    let rows = vec![decided, plain, bare];
+    cx.stage(&fence, rows.clone()).await?;
+
+    let found = groups(cx, &fence, false).await?;
+    let [group] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(group.rows.len(), 3);
+    for (a, b) in rows.iter().zip(&group.rows) {
+        same(a, b);
+    }
+    let [first, second, third] = group.rows.as_slice() else { panic!("{:?}", group.rows) };
+    assert!(second.method.is_none());
+    let (stated, back) = (rows.first().and_then(|r| r.method.as_ref()), first.method.as_ref());
+    let (stated, back) = (stated.expect("staged so"), back.expect("it has a method"));
+    assert_eq!((&stated.facts, &stated.billing), (&back.facts, &back.billing));
+    assert_eq!(back.default, Some(true));
+    assert!(back.token.is_none(), "the token came out in the clear");
+    let sealed = back.sealed.as_ref().expect("it has a token");
+    assert_eq!((sealed.kind, sealed.created_at), (model::TokenKind::Processor, Some(at(5))));
+    let opened = cx.store().keys().open_token(&fence.run, 1, sealed)?;
+    assert_eq!(opened.value.expose_secret(), "tok-one");
+    let third = third.method.as_ref().expect("it has a method");
+    assert!(third.sealed.is_none() && third.default.is_none() && third.billing.is_empty());
+    Ok(())
+}
+
+async fn tokens_are_sealed_at_rest(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let canary = "tok-CANARY-8c1f0b7e";
+    let rows = (1..40).map(|n| staged(n, "r1", Some(canary))).collect::<Result<_, _>>()?;
+    cx.stage(&fence, rows).await?;
+    assert!(cx.is_at_rest("Name of r1").await?, "the look at the database finds nothing at all");
+    assert!(!cx.is_at_rest(canary).await?);
+    // Two rows with one token do not look alike.
+    let seals = cx.number("SELECT count(DISTINCT token) FROM staged_rows").await?;
+    assert_eq!(seals, 39);
+    let fps = cx.number("SELECT count(DISTINCT token_fp) FROM staged_rows").await?;
+    assert_eq!(fps, 1);
+    Ok(())
+}
+
+async fn a_sealed_token_is_bound_to_its_row(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    cx.stage(&fence, vec![staged(1, "r1", Some("tok-one"))?]).await?;
+    let found = groups(cx, &fence, false).await?;
+    let sealed = found
+        .first()
+        .and_then(|group| group.rows.first())
+        .and_then(|row| row.method.as_ref())
+        .and_then(|method| method.sealed.clone())
+        .expect("it has a token");
+    let keys = cx.store().keys();
+    assert!(keys.open_token(&fence.run, 1, &sealed).is_ok());
+    assert!(keys.open_token(&fence.run, 2, &sealed).is_err(), "opened for another line");
+    assert!(keys.open_token(&RunId::generate(), 1, &sealed).is_err(), "opened for another run");
+    let mut bent = sealed.clone();
+    if let Some(byte) = bent.sealed.last_mut() {
+        *byte ^= 1;
+    }
+    assert!(keys.open_token(&fence.run, 1, &bent).is_err(), "opened although it was bent");
+    bent.sealed.clear();
+    assert!(keys.open_token(&fence.run, 1, &bent).is_err(), "opened although it is empty");
+    Ok(())
+}
+
+async fn a_token_has_one_fingerprint_at_an_account(cx: &Cx) -> anyhow::Result<()> {
+    for account in ["alpha", "alpha", "beta"] {
+        let fence = cx.fence(account).await?;
+        let identity = account_row(account, 0)?.identity();
+        let rows = vec![staged(1, "r1", Some("tok-one"))?];
+        cx.store().stage_rows(&fence, &identity, rows).await?;
+    }
+    let by_account = cx
+        .texts(
+            "SELECT r.account || count(DISTINCT s.token_fp) FROM staged_rows s \
+             JOIN runs r ON r.id = s.run GROUP BY r.account ORDER BY r.account",
+        )
+        .await?;
+    let by_account: Vec<_> = by_account.into_iter().flatten().flatten().collect();
+    assert_eq!(by_account, ["alpha1", "beta1"]);
+    assert_eq!(cx.number("SELECT count(DISTINCT token_fp) FROM staged_rows").await?, 2);
+    Ok(())
+}
+
+async fn staging_rows_of_no_number_does_nothing(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    cx.stage(&fence, Vec::new()).await?;
+    assert_eq!(cx.rows_in("staged_rows").await?, 0);
+    assert!(groups(cx, &fence, false).await?.is_empty());
+    Ok(())
+}
+
+async fn staging_the_same_rows_again_keeps_them_once(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let rows = vec![staged(1, "r1", Some("tok-one"))?, staged(2, "r2", None)?];
+    cx.stage(&fence, rows.clone()).await?;
+    cx.stage(&fence, rows).await?;
+    assert_eq!(cx.rows_in("staged_rows").await?, 2);
+    Ok(())
+}
+
+async fn many_rows_are_staged_in_one_write(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    // Not a multiple of anything that a statement might be cut by.
+    let rows: Vec<_> = (1..=2_503_u64)
+        .map(|n| staged(n, &format!("r{}", n / 2), (n % 3 == 0).then_some("tok")))
+        .collect::<Result<_, _>>()?;
+    cx.stage(&fence, rows).await?;
+    assert_eq!(cx.rows_in("staged_rows").await?, 2_503);
+    assert_eq!(cx.number("SELECT count(*) FROM staged_rows WHERE token IS NOT NULL").await?, 834);
+    let page = cx.store().load_groups(&fence, &name("alpha")?, None, false, 5_000).await?;
+    assert_eq!(page.len(), 1_252);
+    assert_eq!(page.iter().map(|group| group.rows.len()).sum::<usize>(), 2_503);
+    Ok(())
+}
+
+async fn groups_come_in_byte_order(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut references =
+        ["b", "a", "B", "a-1", "a1", "é", "Z", "z", "_x", "10", "9", "\u{1f600}", "ﬀ", "a b"];
+    let mut rows = Vec::new();
+    for (line, text) in (1..).zip(references) {
+        rows.push(staged(line, text, None)?);
+        rows.push(staged(line + 100, text, None)?);
+    }
+    let mut lost = staged(999, "x", None)?;
+    lost.reference = None;
+    rows.push(lost);
+    cx.stage(&fence, rows).await?;
+    references.sort_unstable();
+    let found = groups(cx, &fence, false).await?;
+    assert_eq!(found.iter().map(|g| g.reference.as_str()).collect::<Vec<_>>(), references);
+    for group in &found {
+        let lines: Vec<u64> = group.rows.iter().map(|row| row.line).collect();
+        assert!(matches!(lines.as_slice(), [a, b] if *b == a + 100), "{lines:?}");
+    }
+    Ok(())
+}
+
+async fn groups_stay_in_their_part(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", false, 2).await?;
+    let (one, two) = (cx.claim(&run).await?, cx.claim(&run).await?);
+    let mut rows = Vec::new();
+    for line in 1..=6 {
+        let mut row = staged(line, &format!("r{line}"), None)?;
+        row.part = u32::try_from(line % 2)?;
+        rows.push(row);
+    }
+    cx.stage(&one, rows).await?;
+    for fence in [one, two] {
+        for group in groups(cx, &fence, false).await? {
+            assert!(group.rows.iter().all(|row| row.part == fence.part), "{group:?}");
+        }
+        assert_eq!(groups(cx, &fence, false).await?.len(), 3);
+    }
+    Ok(())
+}
+
+async fn only_open_groups(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut rows = Vec::new();
+    for line in 1..=6_u64 {
+        let mut row = staged(line, &format!("r{}", line.div_ceil(2)), None)?;
+        // r1 has both, r2 one, r3 none.
+        row.outcome = (line <= 3).then_some(Outcome::Unchanged);
+        rows.push(row);
+    }
+    cx.stage(&fence, rows).await?;
+    let open = groups(cx, &fence, true).await?;
+    assert_eq!(open.iter().map(|g| g.reference.as_str()).collect::<Vec<_>>(), ["r2", "r3"]);
+    assert!(open.iter().all(|group| group.rows.len() == 2), "a group came without all its rows");
+    assert_eq!(groups(cx, &fence, false).await?.len(), 3);
+    Ok(())
+}
+
+async fn rows_come_by_line(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut rows = Vec::new();
+    for line in [30, 4, 100, 2] {
+        rows.push(staged(line, "r1", None)?);
+    }
+    cx.stage(&fence, rows).await?;
+    let page = cx.store().rows(&fence.run, 0, 3).await?;
+    assert_eq!(page.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4, 30]);
+    assert_eq!(page.first().map(|row| row.row_id.as_str()), Some("row-2"));
+    assert_eq!(page.first().and_then(|row| row.reference.as_deref()), Some("r1"));
+    let page = cx.store().rows(&fence.run, 30, 3).await?;
+    assert_eq!(page.iter().map(|row| row.line).collect::<Vec<_>>(), [100]);
+    assert!(cx.store().rows(&RunId::generate(), 0, 3).await?.is_empty());
+    Ok(())
+}
+
+async fn the_ledger_counts_rows_alone(cx: &Cx) -> anyhow::Result<()> {
+    let run = new_run("alpha", false, 1)?;
+    cx.store().begin_run(&run, &owner("w1"), LEASE).await?;
+    let fence = cx.claim(&run.id).await?;
+    assert_eq!(cx.store().ledger(&run.id).await?, model::Ledger::default());
+    let mut rows = Vec::new();
+    for (line, outcome) in (1..).zip(Outcome::ALL) {
+        for copy in 0..line {
+            let mut row = staged(line * 100 + copy, "r1", None)?;
+            row.outcome = Some(outcome);
+            rows.push(row);
+        }
+    }
+    rows.push(staged(9_000, "r2", None)?);
+    cx.stage(&fence, rows).await?;
+    let ledger = cx.store().ledger(&run.id).await?;
+    for (rows, outcome) in (1..).zip(Outcome::ALL) {
+        let open = u64::from(outcome == Outcome::NotAttempted);
+        assert_eq!(ledger.of(outcome), rows + open, "{outcome}");
+    }
+    assert_eq!(ledger.read, 37);
+    assert!(ledger.balances());
+    // Verdicts move rows from one count to another and never change their sum.
+    let verdict = Some(Verdict::plain(Outcome::Linked));
+    let plan = vec![store::RowPlan { line: 9_000, plan: None, verdict }];
+    cx.store().commit_plan(&fence, plan).await?;
+    let after = cx.store().ledger(&run.id).await?;
+    assert_eq!((after.linked, after.not_attempted), (ledger.linked + 1, ledger.not_attempted - 1));
+    assert!(after.balances());
+    Ok(())
+}
