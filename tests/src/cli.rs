@@ -52,7 +52,8 @@ async fn demo(folder: tempfile::TempDir) -> Result {
         "balanced: every row has one outcome",
         "POST /api/saved-payment-methods/import",
         "16 seen",
-        "unchanged              20",
+        "unchanged             20",
+        "18 seen: 18 unchanged",
     ] {
         ensure!(ran.stdout.contains(text), "not said: {text}\n{}", ran.stdout);
     }
@@ -84,9 +85,8 @@ async fn keys(folder: tempfile::TempDir) -> Result {
 }
 
 async fn wrong_configurations(folder: tempfile::TempDir) -> Result {
-    let onfile = Onfile::new(folder.path())
-        .with_env("ONFILE_KEY", crate::jobs::KEY)
-        .with_env("BEARER", "b");
+    let onfile =
+        Onfile::new(folder.path()).with_env("ONFILE_KEY", crate::jobs::KEY).with_env("BEARER", "b");
     let good = "[store]\nurl = \"sqlite://s.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n\n\
                 [accounts.gov]\nkind = \"proxy-token\"\npayment_account_uid = \"pa\"\n\
                 bearer = { env = \"BEARER\" }\n";
@@ -105,11 +105,7 @@ async fn wrong_configurations(folder: tempfile::TempDir) -> Result {
             "secret_missing",
         ),
         ("an unknown kind", Some(good.replace("proxy-token", "proxytoken")), "unknown_kind"),
-        (
-            "a rate of nothing",
-            Some(format!("{good}rate = {{ per_second = 0 }}\n")),
-            "out_of_range",
-        ),
+        ("a rate of nothing", Some(format!("{good}rate = {{ per_second = 0 }}\n")), "out_of_range"),
         (
             "a quarantine that is too short",
             Some(format!("{good}quarantine_seconds = 10\n")),
@@ -117,9 +113,8 @@ async fn wrong_configurations(folder: tempfile::TempDir) -> Result {
         ),
     ];
     for (what, text, code) in cases {
-        match &text {
-            Some(text) => std::fs::write(folder.path().join("onfile.toml"), text)?,
-            None => {}
+        if let Some(text) = &text {
+            std::fs::write(folder.path().join("onfile.toml"), text)?;
         }
         let ran = onfile.run(&["check"]).await?.expect(4)?;
         ensure!(ran.stderr.contains(&format!("error[{code}]")), "{what}: {}", ran.stderr);
@@ -131,9 +126,8 @@ async fn wrong_configurations(folder: tempfile::TempDir) -> Result {
 }
 
 async fn wrong_files(folder: tempfile::TempDir) -> Result {
-    let onfile = Onfile::new(folder.path())
-        .with_env("ONFILE_KEY", crate::jobs::KEY)
-        .with_env("BEARER", "b");
+    let onfile =
+        Onfile::new(folder.path()).with_env("ONFILE_KEY", crate::jobs::KEY).with_env("BEARER", "b");
     std::fs::write(
         folder.path().join("onfile.toml"),
         "[store]\nurl = \"sqlite://s.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n\n\

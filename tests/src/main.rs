@@ -21,8 +21,7 @@ use libtest_mimic::{Arguments, Trial};
 use crate::env::Env;
 
 /// Every suite of this binary.
-const SUITES: &[fn(&Env) -> Vec<Trial>] = 
-    &[store_suite::trials, jobs::trials, cli::trials];
+const SUITES: &[fn(&Env) -> Vec<Trial>] = &[store_suite::trials, jobs::trials, cli::trials];
 
 fn main() -> ExitCode {
     if binary::is_asked_for() {

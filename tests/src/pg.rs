@@ -2,10 +2,10 @@
 //! as long as this process.
 //!
 //! Ours runs under a small shell that waits for the end of its standard input. That is a pipe
-//! whose other end only this process has, so the server goes when this process does, however it
-//! ends. It runs with `fsync=off` and `full_page_writes=off`: for speed, and because nothing of
-//! it outlives the run. Its default collation is an ICU one where there is ICU, so that a text
-//! column that forgot `COLLATE "C"` is found.
+//! whose other end only this process has, so the server and its folder go when this process does,
+//! however it ends. It runs with `fsync=off` and `full_page_writes=off`: for speed, and because
+//! nothing of it outlives the run. Its default collation is an ICU one where there is ICU, so that
+//! a text column that forgot `COLLATE "C"` is found.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -27,11 +27,14 @@ const START: Duration = Duration::from_secs(30);
 
 /// The shell that ties the server's life to this process.
 const KEEPER: &str = r#"trap '' INT
+folder=$1
+shift
 "$@" </dev/null &
 server=$!
 while read -r _; do :; done
 kill -QUIT "$server" 2>/dev/null
 wait "$server"
+cd / && rm -rf -- "$folder"
 "#;
 
 /// A PostgreSQL that trials make their databases in.
@@ -111,13 +114,13 @@ impl Server {
 
     async fn own() -> anyhow::Result<Self> {
         let programs = programs()?;
-        let folder = tempfile::Builder::new().prefix("onfile-pg-").tempdir_in(place())?;
-        let user = unprivileged(folder.path())?;
-        if let Some(user) = user {
-            chown(folder.path(), Some(user.uid), Some(user.gid))?;
-        }
-        init(&programs, folder.path(), user)?;
         for _ in 0..5 {
+            let folder = tempfile::Builder::new().prefix("onfile-pg-").tempdir_in(place())?;
+            let user = unprivileged(folder.path())?;
+            if let Some(user) = user {
+                chown(folder.path(), Some(user.uid), Some(user.gid))?;
+            }
+            init(&programs, folder.path(), user)?;
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             let log = folder.path().join("log");
             let keeper = run(&programs, folder.path(), &log, port, user)?;
@@ -133,7 +136,7 @@ impl Server {
                     _own: Some(Own { _keeper: keeper, _folder: folder }),
                 });
             }
-            // Somebody else took the port in between: drop the keeper and draw another one.
+            // Somebody else took the port in between: the keeper goes, and another one is drawn.
         }
         bail!("five free ports were all taken before postgres could listen")
     }
@@ -286,7 +289,7 @@ fn run(
 ) -> anyhow::Result<Keeper> {
     let said = fs::File::create(log)?;
     let mut shell = command("/bin/sh", folder, user);
-    shell.args(["-c", KEEPER, "keeper"]).arg(programs.join("postgres"));
+    shell.args(["-c", KEEPER, "keeper"]).arg(folder).arg(programs.join("postgres"));
     shell.arg("-D").arg(folder.join("data"));
     for setting in [
         "listen_addresses=127.0.0.1",

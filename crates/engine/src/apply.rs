@@ -1,7 +1,5 @@
 //! Carries out what is decided for a batch of references, step by step until nothing is left.
 
-use std::collections::BTreeMap;
-
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
@@ -17,7 +15,6 @@ use crate::{Engine, EngineError};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) rows: u64,
-    pub(crate) codes: BTreeMap<Code, u64>,
     pub(crate) customers: u64,
     pub(crate) customers_created: u64,
     pub(crate) methods: u64,
@@ -95,9 +92,6 @@ impl Applier<'_> {
         };
         let finish = self.finish(&works, &finished, if ended.is_ok() { cursor } else { None });
         tally.rows += finish.rows.len() as u64;
-        for code in finish.rows.iter().filter_map(|row| row.verdict.code) {
-            *tally.codes.entry(code).or_default() += 1;
-        }
         for (work, _) in works.iter().zip(&finished).filter(|(_, finished)| **finished) {
             let created = CustomerNow::is_created(&work.customer);
             tally.customers += 1;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use backend::{CallCtx, Lane};
 use model::{Counts, Outcome, RunId, Summary};
 use serde_json::json;
-use store::{Group, NewRun, RowPlan};
+use store::{Group, NewRun, RowPlan, RowTally};
 
 use crate::apply::{Applier, Tally};
 use crate::group::{CustomerNow, Fate, Policy, Step};
@@ -95,8 +95,10 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
     let run = ActiveRun::begin(engine, "import", new).await?;
     let mut found = Findings::default();
     let worked = work(engine, &run, &options, checked.rows, &mut found).await;
-    let ledger = engine.store.ledger(&run.id).await?;
+    let RowTally { ledger, codes, planned } = engine.store.tally(&run.id).await?;
     found.rows = Some(ledger);
+    found.codes = codes;
+    found.planned = planned;
     let error = match worked {
         Ok(()) if ledger.read != checked.rows || !ledger.balances() => {
             Some(EngineError::Broken("the ledger of rows does not balance"))
@@ -154,8 +156,8 @@ async fn work(
         policy: options.policy,
         batch: capabilities.import_batch.unwrap_or(1) as usize,
     };
-    plan(&applier, rows, found).await?;
-    let ledger = engine.store.ledger(&run.id).await?;
+    plan(&applier, rows).await?;
+    let ledger = engine.store.tally(&run.id).await?.ledger;
     if options.max_rejected.is_passed(ledger.rejected, rows) {
         return Err(EngineError::TooManyRejected { rejected: ledger.rejected, read: rows });
     }
@@ -204,7 +206,7 @@ async fn stage(
 }
 
 /// Decides on every row, and writes what is planned.
-async fn plan(applier: &Applier<'_>, rows: u64, found: &mut Findings) -> Result<(), EngineError> {
+async fn plan(applier: &Applier<'_>, rows: u64) -> Result<(), EngineError> {
     let Applier { engine, run, .. } = applier;
     let mut after = None;
     let mut planned = 0;
@@ -222,9 +224,6 @@ async fn plan(applier: &Applier<'_>, rows: u64, found: &mut Findings) -> Result<
                 .flat_map(|group| plan_group(applier, rules, group))
                 .collect::<Vec<RowPlan>>()
         })?;
-        for code in plans.iter().filter_map(|plan| plan.verdict.as_ref()?.code) {
-            *found.codes.entry(code.to_string()).or_default() += 1;
-        }
         planned += plans.len() as u64;
         engine.store.commit_plan(&run.fence, plans).await?;
         engine.progress.at("planned", planned, Some(rows));
@@ -297,9 +296,6 @@ async fn apply(
     });
     found.methods =
         Some(Counts { seen: tally.methods, created: tally.methods_created, ..Counts::default() });
-    for (code, rows) in tally.codes {
-        *found.codes.entry(code.to_string()).or_default() += rows;
-    }
     applied
 }
 

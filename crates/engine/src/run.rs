@@ -1,5 +1,6 @@
 //! The life of a run: begun with its lease, held by heartbeats, ended with its summary.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Counts, Coverage, Ledger, RunId, Summary, Timestamp};
@@ -26,7 +27,8 @@ pub(crate) struct ActiveRun {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) rows: Option<Ledger>,
-    pub(crate) codes: std::collections::BTreeMap<String, u64>,
+    pub(crate) codes: BTreeMap<String, u64>,
+    pub(crate) planned: BTreeMap<String, u64>,
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
@@ -86,10 +88,11 @@ impl ActiveRun {
             ended_at: engine.clock.now().to_string(),
             rows: found.rows,
             codes: found.codes,
+            planned: found.planned,
             customers: found.customers,
             methods: found.methods,
             calls: engine.calls.calls(&engine.account.name, &self.id),
-            findings: std::collections::BTreeMap::new(),
+            findings: BTreeMap::new(),
             coverage: found.coverage,
             error: failed.map(ToString::to_string),
         };

@@ -54,10 +54,7 @@ fn proxy_token(account: &AccountConfig) -> Result<Box<dyn OpenProvider>, Backend
             client_id: secret(settings.secret("client_id")).ok_or_else(|| missing("client_id"))?,
             client_secret: secret(settings.secret("client_secret"))
                 .ok_or_else(|| missing("client_secret"))?,
-            scope: settings
-                .str("scope")
-                .unwrap_or(provider_proxy_token::DEFAULT_SCOPE)
-                .to_owned(),
+            scope: settings.str("scope").unwrap_or(provider_proxy_token::DEFAULT_SCOPE).to_owned(),
         },
     };
     let import_batch = settings

@@ -156,8 +156,7 @@ impl Opened {
                 BackendError::new(ErrorKind::Config, "use the proxy", "its address is not a URL")
             })?),
         };
-        let permits =
-            Arc::new(StorePermits::new(Arc::clone(&self.store), config.rate.per_second));
+        let permits = Arc::new(StorePermits::new(Arc::clone(&self.store), config.rate.per_second));
         let transport = Transport::new(
             TransportConfig {
                 account: name.clone(),

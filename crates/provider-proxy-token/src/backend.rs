@@ -100,6 +100,7 @@ impl ProxyToken {
             body: Bytes::new(),
             content_type: None,
             headers: vec![(ACCOUNT_HEADER, self.uid.clone())],
+            json_answer: true,
         }
     }
 

@@ -457,6 +457,7 @@ fn imported(
             let Some(facts) = sent.and_then(|sent| facts(Row::of(sent).ok()?).ok()) else {
                 return unknown("the result answers a row that cannot be read back");
             };
+            let facts = as_listed(facts);
             let method =
                 RemoteMethod { id, facts, default: None, created_at: None, credential: None };
             done(Applied { method: Some(method), ..Applied::default() })
@@ -467,6 +468,16 @@ fn imported(
         (Some(_), _) => unknown("the result has a status that the contract does not know"),
         (None, _) => unknown("the result has no status"),
     }
+}
+
+/// What the vendor's list will show of what was sent: of a bank account neither routing number
+/// nor holder.
+fn as_listed(mut facts: MethodFacts) -> MethodFacts {
+    if let MethodFacts::BankAccount(bank) = &mut facts {
+        bank.routing_number = None;
+        bank.holder_name = None;
+    }
+    facts
 }
 
 fn done(applied: Applied) -> ItemOutcome {

@@ -166,6 +166,7 @@ impl OAuth {
             body: body.into(),
             content_type: Some("application/x-www-form-urlencoded"),
             headers: vec![(AUTHORIZATION, self.basic.clone())],
+            json_answer: true,
         }
     }
 

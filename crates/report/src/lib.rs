@@ -21,6 +21,9 @@ pub fn summary(summary: &Summary) -> String {
             let _ = writeln!(text, "    {rows:>10} × {code}: {meaning}");
         }
     }
+    for (plan, rows) in &summary.planned {
+        let _ = writeln!(text, "    {rows:>10} × planned: {}", plan.replace('+', ", then "));
+    }
     if summary.customers.is_some() || summary.methods.is_some() {
         text.push('\n');
     }

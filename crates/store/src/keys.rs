@@ -63,7 +63,7 @@ impl TokenFp {
 
     /// The 32 bytes in hex.
     #[must_use]
-    pub fn to_hex(&self) -> String {
+    pub fn to_hex(self) -> String {
         hex::encode(self.0)
     }
 }
@@ -237,7 +237,8 @@ impl Keys {
         method: &RemoteMethodId,
         token: &Token,
     ) -> Vec<u8> {
-        let clear = Zeroizing::new(format!("{}\n{}", token.kind.as_str(), token.value.expose_secret()));
+        let clear =
+            Zeroizing::new(format!("{}\n{}", token.kind.as_str(), token.value.expose_secret()));
         self.seal(&credential_aad(account, customer, method), clear.as_bytes())
     }
 

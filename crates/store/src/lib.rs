@@ -21,20 +21,20 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Ledger, Reference, RemoteCustomerId, RunId};
+use model::{AccountName, Reference, RemoteCustomerId, RunId};
 
 pub use error::StoreError;
 pub use keys::{Keys, TokenFp, WrapKey};
 pub use open::{StoreOptions, open};
 pub use records::{
     AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, KnownCustomer, KnownMethod,
-    MirrorStats, Owner, RowRecord, RunRecord, RunState, ScanState, SealedToken, StagedMethod,
-    StagedRow, Statement, StoreInfo, TokenLink,
+    MirrorStats, Owner, RowRecord, RowTally, RunRecord, RunState, ScanState, SealedToken,
+    StagedMethod, StagedRow, Statement, StoreInfo, TokenLink,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
-    IntentAnswer, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun, NewScan, RowPlan,
-    RowResult, RunEnd, Verdict,
+    IntentAnswer, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun, NewScan,
+    RowPlan, RowResult, RunEnd, Verdict,
 };
 
 /// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
@@ -133,9 +133,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         finish: FinishRows,
     ) -> Result<(), StoreError>;
 
-    /// The ledger of a run, counted from its rows alone; rows without an outcome count as
-    /// `not_attempted`.
-    async fn ledger(&self, run: &RunId) -> Result<Ledger, StoreError>;
+    /// The rows of a run by outcome, by code and by plan, counted from the rows alone.
+    async fn tally(&self, run: &RunId) -> Result<RowTally, StoreError>;
 
     /// Rows of a run after a line, in order.
     async fn rows(
@@ -194,12 +193,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     ) -> Result<MethodsApplied, StoreError>;
 
     /// Ends a scan.
-    async fn end_scan(
-        &self,
-        fence: &Fence,
-        scan: &str,
-        state: ScanState,
-    ) -> Result<(), StoreError>;
+    async fn end_scan(&self, fence: &Fence, scan: &str, state: ScanState)
+    -> Result<(), StoreError>;
 
     // --- traffic ------------------------------------------------------------------------------
 

@@ -1,13 +1,15 @@
 //! What the store answers.
 
+use std::collections::BTreeMap;
+
 use model::{
-    AccountName, Address, Code, ContentHash, CustomerId, EffectId, EffectKind, MethodFacts,
+    AccountName, Address, Code, ContentHash, CustomerId, EffectId, EffectKind, Ledger, MethodFacts,
     MethodId, Origin, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId, RunId,
     Timestamp, Token, TokenKind,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::TokenFp;
+use crate::{StoreError, TokenFp};
 
 /// Which database, for people.
 #[derive(Debug, Clone)]
@@ -269,6 +271,45 @@ pub struct RowRecord {
     pub plan: Option<String>,
 }
 
+/// The rows of a run, counted from the rows alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowTally {
+    /// By outcome; rows without one count as `not_attempted`.
+    pub ledger: Ledger,
+    /// By code, for the rows that have one.
+    pub codes: BTreeMap<String, u64>,
+    /// By what is planned, for the rows that have no outcome.
+    pub planned: BTreeMap<String, u64>,
+}
+
+/// Outcome, code, plan, and how many rows have them.
+pub(crate) type CountedRows = (Option<String>, Option<String>, Option<String>, i64);
+
+impl RowTally {
+    /// From counted groups of (outcome, code, plan).
+    pub(crate) fn of(groups: Vec<CountedRows>) -> Result<Self, StoreError> {
+        let mut tally = Self::default();
+        for (outcome, code, plan, rows) in groups {
+            let rows = u64::try_from(rows)
+                .map_err(|_| StoreError::corrupt("a count of rows", "it is negative"))?;
+            let known = match &outcome {
+                None => Outcome::NotAttempted,
+                Some(word) => Outcome::parse(word)
+                    .ok_or_else(|| StoreError::corrupt("an outcome", "it is no word of ours"))?,
+            };
+            tally.ledger.read += rows;
+            tally.ledger.add(known, rows);
+            if let Some(code) = code {
+                *tally.codes.entry(code).or_default() += rows;
+            }
+            if outcome.is_none() {
+                *tally.planned.entry(plan.unwrap_or_else(|| "nothing".into())).or_default() += rows;
+            }
+        }
+        Ok(tally)
+    }
+}
+
 /// A customer in an account's mirror.
 #[derive(Debug, Clone)]
 pub struct KnownCustomer {
@@ -326,7 +367,7 @@ pub struct Statement {
     /// Of which token; `None` for the customer itself.
     pub fp: Option<TokenFp>,
     /// Field name → keyed hash in hex.
-    pub fields: std::collections::BTreeMap<String, String>,
+    pub fields: BTreeMap<String, String>,
 }
 
 /// An effect in the journal.

@@ -85,6 +85,7 @@ mod tests {
             body: Bytes::new(),
             content_type: None,
             headers: Vec::new(),
+            json_answer: false,
         };
         let url = resolve(&Url::parse(base).expect("a URL"), &mut request)?;
         assert_eq!(url.path(), request.path);

@@ -11,7 +11,7 @@ use url::Url;
 /// How fast an account may be called.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// Calls a second, above 0 and at most 10,000.
+    /// Calls a second, from 0.001 to 10,000.
     pub per_second: f64,
     /// The bucket: a sliding second holds at most `per_second` + `burst` calls. At least 1.
     pub burst: u32,
@@ -27,8 +27,8 @@ impl Rate {
 
     /// What is wrong with it, if anything.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        if !(self.per_second > 0.0 && self.per_second <= 10_000.0) {
-            Some("per_second must be above 0 and at most 10000")
+        if !(0.001..=10_000.0).contains(&self.per_second) {
+            Some("per_second must be from 0.001 to 10000")
         } else if self.burst == 0 {
             Some("burst must be at least 1")
         } else if self.in_flight == 0 {

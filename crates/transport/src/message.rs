@@ -29,6 +29,9 @@ pub struct HttpRequest {
     pub content_type: Option<&'static str>,
     /// The adapter's own headers, without credentials.
     pub headers: Vec<(&'static str, SecretString)>,
+    /// A read's 2xx answer must be JSON: one that does not begin and end as JSON (a proxy's page,
+    /// a body that was cut without a word) counts as broken, and the read is made again.
+    pub json_answer: bool,
 }
 
 impl fmt::Debug for HttpRequest {

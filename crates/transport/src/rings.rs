@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use backend::{BackendError, CallCtx, ErrorKind, NotSent, Permit};
+use backend::{BackendError, CallCtx, ErrorKind, NotSent, Permit, Verb};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -85,6 +85,9 @@ async fn retried(
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 Failure::of_status(call.doing, &response)
             }
+            Ok(response) if call.request.json_answer && !is_json_or_no_success(&response) => {
+                Failure::not_json(call.doing, &response)
+            }
             Ok(response) => {
                 t.budget.refund(debt);
                 return Ok(response);
@@ -115,6 +118,16 @@ async fn retried(
             sleep(pause).await;
         }
     }
+}
+
+/// By its first and last byte only: whether it is what the contract says, the adapter sees.
+fn is_json_or_no_success(response: &HttpResponse) -> bool {
+    let body = response.body.trim_ascii();
+    !(200..300).contains(&response.status)
+        || matches!(
+            (body.first(), body.last()),
+            (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
+        )
 }
 
 async fn ready(t: &Transport, call: &Call<'_>) -> Result<(), BackendError> {
@@ -266,6 +279,10 @@ fn outgoing(call: &Call<'_>, send_by: Option<Instant>) -> Result<Outgoing, Backe
     if let Some(content_type) = request.content_type {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
+    // Some servers want a length even where there is nothing.
+    if request.body.is_empty() && matches!(request.verb, Verb::Post | Verb::Put) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     Ok(Outgoing {
         verb: request.verb,
         url: call.url.clone(),
@@ -303,6 +320,15 @@ impl Failure {
             cost: COST,
             pause: (!gate).then(|| response.retry_after.unwrap_or_default()),
         }
+    }
+
+    fn not_json(doing: &'static str, response: &HttpResponse) -> Self {
+        let error = BackendError {
+            status: Some(response.status),
+            request_id: response.request_id.as_deref().map(Into::into),
+            ..BackendError::new(ErrorKind::Malformed, doing, "the answer is not JSON")
+        };
+        Self { error, again: true, cost: COST, pause: Some(Duration::ZERO) }
     }
 
     fn of_broken(t: &Transport, doing: &'static str, broken: &Broken) -> Self {

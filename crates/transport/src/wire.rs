@@ -229,11 +229,11 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
 }
 
 fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
-    let tls = error.downcast_ref::<rustls::Error>().or_else(|| {
-        // The source of an I/O error is the source of what it wraps.
-        error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref()
-    });
-    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+    if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        // The source of an I/O error is the source of what it wraps, which itself is skipped.
+        return io.get_ref().is_some_and(|inner| is_untrusted(inner));
+    }
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Connects until [`SEND_BY`] and no longer, so that no changing call leaves after its window

@@ -18,7 +18,13 @@ async fn import(world: &World, code: i32) -> anyhow::Result<Ran> {
     let read = ran.count("/rows/read")?;
     let mut sum = 0;
     for outcome in [
-        "created", "linked", "updated", "unchanged", "rejected", "refused", "unresolved",
+        "created",
+        "linked",
+        "updated",
+        "unchanged",
+        "rejected",
+        "refused",
+        "unresolved",
         "not_attempted",
     ] {
         sum += ran.count(&format!("/rows/{outcome}"))?;

@@ -58,10 +58,7 @@ pub async fn again_changes_nothing(db: Arc<TestDb>) -> Result {
 
 pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
-    let ran = world
-        .onfile
-        .run(&["import", "gov", "sample.csv", "--dry-run", "--json"])
-        .await?;
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--dry-run", "--json"]).await?;
     ensure!(ran.count("/rows/read")? == 20, "{ran:?}");
     ensure!(ran.count("/calls/total")? == 0, "{ran:?}");
     ensure!(world.held().is_empty());
@@ -112,10 +109,8 @@ pub async fn bad_rows_are_rejected_alone(db: Arc<TestDb>) -> Result {
          g,B-7,Gus,card,bad_token,processor,4242,12,2030\n\
          h,B-8,Hal,,,,,,\n",
     )?;
-    let ran = world
-        .onfile
-        .run(&["import", "gov", "rows.csv", "--json", "--max-rejected", "50%"])
-        .await?;
+    let ran =
+        world.onfile.run(&["import", "gov", "rows.csv", "--json", "--max-rejected", "50%"]).await?;
     // 5 of 8 rows are rejected: more than half, nothing is sent.
     ran.expect(2)?;
     ensure!(world.held().is_empty());
@@ -127,21 +122,14 @@ pub async fn bad_rows_are_rejected_alone(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/rows/rejected")? == 5, "{ran:?}");
     ensure!(ran.count("/rows/refused")? == 1, "{ran:?}");
     ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
-    for code in [
-        "bad_value",
-        "missing_value",
-        "pan_found",
-        "token_kind_unsupported",
-        "provider_refused",
-    ] {
+    for code in
+        ["bad_value", "missing_value", "pan_found", "token_kind_unsupported", "provider_refused"]
+    {
         ensure!(ran.count(&format!("/codes/{code}"))? > 0, "{code}: {ran:?}");
     }
     let held = world.held();
     // The customer of the refused card was created before its card was refused.
-    ensure!(
-        held == ["B-1 Ann <-> 4242", "B-7 Gus <-> ", "B-8 Hal <-> "],
-        "{held:#?}"
-    );
+    ensure!(held == ["B-1 Ann <-> 4242", "B-7 Gus <-> ", "B-8 Hal <-> "], "{held:#?}");
     Ok(())
 }
 

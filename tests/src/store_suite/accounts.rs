@@ -102,7 +102,7 @@ async fn live_ids_come_latest_read_first(cx: &Cx) -> anyhow::Result<()> {
     gone.status = RemoteStatus::Deleted;
     cx.pull(&fence, "alpha", 40, vec![gone]).await?;
     let ids = cx.store().live_customer_ids(&name("alpha")?, 2).await?;
-    assert_eq!(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+    assert_eq!(ids.iter().map(model::RemoteCustomerId::as_str).collect::<Vec<_>>(), ["c", "b"]);
     assert_eq!(cx.store().live_customer_ids(&name("alpha")?, 9).await?.len(), 3);
     assert!(cx.store().live_customer_ids(&name("beta")?, 9).await?.is_empty());
     Ok(())

@@ -220,7 +220,7 @@ async fn finishing_again_changes_nothing(cx: &Cx) -> anyhow::Result<()> {
     let mut counts = Vec::new();
     for _ in 0..2 {
         cx.store().finish_rows(&fence, &name("alpha")?, finish.clone()).await?;
-        let ledger = cx.store().ledger(&fence.run).await?;
+        let ledger = cx.store().tally(&fence.run).await?.ledger;
         let links = cx.rows_in("token_links").await?;
         counts.push((ledger, links, cx.rows_in("statements").await?));
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::{EffectId, EffectKind, Origin};
 use store::{EffectOutcome, EffectState, Fence, Intent, IntentAnswer};
+use tokio::sync::Barrier;
 
 use crate::store_suite::cases;
 use crate::store_suite::support::{Cx, intent, name, reference, remote, remote_method};
@@ -141,25 +142,40 @@ async fn one_open_effect_within_one_write(cx: &Cx) -> anyhow::Result<()> {
 }
 
 async fn concurrent_intents_of_a_subject_have_one_winner(cx: &Cx) -> anyhow::Result<()> {
+    const WORKERS: usize = 4;
+    const SUBJECTS: usize = 120;
     let run = cx.begin("alpha", true, 4).await?;
-    let mut tasks = Vec::new();
-    for _ in 0..4 {
-        let fence = cx.claim(&run).await?;
-        let (store, alpha) = (Arc::clone(&cx.store), name("alpha")?);
-        let intents = (0..20)
-            .map(|n| intent(EffectKind::CreateCustomer, &format!("r{n}"), Some(&format!("r{n}"))))
-            .collect::<Result<Vec<_>, _>>()?;
-        tasks
-            .push(tokio::spawn(async move { store.commit_intents(&fence, &alpha, intents).await }));
+    let other = cx.another().await?;
+    let mut fences = Vec::new();
+    for _ in 0..WORKERS {
+        fences.push(cx.claim(&run).await?);
     }
-    let mut won = [0; 20];
-    for task in tasks {
-        for (n, answer) in won.iter_mut().zip(task.await??) {
-            *n += u32::from(matches!(answer, IntentAnswer::Accepted { .. }));
+    for round in 0..5 {
+        // All at once: the longer one commit takes, the more of the others it meets.
+        let start = Arc::new(Barrier::new(WORKERS));
+        let mut tasks = Vec::new();
+        for (n, fence) in fences.iter().cloned().enumerate() {
+            let store = Arc::clone(if n % 2 == 0 { &cx.store } else { &other });
+            let (alpha, start) = (name("alpha")?, Arc::clone(&start));
+            let intents = (0..SUBJECTS)
+                .map(|n| format!("r{round}-{n}"))
+                .map(|who| intent(EffectKind::CreateCustomer, &who, Some(&who)))
+                .collect::<Result<Vec<_>, _>>()?;
+            tasks.push(tokio::spawn(async move {
+                start.wait().await;
+                store.commit_intents(&fence, &alpha, intents).await
+            }));
         }
+        let mut won = [0; SUBJECTS];
+        for task in tasks {
+            for (n, answer) in won.iter_mut().zip(task.await??) {
+                *n += u32::from(matches!(answer, IntentAnswer::Accepted { .. }));
+            }
+        }
+        assert_eq!(won, [1; SUBJECTS]);
     }
-    assert_eq!(won, [1; 20]);
-    assert_eq!(cx.rows_in("effects").await?, 20);
+    assert_eq!(cx.rows_in("effects").await?, 600);
+    other.close().await;
     Ok(())
 }
 

@@ -196,7 +196,7 @@ async fn a_server_that_is_not_there_is_unavailable(_cx: &Cx) -> anyhow::Result<(
 
 async fn a_database_that_is_not_there_is_said(cx: &Cx) -> anyhow::Result<()> {
     let url = cx.db.url().replace("onfile_test_", "onfile_none_");
-    let error = store::open(&options(&url)).await.err().expect("there is no such database");
+    let error = store::open(&options(&url)).await.expect_err("there is no such database");
     let chain = format!("{:#}", anyhow::Error::from(error));
     assert!(chain.contains("does not exist"), "{chain}");
     Ok(())

@@ -254,7 +254,7 @@ async fn the_ledger_counts_rows_alone(cx: &Cx) -> anyhow::Result<()> {
     let run = new_run("alpha", false, 1)?;
     cx.store().begin_run(&run, &owner("w1"), LEASE).await?;
     let fence = cx.claim(&run.id).await?;
-    assert_eq!(cx.store().ledger(&run.id).await?, model::Ledger::default());
+    assert_eq!(cx.store().tally(&run.id).await?.ledger, model::Ledger::default());
     let mut rows = Vec::new();
     for (line, outcome) in (1..).zip(Outcome::ALL) {
         for copy in 0..line {
@@ -265,7 +265,7 @@ async fn the_ledger_counts_rows_alone(cx: &Cx) -> anyhow::Result<()> {
     }
     rows.push(staged(9_000, "r2", None)?);
     cx.stage(&fence, rows).await?;
-    let ledger = cx.store().ledger(&run.id).await?;
+    let ledger = cx.store().tally(&run.id).await?.ledger;
     for (rows, outcome) in (1..).zip(Outcome::ALL) {
         let open = u64::from(outcome == Outcome::NotAttempted);
         assert_eq!(ledger.of(outcome), rows + open, "{outcome}");
@@ -276,7 +276,7 @@ async fn the_ledger_counts_rows_alone(cx: &Cx) -> anyhow::Result<()> {
     let verdict = Some(Verdict::plain(Outcome::Linked));
     let plan = vec![store::RowPlan { line: 9_000, plan: None, verdict }];
     cx.store().commit_plan(&fence, plan).await?;
-    let after = cx.store().ledger(&run.id).await?;
+    let after = cx.store().tally(&run.id).await?.ledger;
     assert_eq!((after.linked, after.not_attempted), (ledger.linked + 1, ledger.not_attempted - 1));
     assert!(after.balances());
     Ok(())

@@ -79,10 +79,10 @@ impl Work {
             }
             return Step::Finished;
         }
-        if self.customer == CustomerNow::Absent {
-            if let Some(step) = self.create(rules, planning) {
-                return step;
-            }
+        if self.customer == CustomerNow::Absent
+            && let Some(step) = self.create(rules, planning)
+        {
+            return step;
         }
         self.note_wishes(rules);
         match self.methods_step(rules, planning) {

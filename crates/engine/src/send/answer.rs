@@ -2,8 +2,7 @@
 
 use backend::{Applied as Answer, CallCtx, ItemOutcome, Refusal};
 use model::{
-    Code, EffectId, Origin, Outcome, RemoteCustomer, RemoteCustomerId, RemoteMethod,
-    RemoteMethodId,
+    Code, EffectId, Origin, Outcome, RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId,
 };
 use store::{Applied, EffectOutcome, EffectState, StagedRow, TokenLink, Verdict};
 

@@ -2,7 +2,7 @@
 
 use backend::{Effect, NewMethod, Rejection};
 use model::{EffectKind, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId};
-use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
+use store::{Fence, Intent, StagedMethod, StagedRow, TokenFp, Verdict};
 
 use crate::{Engine, EngineError};
 
@@ -66,7 +66,7 @@ impl Item {
             What::Create { line, .. } => Intent { line: Some(*line), ..blank },
             What::Save { row, customer, known, .. } => {
                 let fp = row.method.as_ref().and_then(|m| m.sealed.as_ref()).map(|t| t.fp);
-                let key = fp.map_or_else(|| row.line.to_string(), |fp| fp.to_hex());
+                let key = fp.map_or_else(|| row.line.to_string(), TokenFp::to_hex);
                 Intent {
                     subject: format!("{}/{key}", self.reference),
                     fp,

@@ -127,8 +127,7 @@ rate = {{ per_second = 200, burst = 20, in_flight = 8 }}
 
 fn private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write as _;
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     Ok(())
 }

@@ -73,10 +73,11 @@ pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
         }
         return Ok(exit::of_engine(error));
     }
-    let declined = ended
-        .summary
-        .rows
-        .is_some_and(|rows| rows.rejected + rows.refused + rows.unresolved + rows.not_attempted > 0);
+    // What a dry run leaves open is planned, not declined.
+    let open: u64 = ended.summary.planned.values().sum();
+    let declined = ended.summary.rows.is_some_and(|rows| {
+        rows.rejected + rows.refused + rows.unresolved + rows.not_attempted > open
+    });
     Ok(if declined { Exit::Differences } else { Exit::Clean })
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
     .await
     .with_context(|| format!("the sandbox cannot listen on {}", args.listen))?;
     out::error_line(&format!("listening on {}", running.base_url()));
-    out::line(&account(&running.base_url()));
+    out::line(&account(running.base_url()));
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(Exit::Clean)

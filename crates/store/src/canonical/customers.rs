@@ -14,7 +14,6 @@ use crate::{CustomersApplied, StoreError};
 /// A mirror row as it is.
 #[derive(Debug, Clone)]
 pub(crate) struct MirrorCustomer {
-    pub id: RemoteCustomerId,
     pub reference: Option<String>,
     /// JSON.
     pub profile: String,
@@ -209,7 +208,10 @@ impl CustomerPlanner {
     }
 
     /// The canonical customers that the plan needs.
-    pub(crate) fn needs(&self, mirror: &HashMap<RemoteCustomerId, MirrorCustomer>) -> CustomerNeeds {
+    pub(crate) fn needs(
+        &self,
+        mirror: &HashMap<RemoteCustomerId, MirrorCustomer>,
+    ) -> CustomerNeeds {
         let mut needs = CustomerNeeds::default();
         for news in &self.news {
             let row = mirror.get(&news.id);

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{
-    AccountName, BankFacts, CardFacts, FieldName, MethodFacts, Profile, Timestamp,
-};
+use model::{AccountName, BankFacts, CardFacts, FieldName, MethodFacts, Profile, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Vote, to_json};
@@ -47,8 +45,12 @@ impl Sources {
 fn in_order<T>(votes: &[Vote<T>]) -> Vec<&Vote<T>> {
     let mut ordered: Vec<_> = votes.iter().collect();
     ordered.sort_by(|a, b| {
-        (a.rank, &a.account, &a.customer, &a.method)
-            .cmp(&(b.rank, &b.account, &b.customer, &b.method))
+        (a.rank, &a.account, &a.customer, &a.method).cmp(&(
+            b.rank,
+            &b.account,
+            &b.customer,
+            &b.method,
+        ))
     });
     ordered
 }
@@ -246,11 +248,8 @@ mod tests {
 
     #[test]
     fn one_source_is_written_once() {
-        let profile = Profile {
-            name: Some("N".into()),
-            email: Some("e".into()),
-            ..Profile::default()
-        };
+        let profile =
+            Profile { name: Some("N".into()), email: Some("e".into()), ..Profile::default() };
         let one = vote(0, "a", 1, profile.clone());
         let (merged, sources) = merge_profiles(std::slice::from_ref(&one));
         assert_eq!(merged, profile);
@@ -261,10 +260,8 @@ mod tests {
 
     #[test]
     fn facts_are_filled_up_from_later_accounts_of_the_same_kind() {
-        let a = MethodFacts::Card(CardFacts {
-            last4: Last4::new("4242").ok(),
-            ..CardFacts::default()
-        });
+        let a =
+            MethodFacts::Card(CardFacts { last4: Last4::new("4242").ok(), ..CardFacts::default() });
         let b = MethodFacts::Card(CardFacts {
             last4: Last4::new("1111").ok(),
             expiry: Expiry::new(1, 2030).ok(),

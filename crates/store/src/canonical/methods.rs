@@ -262,12 +262,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn seen(
-        &mut self,
-        key: Key,
-        method: RemoteMethod,
-        as_of: Timestamp,
-    ) -> Result<(), StoreError> {
+    fn seen(&mut self, key: Key, method: RemoteMethod, as_of: Timestamp) -> Result<(), StoreError> {
         let hash = digest(&method.facts);
         let is_default = method.default == Some(true);
         let Some(row) = self.current(&key).cloned() else {

@@ -13,13 +13,12 @@ mod methods;
 use model::{AccountName, ContentHash, RemoteCustomerId, RunId, Timestamp};
 
 pub(crate) use customers::{
-    CanonicalCustomer, CustomerNeeds, CustomerPlan, CustomerPlanner, CustomerRow,
-    MirrorCustomer, MirrorCustomerRow,
+    CanonicalCustomer, CustomerNeeds, CustomerPlan, CustomerPlanner, CustomerRow, MirrorCustomer,
+    MirrorCustomerRow,
 };
 pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,
-    NewsOfMethod,
-    key_of,
+    NewsOfMethod, key_of,
 };
 
 /// The state of a mirror row.

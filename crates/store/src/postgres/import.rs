@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{AccountName, Ledger, Outcome, RunId};
+use model::{AccountName, Outcome, RunId};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
@@ -11,8 +11,8 @@ use super::decode::{get, opt_word, signed, unsigned};
 use super::runs::hold;
 use crate::canonical::to_json;
 use crate::{
-    Fence, FinishRows, RowPlan, RowRecord, RowResult, StagedRow, Statement, StoreError, TokenLink,
-    Verdict,
+    Fence, FinishRows, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement, StoreError,
+    TokenLink, Verdict,
 };
 
 const STAGE: &str = "INSERT INTO staged_rows (run, line, part, row_id, reference, profile, facts, \
@@ -53,7 +53,8 @@ const LINK: &str = "INSERT INTO token_links (account, reference, token_fp, remot
 const FORGET: &str = "UPDATE staged_rows SET token = NULL WHERE run = $1 AND line = ANY($2)";
 const ADVANCE: &str = "UPDATE parts SET cursor = COALESCE($3, cursor), rows_done = rows_done + $4 \
      WHERE run = $1 AND no = $2";
-const LEDGER: &str = "SELECT outcome, count(*) FROM staged_rows WHERE run = $1 GROUP BY outcome";
+const TALLY: &str = "SELECT outcome, code, plan, count(*) FROM staged_rows \
+     WHERE run = $1 GROUP BY outcome, code, plan";
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3";
@@ -226,6 +227,7 @@ impl PostgresStore {
                 .await?;
         }
         tx.commit().await?;
+        self.wrote(rows.len());
         Ok(())
     }
 
@@ -289,20 +291,9 @@ impl PostgresStore {
         Ok(())
     }
 
-    pub(super) async fn count_rows(&self, run: &RunId) -> Result<Ledger, StoreError> {
-        let counts: Vec<(Option<String>, i64)> =
-            sqlx::query_as(LEDGER).bind(run.as_str()).fetch_all(&self.pool).await?;
-        let mut ledger = Ledger::default();
-        for (outcome, rows) in counts {
-            let outcome = match outcome {
-                None => Outcome::NotAttempted,
-                Some(text) => Outcome::parse(&text)
-                    .ok_or_else(|| StoreError::corrupt("an outcome", "it is no word of ours"))?,
-            };
-            ledger.read += unsigned(rows);
-            ledger.add(outcome, unsigned(rows));
-        }
-        Ok(ledger)
+    pub(super) async fn count_rows(&self, run: &RunId) -> Result<RowTally, StoreError> {
+        let groups = sqlx::query_as(TALLY).bind(run.as_str()).fetch_all(&self.pool).await?;
+        RowTally::of(groups)
     }
 
     pub(super) async fn row_records(

@@ -222,6 +222,7 @@ impl PostgresStore {
         send(&mut tx, ADD, fence, account, now, &decided.fresh).await?;
         send(&mut tx, SEND_AGAIN, fence, account, now, &decided.again).await?;
         tx.commit().await?;
+        self.wrote(decided.fresh.len());
         Ok(decided.answers)
     }
 

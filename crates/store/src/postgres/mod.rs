@@ -20,10 +20,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, Ledger, Reference, RemoteCustomerId, RunId, Timestamp};
+use model::{AccountName, Clock, Reference, RemoteCustomerId, RunId, Timestamp};
 use secrecy::ExposeSecret as _;
 use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -33,8 +34,8 @@ use crate::keys::KeyRow;
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
-    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RunEnd, RunRecord,
-    ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RowTally, RunEnd,
+    RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
 };
 
 /// The server's clock in microseconds.
@@ -61,6 +62,9 @@ const INFO: &str = "SELECT current_setting('server_version'), \
      (SELECT max(version) FROM _sqlx_migrations), \
      (SELECT value FROM meta WHERE key = 'incarnation')";
 
+const LOOK_AT_TABLES: &str = "ANALYZE (SKIP_LOCKED) staged_rows, remote_customers, \
+     remote_methods, customers, methods, effects, token_links, statements";
+
 /// Connections of one process. A page of a pull or a batch of an import holds one for milliseconds.
 const CONNECTIONS: u32 = 12;
 /// How long a call waits for one of them.
@@ -73,6 +77,8 @@ pub(crate) struct PostgresStore {
     pool: PgPool,
     keys: Keys,
     clock: Arc<dyn Clock>,
+    /// Rows written by this process.
+    written: AtomicU64,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -160,7 +166,7 @@ impl PostgresStore {
             match prepare(&mut connection, options).await {
                 // Two that make the first table at once meet in the catalogue.
                 Err(StoreError::Constraint(_) | StoreError::Migration(_)) if tries < 5 => {
-                    tries += 1
+                    tries += 1;
                 }
                 other => break other?,
             }
@@ -170,7 +176,8 @@ impl PostgresStore {
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
             .connect_lazy_with(connect);
-        Ok(Self { pool, keys, clock: Arc::clone(&options.clock) })
+        let clock = Arc::clone(&options.clock);
+        Ok(Self { pool, keys, clock, written: AtomicU64::new(0) })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
@@ -185,6 +192,23 @@ impl PostgresStore {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Rows were written. A planner that knows nothing of a new table reads all of an account for
+    /// each page, until the server's own housekeeping comes by, a minute later by default: so the
+    /// first thousand rows, ten thousand and so on of a process are looked at right away.
+    fn wrote(&self, rows: usize) {
+        let rows = rows as u64;
+        let before = self.written.fetch_add(rows, Ordering::Relaxed);
+        let crosses = |mark: &u64| before < *mark && before + rows >= *mark;
+        if [1_000, 10_000, 100_000, 1_000_000].iter().any(crosses) {
+            let pool = self.pool.clone();
+            tokio::spawn(async move {
+                if let Err(error) = sqlx::query(LOOK_AT_TABLES).execute(&pool).await {
+                    tracing::debug!(%error, "the new rows were not analyzed");
+                }
+            });
+        }
     }
 }
 
@@ -297,7 +321,7 @@ impl Store for PostgresStore {
         self.finish(fence, account, finish).await
     }
 
-    async fn ledger(&self, run: &RunId) -> Result<Ledger, StoreError> {
+    async fn tally(&self, run: &RunId) -> Result<RowTally, StoreError> {
         self.count_rows(run).await
     }
 

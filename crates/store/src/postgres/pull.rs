@@ -78,6 +78,7 @@ impl PostgresStore {
     ) -> Result<CustomersApplied, StoreError> {
         let CustomersWrite { account, scan, as_of, customers, checkpoint } = write;
         // What needs no database is done before anybody else is kept waiting.
+        let rows = customers.len();
         let (planner, inline) = CustomerPlanner::new(customers, as_of, Guard::Read);
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
@@ -127,6 +128,7 @@ impl PostgresStore {
             }
         }
         tx.commit().await?;
+        self.wrote(rows);
         Ok(counts)
     }
 
@@ -191,6 +193,7 @@ impl PostgresStore {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
+        self.wrote(read.len());
         Ok(MethodsApplied { counts: plan.counts, missing })
     }
 }

@@ -47,11 +47,19 @@ async fn check(conn: &mut SqliteConnection, account: &AccountRow) -> Result<(), 
     if has_data == 0 {
         return Ok(());
     }
-    Err(StoreError::AccountChanged { account: account.name.clone(), what, before, now: now.clone() })
+    Err(StoreError::AccountChanged {
+        account: account.name.clone(),
+        what,
+        before,
+        now: now.clone(),
+    })
 }
 
 impl SqliteStore {
-    pub(super) async fn bind_accounts_now(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
+    pub(super) async fn bind_accounts_now(
+        &self,
+        accounts: &[AccountRow],
+    ) -> Result<(), StoreError> {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         let now = self.now().micros();
@@ -78,10 +86,7 @@ impl SqliteStore {
         account: &AccountName,
     ) -> Result<MirrorStats, StoreError> {
         let (customers, oldest, newest): (i64, Option<i64>, Option<i64>) =
-            sqlx::query_as(COUNT_CUSTOMERS)
-                .bind(account.as_str())
-                .fetch_one(&self.readers)
-                .await?;
+            sqlx::query_as(COUNT_CUSTOMERS).bind(account.as_str()).fetch_one(&self.readers).await?;
         let methods: i64 = sqlx::query_scalar(COUNT_METHODS)
             .bind(account.as_str())
             .fetch_one(&self.readers)

@@ -69,9 +69,6 @@ mod tests {
     #[test]
     fn rows_are_listed() {
         let bulk = Bulk::new("INSERT INTO t VALUES ", "(?, ?)", " ON CONFLICT DO NOTHING");
-        assert_eq!(
-            bulk.build(2),
-            "INSERT INTO t VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING"
-        );
+        assert_eq!(bulk.build(2), "INSERT INTO t VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING");
     }
 }

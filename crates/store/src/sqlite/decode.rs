@@ -95,4 +95,3 @@ pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String 
     json.push(']');
     json
 }
-

@@ -56,7 +56,14 @@ const EFFECTS_OF_RUN: &str = "SELECT id, run, kind, subject, reference, token_fp
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    REFERENCES, OPEN_REFERENCES, ROWS, CUSTOMERS, METHODS, LINKS, FILE_STATEMENTS, EFFECTS,
+    REFERENCES,
+    OPEN_REFERENCES,
+    ROWS,
+    CUSTOMERS,
+    METHODS,
+    LINKS,
+    FILE_STATEMENTS,
+    EFFECTS,
     EFFECTS_OF_RUN,
 ];
 
@@ -250,7 +257,7 @@ async fn fill_links(
         methods.filter_map(|method| method.sealed.as_ref()).map(|sealed| sealed.fp).collect()
     };
     let prints: Vec<BTreeSet<_>> = groups.groups.iter().map(prints_of).collect();
-    let hex = list(prints.iter().flatten().map(crate::TokenFp::to_hex));
+    let hex = list(prints.iter().flatten().map(|fp| fp.to_hex()));
     let rows = sqlx::query(LINKS)
         .bind(account.as_str())
         .bind(groups.list())

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use model::{
-    AccountName, Code, CustomerId, Ledger, MethodId, Outcome, RemoteCustomerId, RemoteMethodId,
-    RunId, Timestamp,
+    AccountName, Code, CustomerId, MethodId, Outcome, RemoteCustomerId, RemoteMethodId, RunId,
+    Timestamp,
 };
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -14,8 +14,8 @@ use super::decode::{as_id, get, list, opt_word, signed, unsigned};
 use super::{SqliteStore, check_fence};
 use crate::canonical::to_json;
 use crate::{
-    Fence, FinishRows, RowPlan, RowRecord, RowResult, StagedRow, Statement, StoreError, TokenLink,
-    Verdict,
+    Fence, FinishRows, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement, StoreError,
+    TokenLink, Verdict,
 };
 
 const CHECKPOINT: &str = "UPDATE parts SET cursor = COALESCE(?4, cursor), \
@@ -27,23 +27,25 @@ const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers WHERE a
 const METHOD_LINKS: &str = "SELECT remote_customer_id, remote_id, method_id FROM remote_methods \
      WHERE account = ?1 AND method_id IS NOT NULL \
      AND remote_customer_id IN (SELECT value FROM json_each(?2))";
-const LEDGER: &str = "SELECT outcome, COUNT(*) FROM staged_rows WHERE run = ?1 GROUP BY outcome";
+const TALLY: &str = "SELECT outcome, code, plan, count(*) FROM staged_rows \
+     WHERE run = ?1 GROUP BY outcome, code, plan";
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LEDGER, ROWS];
+pub(super) const STATEMENTS: &[&str] = &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, TALLY, ROWS];
 
 #[cfg(test)]
 pub(super) const BULKS: &[&Bulk] = &[&STAGE, &PLAN, &FINISH, &PUT_STATEMENTS, &PUT_TOKEN_LINKS];
 
+/// Rows staged again after a crash are there already.
 static STAGE: Bulk = Bulk::new(
     "INSERT OR FAIL INTO staged_rows (run, line, part, row_id, reference, profile, facts, \
      billing, is_default, token_kind, token, token_fp, token_created_at, plan, outcome, code, \
      message, field) VALUES ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "",
+    " ON CONFLICT (run, line) DO NOTHING",
 );
 /// An outcome that is decided stays, unless this decides it.
 static PLAN: Bulk = Bulk::new(
@@ -149,15 +151,10 @@ async fn fill_ids(
         .fetch_all(&mut *conn)
         .await?;
     let customers: HashMap<String, String> = customers.into_iter().collect();
-    let methods: Vec<(String, String, String)> = sqlx::query_as(METHOD_LINKS)
-        .bind(account.as_str())
-        .bind(wanted)
-        .fetch_all(conn)
-        .await?;
-    let methods: HashMap<(String, String), String> = methods
-        .into_iter()
-        .map(|(customer, method, link)| ((customer, method), link))
-        .collect();
+    let methods: Vec<(String, String, String)> =
+        sqlx::query_as(METHOD_LINKS).bind(account.as_str()).bind(wanted).fetch_all(conn).await?;
+    let methods: HashMap<(String, String), String> =
+        methods.into_iter().map(|(customer, method, link)| ((customer, method), link)).collect();
     for row in rows {
         let Some(customer) = row.remote_customer.as_ref().map(RemoteCustomerId::as_str) else {
             continue;
@@ -297,20 +294,9 @@ impl SqliteStore {
         Ok(())
     }
 
-    pub(super) async fn count_rows(&self, run: &RunId) -> Result<Ledger, StoreError> {
-        let rows: Vec<(Option<String>, i64)> =
-            sqlx::query_as(LEDGER).bind(run.as_str()).fetch_all(&self.readers).await?;
-        let mut ledger = Ledger::default();
-        for (word, rows) in rows {
-            let outcome = match word {
-                None => Outcome::NotAttempted,
-                Some(word) => Outcome::parse(&word)
-                    .ok_or_else(|| StoreError::corrupt("an outcome", "it is no word of ours"))?,
-            };
-            ledger.read += unsigned(rows);
-            ledger.add(outcome, unsigned(rows));
-        }
-        Ok(ledger)
+    pub(super) async fn count_rows(&self, run: &RunId) -> Result<RowTally, StoreError> {
+        let groups = sqlx::query_as(TALLY).bind(run.as_str()).fetch_all(&self.readers).await?;
+        RowTally::of(groups)
     }
 
     pub(super) async fn read_rows(

@@ -155,9 +155,7 @@ async fn check_writer(
     }
     match alive_writer(conn, account, server_now()).await? {
         Some((run, _)) if run == fence.run => Ok(()),
-        Some((run, owner)) => {
-            Err(StoreError::AccountBusy { account: account.clone(), run, owner })
-        }
+        Some((run, owner)) => Err(StoreError::AccountBusy { account: account.clone(), run, owner }),
         None => Err(StoreError::Fenced { run: fence.run.clone(), part: fence.part }),
     }
 }
@@ -381,17 +379,12 @@ impl SqliteStore {
         if !news.is_empty() {
             let of = list(whose.iter().map(RemoteCustomerId::as_str));
             let mirror = mirror::mirror_methods(conn, account, of).await?;
-            let hand = MethodsAtHand {
-                news,
-                customers: at_hand.clone(),
-                fresh: plan.fresh,
-                mirror,
-            };
+            let hand =
+                MethodsAtHand { news, customers: at_hand.clone(), fresh: plan.fresh, mirror };
             methods = mirror::put_methods(conn, &self.keys, context, hand).await?.links;
         }
         at_hand.extend(plan.links.into_iter().map(|(id, link)| (id, Some(link))));
-        let customers =
-            at_hand.into_iter().filter_map(|(id, link)| Some((id, link?))).collect();
+        let customers = at_hand.into_iter().filter_map(|(id, link)| Some((id, link?))).collect();
         Ok(Followed { customers, methods })
     }
 }

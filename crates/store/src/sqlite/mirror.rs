@@ -14,9 +14,8 @@ use super::bulk::{Bound, Bulk};
 use super::decode::{get, id, list, opt_bool, opt_id, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
-    CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow,
-    MirrorCustomer, MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json,
-    hash_of, key_of,
+    CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, key_of,
 };
 use crate::{Fence, Keys, StoreError};
 
@@ -53,8 +52,17 @@ const REMOVE_METHODS: &str = "UPDATE remote_methods SET state = 'removed', remov
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    CONTEXT, MIRROR, BY_REFERENCE, BY_ID, VOTES, LINKS, MIRROR_METHODS, METHODS, METHOD_VOTES,
-    TOUCH, REMOVE_METHODS,
+    CONTEXT,
+    MIRROR,
+    BY_REFERENCE,
+    BY_ID,
+    VOTES,
+    LINKS,
+    MIRROR_METHODS,
+    METHODS,
+    METHOD_VOTES,
+    TOUCH,
+    REMOVE_METHODS,
 ];
 
 #[cfg(test)]
@@ -161,9 +169,7 @@ async fn mirror_of(
         .await?;
     let mut mirror = HashMap::with_capacity(rows.len());
     for row in &rows {
-        let remote: RemoteCustomerId = id(row, 0)?;
         let known = MirrorCustomer {
-            id: remote.clone(),
             reference: get(row, 1)?,
             profile: get(row, 2)?,
             hash: hash_of(get(row, 3)?)?,
@@ -171,7 +177,7 @@ async fn mirror_of(
             as_of: time(row, 5)?,
             customer: opt_id(row, 6)?,
         };
-        mirror.insert(remote, known);
+        mirror.insert(id(row, 0)?, known);
     }
     Ok(mirror)
 }
@@ -268,9 +274,7 @@ pub(super) async fn put_customers(
             .bind(row.linked_by)
     };
     PUT_MIRROR.run(conn, &plan.mirrors, bind, |q| q).await?;
-    for (ids, read_at) in
-        [(&plan.touches, None), (&plan.touches_inline, Some(as_of.micros()))]
-    {
+    for (ids, read_at) in [(&plan.touches, None), (&plan.touches_inline, Some(as_of.micros()))] {
         if !ids.is_empty() {
             sqlx::query(TOUCH)
                 .bind(account.as_str())
@@ -301,11 +305,8 @@ pub(super) async fn mirror_methods(
     account: &AccountName,
     customers: String,
 ) -> Result<HashMap<Key, MirrorMethod>, StoreError> {
-    let rows = sqlx::query(MIRROR_METHODS)
-        .bind(account.as_str())
-        .bind(customers)
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        sqlx::query(MIRROR_METHODS).bind(account.as_str()).bind(customers).fetch_all(conn).await?;
     let mut mirror = HashMap::with_capacity(rows.len());
     for row in &rows {
         let known = MirrorMethod {

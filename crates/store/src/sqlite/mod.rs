@@ -20,9 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{
-    AccountName, Clock, Ledger, Reference, RemoteCustomerId, RunId, SystemClock, Timestamp,
-};
+use model::{AccountName, Clock, Reference, RemoteCustomerId, RunId, SystemClock, Timestamp};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
@@ -30,8 +28,8 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
-    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RunEnd, RunRecord,
-    ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RowTally, RunEnd,
+    RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -92,7 +90,9 @@ pub(crate) struct SqliteStore {
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("incarnation", &self.incarnation).finish_non_exhaustive()
+        f.debug_struct("SqliteStore")
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,8 +125,7 @@ async fn check_fence(conn: &mut SqliteConnection, fence: &Fence) -> Result<(), S
 
 impl SqliteStore {
     pub(crate) async fn open(options: &StoreOptions) -> Result<Self, StoreError> {
-        let opened =
-            connect::open(&options.url, &options.wrap_keys, options.clock.now()).await?;
+        let opened = connect::open(&options.url, &options.wrap_keys, options.clock.now()).await?;
         Ok(Self {
             writer: Mutex::new(Some(opened.writer)),
             readers: opened.readers,
@@ -249,7 +248,7 @@ impl Store for SqliteStore {
         self.write_finished(fence, account, finish).await
     }
 
-    async fn ledger(&self, run: &RunId) -> Result<Ledger, StoreError> {
+    async fn tally(&self, run: &RunId) -> Result<RowTally, StoreError> {
         self.count_rows(run).await
     }
 

@@ -46,8 +46,23 @@ const RUN: &str = "SELECT id, job, account, cause, state, args, input_name, inpu
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    RUN_STATE, ADD_RUN, ADD_PART, WRITER, PUT_WRITER, RUN_OF_PART, FREE_PART, CLAIM, START,
-    HEARTBEAT, HEARTBEAT_WRITER, FINISH_PART, END_RUN, FREE_PARTS, FREE_WRITER, RUNS, RUN,
+    RUN_STATE,
+    ADD_RUN,
+    ADD_PART,
+    WRITER,
+    PUT_WRITER,
+    RUN_OF_PART,
+    FREE_PART,
+    CLAIM,
+    START,
+    HEARTBEAT,
+    HEARTBEAT_WRITER,
+    FINISH_PART,
+    END_RUN,
+    FREE_PARTS,
+    FREE_WRITER,
+    RUNS,
+    RUN,
 ];
 
 /// The run that writes to an account, with its worker, if its lease is alive.
@@ -190,11 +205,7 @@ impl SqliteStore {
             .bind(now.saturating_add(micros(lease)))
             .fetch_one(&mut *tx)
             .await?;
-        sqlx::query(START)
-            .bind(run.as_str())
-            .bind(self.now().micros())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(START).bind(run.as_str()).bind(self.now().micros()).execute(&mut *tx).await?;
         tx.commit().await?;
         let part = u32::try_from(no).map_err(|e| StoreError::corrupt("a part's number", e))?;
         let fence = Fence { run: run.clone(), part, epoch };

@@ -247,16 +247,21 @@ impl Pacer {
     }
 }
 
-/// Whatever ends the driving task, the next caller starts another.
+/// A driving task that panics (in a source, say) leaves nobody waiting for ever.
 struct Driving(Arc<Pacer>);
 
 impl Drop for Driving {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
         // A task that ended by itself has said so already, and another may drive by now.
-        if std::thread::panicking() {
-            state.driving = false;
+        if !std::thread::panicking() {
+            return;
         }
+        let waiting = {
+            let mut state = self.0.lock();
+            state.driving = false;
+            (state.callers.drain(), state.reservers.drain())
+        };
+        drop(waiting);
     }
 }
 

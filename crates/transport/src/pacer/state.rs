@@ -227,10 +227,11 @@ impl State {
             self.ask_again = Some(now + wait.max(ASK_AGAIN));
             return;
         }
-        if !lease.spacing.is_zero() {
-            self.spacing = lease.spacing;
+        let spacing = lease.spacing.min(crate::retry_after::LONGEST);
+        if !spacing.is_zero() {
+            self.spacing = spacing;
         }
-        let slots = (0..lease.granted.min(1000)).map(|i| now + wait + lease.spacing * i);
+        let slots = (0..lease.granted.min(1000)).map(|i| now + wait + spacing * i);
         self.slots.extend(slots);
     }
 

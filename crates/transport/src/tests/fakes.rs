@@ -163,6 +163,8 @@ pub(super) struct Scripted {
     pub(super) leases: Mutex<VecDeque<Option<Lease>>>,
     pub(super) wanted: Mutex<Vec<u32>>,
     pub(super) closed: Mutex<Vec<Duration>>,
+    /// How long a lease takes.
+    pub(super) slow: Duration,
 }
 
 impl Scripted {
@@ -185,6 +187,7 @@ pub(super) fn lease(granted: u32, wait_ms: u64, spacing_ms: u64, epoch: i64) -> 
 impl PermitSource for Scripted {
     async fn lease(&self, _: &AccountName, want: u32) -> Result<Lease, PermitSourceError> {
         self.wanted.lock().expect("wanted").push(want);
+        sleep(self.slow).await;
         let next = self.leases.lock().expect("leases").pop_front().flatten();
         next.ok_or_else(|| PermitSourceError::new("the disk is full"))
     }

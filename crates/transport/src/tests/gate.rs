@@ -69,6 +69,30 @@ async fn calls_in_flight_belong_to_one_episode() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_asked_for_before_the_gate_closed_is_void() {
+    let leases =
+        [lease(1, 0, 10, 1), lease(1, 5000, 10, 1), lease(5, 0, 10, 2), lease(5, 0, 10, 2)];
+    let source = Arc::new(Scripted {
+        leases: std::sync::Mutex::new(leases.into_iter().collect()),
+        slow: Duration::from_millis(200),
+        ..Scripted::default()
+    });
+    let wire = FakeWire::script([Reply::Throttle(429, 5)]).taking(Duration::from_millis(100));
+    let permits = Arc::clone(&source) as _;
+    let rate = rate(10.0, 1, 16);
+    let bench = Bench::with(rate, Timing::default(), wire, permits, Arc::new(Fixed));
+    let start = Instant::now();
+    let reads = [bench.read(Lane::Bulk), bench.read(Lane::Bulk)];
+    for read in reads {
+        assert_eq!(read.await.expect("no panic"), 200);
+    }
+    // Called at 200, answered 300; the second lease came at 400 for 5400. The gate opens at
+    // 5300, and a new lease comes at 5500.
+    let second = bench.wire.began()[1] - start;
+    assert!(second >= Duration::from_millis(5500), "{second:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_retry_after_the_pause_grows_until_a_success() {
     let replies =
         (0..4).map(|_| Reply::Status(503)).chain([Reply::Status(200), Reply::Status(503)]);

@@ -9,6 +9,7 @@ mod secrets;
 mod server;
 mod socket;
 mod tickets;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ fn request(verb: Verb) -> HttpRequest {
         body: if verb == Verb::Get { Bytes::new() } else { Bytes::from_static(b"{}") },
         content_type: (verb != Verb::Get).then_some("application/json"),
         headers: vec![("accept", SecretString::from("application/json"))],
+        json_answer: false,
     }
 }
 

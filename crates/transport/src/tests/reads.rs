@@ -70,6 +70,19 @@ async fn what_cannot_get_better_is_not_repeated() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_json_is_asked_for_again_where_json_is_due() {
+    let bench = Bench::new(rate(10.0, 1, 4), FakeWire::script([]));
+    let due = || HttpRequest { json_answer: true, ..get() };
+    let error = bench.transport.read(&lane(Lane::Bulk), "read", due()).await.expect_err("no JSON");
+    assert_eq!(error.kind, ErrorKind::Malformed);
+    assert_eq!(bench.wire.began().len(), 5);
+    // An error's body is the adapter's to read, whatever it is.
+    let bench = Bench::new(rate(10.0, 1, 4), FakeWire::script([Reply::Status(404)]));
+    let answer = bench.transport.read(&lane(Lane::Bulk), "read", due()).await.expect("handed up");
+    assert_eq!((answer.status, bench.wire.began().len()), (404, 1));
+}
+
 /// The rings from the outside: deadline, retry, permit, timeout. Any other order fails here.
 #[tokio::test(start_paused = true)]
 async fn the_order_of_the_rings() {

@@ -38,6 +38,10 @@ async fn a_request_is_as_it_was_asked() {
         assert!(requests[0].contains(line), "{}", requests[0]);
     }
     assert!(requests[0].ends_with("\r\n\r\n{}"));
+    let empty = HttpRequest { body: bytes::Bytes::new(), content_type: None, ..post() };
+    let permit = self::permit(&transport).await;
+    transport.write(&lane(Lane::Bulk), empty, permit).await;
+    assert!(server.requests()[1].contains("content-length: 0\r\n"));
 }
 
 #[tokio::test]
@@ -56,7 +60,7 @@ async fn a_write_is_sent_once_whatever_becomes_of_the_answer() {
         assert_eq!(calls.all()[0].failure, Some("broken"));
     }
     let server = Server::start([Then::Hang]).await;
-    let timing = Timing { timeout: Duration::from_millis(200), ..Timing::default() };
+    let timing = Timing { timeout: seconds(1), ..Timing::default() };
     let (transport, _) = transport(&server.base, timing);
     let sent = write(&transport).await;
     assert!(matches!(sent, Sent::Unknown(_)), "{sent:?}");
@@ -69,6 +73,8 @@ async fn a_write_on_a_connection_that_closes_is_sent_once() {
     let server = Server::start([ok("{}"), Then::Close]).await;
     let (transport, _) = server.transport();
     assert!(matches!(write(&transport).await, Sent::Answered(_)));
+    // The connection goes back to the pool.
+    settle().await;
     let sent = write(&transport).await;
     assert!(matches!(sent, Sent::Unknown(_)), "{sent:?}");
     assert_eq!((server.requests().len(), server.connections()), (2, 1));
@@ -109,7 +115,9 @@ async fn a_handshake_that_takes_too_long_is_not_sent() {
     let (transport, _) = transport(&base, timing);
     let permit = permit(&transport).await;
     let by = permit.send_by();
-    let sent = transport.write(&lane(Lane::Bulk), post(), permit).await;
+    // The window ends it, long before the ten seconds that a connection may take.
+    let ctx = lane(Lane::Bulk);
+    let sent = timeout(seconds(6), transport.write(&ctx, post(), permit)).await.expect("in time");
     assert!(matches!(sent, Sent::NotSent(NotSent::Late)), "{sent:?}");
     assert!(Instant::now() >= by);
     assert!(server.requests().is_empty());
