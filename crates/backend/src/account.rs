@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use model::{AccountName, Reference, RemoteCustomerId};
-use tokio::time::Instant;
 use tracing::{Instrument, debug_span, field};
 
 use crate::{
@@ -170,11 +169,5 @@ impl Account {
     /// As the call below.
     pub async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
         traced(&self.name, ctx, "probe", self.backend.probe(ctx)).await
-    }
-
-    /// When a batch whose permits are had now must have been sent.
-    #[must_use]
-    pub fn send_by(&self) -> Instant {
-        Instant::now() + self.timing.send_window
     }
 }

@@ -470,12 +470,10 @@ fn imported(
     }
 }
 
-/// What the vendor's list will show of what was sent: of a bank account neither routing number
-/// nor holder.
+/// What the vendor's list will show of what was sent: never a routing number.
 fn as_listed(mut facts: MethodFacts) -> MethodFacts {
     if let MethodFacts::BankAccount(bank) = &mut facts {
         bank.routing_number = None;
-        bank.holder_name = None;
     }
     facts
 }

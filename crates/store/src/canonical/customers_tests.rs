@@ -41,7 +41,12 @@ struct Tables {
 }
 
 impl Tables {
-    fn write(&mut self, context: &Context, second: i64, customers: Vec<RemoteCustomer>) -> CustomerPlan {
+    fn write(
+        &mut self,
+        context: &Context,
+        second: i64,
+        customers: Vec<RemoteCustomer>,
+    ) -> CustomerPlan {
         let (planner, _) = CustomerPlanner::new(customers, at(second), context.guard);
         let account = context.account.as_str().to_owned();
         let mirror: HashMap<_, _> = planner
@@ -128,7 +133,8 @@ fn first_sight_links_by_reference_and_writes_no_change() {
     assert_eq!(plan.customers[0].email_key.as_deref(), Some("x@y"));
     assert_eq!(plan.mirrors[0].reference.as_deref(), Some("r1"));
 
-    let plan = tables.write(&b, 1, vec![customer("9", Some("r1"), "other"), customer("8", None, "")]);
+    let plan =
+        tables.write(&b, 1, vec![customer("9", Some("r1"), "other"), customer("8", None, "")]);
     assert!(plan.changes.is_empty());
     assert_eq!(tables.link("a", "1"), tables.link("b", "9"));
     assert_ne!(tables.link("a", "1"), tables.link("b", "8"));

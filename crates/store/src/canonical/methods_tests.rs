@@ -143,7 +143,8 @@ fn reads_are_guarded_and_repeats_count_once() {
     let plan =
         tables.write(&a, 5, vec![card("x", "4242", 1, Some(true)), card("x", "4242", 2, None)]);
     assert_eq!((plan.counts.seen, plan.counts.created), (1, 1));
-    for (second, month, stale, unchanged) in [(4, 2, 1, 0), (5, 3, 1, 0), (5, 2, 0, 1), (6, 2, 0, 1)]
+    for (second, month, stale, unchanged) in
+        [(4, 2, 1, 0), (5, 3, 1, 0), (5, 2, 0, 1), (6, 2, 0, 1)]
     {
         let plan = tables.write(&a, second, vec![card("x", "4242", month, None)]);
         assert_eq!((plan.counts.stale, plan.counts.unchanged), (stale, unchanged), "{second}");

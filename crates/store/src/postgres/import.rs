@@ -6,9 +6,9 @@ use model::{AccountName, Outcome, RunId};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::PostgresStore;
 use super::decode::{get, opt_word, signed, unsigned};
 use super::runs::hold;
+use super::{Growing, PostgresStore};
 use crate::canonical::to_json;
 use crate::{
     Fence, FinishRows, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement, StoreError,
@@ -227,7 +227,7 @@ impl PostgresStore {
                 .await?;
         }
         tx.commit().await?;
-        self.wrote(rows.len());
+        self.wrote(Growing::Staging, rows.len());
         Ok(())
     }
 

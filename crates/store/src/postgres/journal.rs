@@ -12,7 +12,7 @@ use super::decode::{fp, get, id, opt_id, opt_word, signed, unsigned, word};
 use super::import::write_links;
 use super::mirror::{self, MethodsAtHand};
 use super::runs::{Held, busy, hold};
-use super::{PostgresStore, now_us};
+use super::{Growing, PostgresStore, now_us};
 use crate::canonical::{Context, CustomerPlanner, Guard, MethodNews, NewsOfMethod, to_json};
 use crate::effects::{Followed, Following, InTheWay, Open, named};
 use crate::{
@@ -222,7 +222,7 @@ impl PostgresStore {
         send(&mut tx, ADD, fence, account, now, &decided.fresh).await?;
         send(&mut tx, SEND_AGAIN, fence, account, now, &decided.again).await?;
         tx.commit().await?;
-        self.wrote(decided.fresh.len());
+        self.wrote(Growing::Journal, decided.fresh.len());
         Ok(decided.answers)
     }
 

@@ -141,9 +141,7 @@ async fn mirror_of(
     let rows = sqlx::query(MIRROR).bind(account.as_str()).bind(ids).fetch_all(tx).await?;
     let mut mirror = HashMap::with_capacity(rows.len());
     for row in &rows {
-        let remote: RemoteCustomerId = id(row, 0)?;
         let known = MirrorCustomer {
-            id: remote.clone(),
             reference: get(row, 1)?,
             profile: get(row, 2)?,
             hash: hash_of(get(row, 3)?)?,
@@ -151,7 +149,7 @@ async fn mirror_of(
             as_of: time(row, 5)?,
             customer: opt_id(row, 6)?,
         };
-        mirror.insert(remote, known);
+        mirror.insert(id(row, 0)?, known);
     }
     Ok(mirror)
 }

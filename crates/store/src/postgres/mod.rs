@@ -62,8 +62,25 @@ const INFO: &str = "SELECT current_setting('server_version'), \
      (SELECT max(version) FROM _sqlx_migrations), \
      (SELECT value FROM meta WHERE key = 'incarnation')";
 
-const LOOK_AT_TABLES: &str = "ANALYZE (SKIP_LOCKED) staged_rows, remote_customers, \
-     remote_methods, customers, methods, effects, token_links, statements";
+/// Tables that grow together, by what makes them grow.
+#[derive(Debug, Clone, Copy)]
+enum Growing {
+    Staging,
+    Mirror,
+    Journal,
+}
+
+impl Growing {
+    const fn analyze(self) -> &'static str {
+        match self {
+            Self::Staging => "ANALYZE (SKIP_LOCKED) staged_rows",
+            Self::Mirror => {
+                "ANALYZE (SKIP_LOCKED) remote_customers, remote_methods, customers, methods"
+            }
+            Self::Journal => "ANALYZE (SKIP_LOCKED) effects, token_links, statements",
+        }
+    }
+}
 
 /// Connections of one process. A page of a pull or a batch of an import holds one for milliseconds.
 const CONNECTIONS: u32 = 12;
@@ -77,8 +94,8 @@ pub(crate) struct PostgresStore {
     pool: PgPool,
     keys: Keys,
     clock: Arc<dyn Clock>,
-    /// Rows written by this process.
-    written: AtomicU64,
+    /// Rows written by this process, by [`Growing`].
+    written: [AtomicU64; 3],
 }
 
 impl fmt::Debug for PostgresStore {
@@ -177,7 +194,7 @@ impl PostgresStore {
             .acquire_timeout(ACQUIRE)
             .connect_lazy_with(connect);
         let clock = Arc::clone(&options.clock);
-        Ok(Self { pool, keys, clock, written: AtomicU64::new(0) })
+        Ok(Self { pool, keys, clock, written: Default::default() })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
@@ -197,14 +214,20 @@ impl PostgresStore {
     /// Rows were written. A planner that knows nothing of a new table reads all of an account for
     /// each page, until the server's own housekeeping comes by, a minute later by default: so the
     /// first thousand rows, ten thousand and so on of a process are looked at right away.
-    fn wrote(&self, rows: usize) {
+    fn wrote(&self, growing: Growing, rows: usize) {
         let rows = rows as u64;
-        let before = self.written.fetch_add(rows, Ordering::Relaxed);
+        let [staging, mirror, journal] = &self.written;
+        let written = match growing {
+            Growing::Staging => staging,
+            Growing::Mirror => mirror,
+            Growing::Journal => journal,
+        };
+        let before = written.fetch_add(rows, Ordering::Relaxed);
         let crosses = |mark: &u64| before < *mark && before + rows >= *mark;
         if [1_000, 10_000, 100_000, 1_000_000].iter().any(crosses) {
             let pool = self.pool.clone();
             tokio::spawn(async move {
-                if let Err(error) = sqlx::query(LOOK_AT_TABLES).execute(&pool).await {
+                if let Err(error) = sqlx::query(growing.analyze()).execute(&pool).await {
                     tracing::debug!(%error, "the new rows were not analyzed");
                 }
             });

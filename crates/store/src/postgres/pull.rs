@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use model::{RemoteCustomerId, RunId};
 
-use super::PostgresStore;
 use super::decode::signed;
 use super::mirror::{self, MethodsAtHand};
 use super::runs::hold;
+use super::{Growing, PostgresStore};
 use crate::canonical::{CustomerPlanner, Guard, MethodNews, MirrorState, NewsOfMethod, key_of};
 use crate::{
     CustomersApplied, CustomersWrite, Fence, MethodList, MethodsApplied, MethodsWrite, NewScan,
@@ -128,7 +128,7 @@ impl PostgresStore {
             }
         }
         tx.commit().await?;
-        self.wrote(rows);
+        self.wrote(Growing::Mirror, rows);
         Ok(counts)
     }
 
@@ -193,7 +193,7 @@ impl PostgresStore {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        self.wrote(read.len());
+        self.wrote(Growing::Mirror, read.len());
         Ok(MethodsApplied { counts: plan.counts, missing })
     }
 }

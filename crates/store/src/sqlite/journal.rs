@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::{
-    AccountName, EffectId, EffectKind, Origin, Reference, RemoteCustomer, RemoteCustomerId,
-    RemoteMethodId, Timestamp,
+    AccountName, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethodId,
 };
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -15,13 +14,9 @@ use super::import::put_token_links;
 use super::mirror::{self, MethodsAtHand};
 use super::runs::alive_writer;
 use super::{SqliteStore, check_fence, server_now};
-use crate::canonical::{
-    Context, CustomerPlanner, Guard, Key, MethodNews, NewsOfMethod, key_of, to_json,
-};
-use crate::{
-    Applied, CommittedEffect, EffectOutcome, EffectState, Fence, Intent, IntentAnswer, StoreError,
-    TokenLink,
-};
+use crate::canonical::{Context, CustomerPlanner, Guard, MethodNews, NewsOfMethod, to_json};
+use crate::effects::{Followed, Following, InTheWay, Open, named};
+use crate::{CommittedEffect, EffectOutcome, EffectState, Fence, Intent, IntentAnswer, StoreError};
 
 const IS_WRITING: &str = "SELECT writing FROM runs WHERE id = ?1";
 const OPEN_OF_SUBJECTS: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, \
@@ -74,17 +69,6 @@ static PUT_OUTCOMES: Bulk = Bulk::new(
      FROM new WHERE effects.id = new.id AND effects.state NOT IN ('done', 'refused')",
 );
 
-/// An open effect that may be in the way.
-struct Open {
-    id: EffectId,
-    kind: EffectKind,
-    subject: String,
-    reference: Option<String>,
-    state: EffectState,
-    own: bool,
-    attempt: i64,
-}
-
 fn open(row: &SqliteRow, fence: &Fence) -> Result<Open, StoreError> {
     let run: &str = get(row, 5)?;
     let (part, epoch): (i64, i64) = (get(row, 6)?, get(row, 7)?);
@@ -99,47 +83,29 @@ fn open(row: &SqliteRow, fence: &Fence) -> Result<Open, StoreError> {
     })
 }
 
-/// What is in the way of intents: by subject, and by reference.
-#[derive(Default)]
-struct InTheWay {
-    subjects: HashMap<(EffectKind, String), Open>,
-    references: HashMap<String, (EffectId, EffectState)>,
-}
-
+/// What is in the way of intents.
 async fn in_the_way(
     conn: &mut SqliteConnection,
     fence: &Fence,
     account: &AccountName,
     intents: &[Intent],
 ) -> Result<InTheWay, StoreError> {
-    let mut found = InTheWay::default();
     let pairs: Vec<_> = intents.iter().map(|i| (i.kind.as_str(), i.subject.as_str())).collect();
-    let rows = sqlx::query(OPEN_OF_SUBJECTS)
+    let mut rows = sqlx::query(OPEN_OF_SUBJECTS)
         .bind(account.as_str())
         .bind(to_json(&pairs))
         .fetch_all(&mut *conn)
         .await?;
-    for row in &rows {
-        let open = open(row, fence)?;
-        found.subjects.insert((open.kind, open.subject.clone()), open);
-    }
     let references: BTreeSet<_> =
         intents.iter().filter_map(|i| i.reference.as_ref()).map(Reference::as_str).collect();
-    let rows = sqlx::query(UNSETTLED_OF_REFERENCES)
+    let more = sqlx::query(UNSETTLED_OF_REFERENCES)
         .bind(account.as_str())
         .bind(list(references))
         .fetch_all(conn)
         .await?;
-    for row in &rows {
-        let open = open(row, fence)?;
-        // What this worker itself has on its way is no reason to wait.
-        if let (false, Some(reference)) =
-            (open.state == EffectState::Sending && open.own, open.reference)
-        {
-            found.references.insert(reference, (open.id, open.state));
-        }
-    }
-    Ok(found)
+    rows.extend(more);
+    let open: Result<Vec<Open>, _> = rows.iter().map(|row| open(row, fence)).collect();
+    Ok(InTheWay::of(open?))
 }
 
 /// The run that writes must hold the account (rule 6).
@@ -169,55 +135,6 @@ fn bind_intent(q: Bound, intent: &Intent) -> Bound {
         .bind(intent.idempotency_key.as_deref())
 }
 
-/// What effects that took place did to the mirror.
-struct Followed {
-    customers: HashMap<RemoteCustomerId, model::CustomerId>,
-    methods: HashMap<Key, model::MethodId>,
-}
-
-/// What follows from outcomes, by sort and in order.
-#[derive(Default)]
-struct Following {
-    customers: Vec<RemoteCustomer>,
-    news: Vec<NewsOfMethod>,
-    links: Vec<TokenLink>,
-}
-
-fn following(outcomes: &[EffectOutcome], now: Timestamp) -> Following {
-    let mut all = Following::default();
-    for applied in outcomes.iter().flat_map(|outcome| &outcome.applied) {
-        let (customer, what) = match applied {
-            Applied::Customer(customer) => {
-                all.customers.push(RemoteCustomer::clone(customer));
-                continue;
-            }
-            Applied::Method { customer, method, link } => {
-                all.links.extend(link.clone());
-                (customer, MethodNews::Seen(method.clone()))
-            }
-            Applied::Default { customer, method } => {
-                (customer, MethodNews::MadeDefault(method.clone()))
-            }
-            Applied::MethodRemoved { customer, method } => {
-                (customer, MethodNews::Removed(method.clone()))
-            }
-        };
-        all.news.push(NewsOfMethod { customer: customer.clone(), as_of: now, what });
-    }
-    all
-}
-
-/// The ids at the provider that an outcome names: of the customer, and of its payment method.
-fn named(outcome: &EffectOutcome) -> (Option<&RemoteCustomerId>, Option<&RemoteMethodId>) {
-    outcome.applied.iter().fold((None, None), |(_, method), applied| match applied {
-        Applied::Customer(customer) => (Some(&customer.id), method),
-        Applied::Method { customer, method, .. } => (Some(customer), Some(&method.id)),
-        Applied::Default { customer, method } | Applied::MethodRemoved { customer, method } => {
-            (Some(customer), Some(method))
-        }
-    })
-}
-
 impl SqliteStore {
     pub(super) async fn write_intents(
         &self,
@@ -229,47 +146,7 @@ impl SqliteStore {
         let mut tx = writer.begin_durable().await?;
         check_fence(&mut tx, fence).await?;
         check_writer(&mut tx, fence, account).await?;
-        let mut found = in_the_way(&mut tx, fence, account, &intents).await?;
-
-        let mut answers = Vec::with_capacity(intents.len());
-        let (mut fresh, mut again) = (Vec::new(), Vec::new());
-        for intent in &intents {
-            let key = (intent.kind, intent.subject.clone());
-            let held = found
-                .subjects
-                .get(&key)
-                .filter(|open| open.state != EffectState::Planned)
-                .map(|open| (open.id.clone(), open.state))
-                .or_else(|| found.references.get(intent.reference.as_ref()?.as_str()).cloned());
-            if let Some((by, state)) = held {
-                answers.push(IntentAnswer::Held { by, state });
-                continue;
-            }
-            let (effect, attempt) = match found.subjects.get(&key) {
-                Some(planned) => {
-                    again.push((planned.id.clone(), intent));
-                    (planned.id.clone(), planned.attempt + 1)
-                }
-                None => {
-                    let id = EffectId::generate();
-                    fresh.push((id.clone(), intent));
-                    (id, 1)
-                }
-            };
-            // A second intent of the same subject in this very write waits for the first.
-            let sending = Open {
-                id: effect.clone(),
-                kind: intent.kind,
-                subject: intent.subject.clone(),
-                reference: None,
-                state: EffectState::Sending,
-                own: true,
-                attempt,
-            };
-            found.subjects.insert(key, sending);
-            answers.push(IntentAnswer::Accepted { effect, attempt });
-        }
-
+        let decided = in_the_way(&mut tx, fence, account, &intents).await?.decide(&intents);
         let (sent_at, now) = (server_now(), self.now().micros());
         let stamp = |q: Bound| {
             q.bind(fence.run.as_str())
@@ -283,13 +160,13 @@ impl SqliteStore {
             let q = q.bind(id.as_str()).bind(intent.line.map(signed));
             bind_intent(q.bind(intent.kind.as_str()).bind(intent.subject.as_str()), intent)
         };
-        ADD_EFFECTS.run(&mut tx, &fresh, bind, |q| q).await?;
+        ADD_EFFECTS.run(&mut tx, &decided.fresh, bind, |q| q).await?;
         let bind = |q: Bound, (id, intent): &(EffectId, &Intent)| {
             bind_intent(q.bind(id.as_str()).bind(intent.line.map(signed)), intent)
         };
-        SEND_AGAIN.run(&mut tx, &again, bind, |q| stamp(q).bind(account.as_str())).await?;
+        SEND_AGAIN.run(&mut tx, &decided.again, bind, |q| stamp(q).bind(account.as_str())).await?;
         tx.commit().await?;
-        Ok(answers)
+        Ok(decided.answers)
     }
 
     pub(super) async fn write_outcomes(
@@ -327,24 +204,15 @@ impl SqliteStore {
                 .bind(method.map(RemoteMethodId::as_str))
         };
         PUT_OUTCOMES.run(&mut tx, &outcomes, bind, |q| q.bind(now.micros())).await?;
-        let followed = if outcomes.iter().all(|outcome| outcome.applied.is_empty()) {
-            Followed { customers: HashMap::new(), methods: HashMap::new() }
+        let following = Following::of(&outcomes, now);
+        let followed = if following.is_empty() {
+            Followed::default()
         } else {
             let context = mirror::context(&mut tx, fence, account, now, Guard::Answer).await?;
-            self.follow(&mut tx, fence, &context, following(&outcomes, now)).await?
+            self.follow(&mut tx, fence, &context, following).await?
         };
         tx.commit().await?;
-        Ok(outcomes
-            .iter()
-            .map(|outcome| {
-                let (customer, method) = named(outcome);
-                let key = customer.zip(method).map(|(customer, method)| key_of(customer, method));
-                CommittedEffect {
-                    customer: customer.and_then(|id| followed.customers.get(id).cloned()),
-                    method: key.and_then(|key| followed.methods.get(&key).cloned()),
-                }
-            })
-            .collect())
+        Ok(outcomes.iter().map(|outcome| followed.answer(outcome)).collect())
     }
 
     /// Writes what follows from effects that took place: customers first, so that their payment
