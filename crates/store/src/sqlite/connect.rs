@@ -157,7 +157,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .pragma("temp_store", "MEMORY")
         .pragma("cache_size", "-16384")
         .pragma("mmap_size", "67108864")
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "2000")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
 }
