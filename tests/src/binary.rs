@@ -2,6 +2,7 @@
 //! both of its outputs. This test binary is also that process, so that there is one to link.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -65,17 +66,45 @@ impl Onfile {
 
     /// Runs it to its end.
     pub async fn run(&self, args: &[&str]) -> anyhow::Result<Ran> {
-        let output = tokio::process::Command::new(std::env::current_exe()?)
+        self.start(args)?.end().await.with_context(|| format!("onfile {args:?}"))
+    }
+
+    /// Starts it.
+    pub fn start(&self, args: &[&str]) -> anyhow::Result<Running> {
+        let child = tokio::process::Command::new(std::env::current_exe()?)
             .args(args)
             .current_dir(&self.folder)
             .env_clear()
             .env(ASKED, "1")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .output();
+            .spawn()?;
+        Ok(Running(child))
+    }
+}
+
+/// A process at work.
+#[derive(Debug)]
+pub struct Running(tokio::process::Child);
+
+impl Running {
+    /// Sends it a signal, such as `INT`.
+    pub async fn signal(&mut self, name: &str) -> anyhow::Result<()> {
+        let id = self.0.id().context("it has ended")?.to_string();
+        let sent = tokio::process::Command::new("kill").args(["-s", name, &id]).status().await?;
+        anyhow::ensure!(sent.success(), "the signal was not sent");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub async fn end(self) -> anyhow::Result<Ran> {
+        let output = self.0.wait_with_output();
         let output = tokio::time::timeout(std::time::Duration::from_secs(120), output)
             .await
-            .with_context(|| format!("onfile {args:?} did not end"))??;
+            .context("it did not end")??;
         Ok(Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout)?,

@@ -139,8 +139,8 @@ async fn wrong_files(folder: tempfile::TempDir) -> Result {
         (b"name\nAda\n", "missing_column"),
         (b"reference,nmae\nC-1,Ada\n", "unknown_column"),
         (b"reference,name,name\nC-1,Ada,Ada\n", "duplicate_column"),
-        (b"reference,name\nC-1,Ada\nC-2\n", "f.csv:3"),
-        (b"reference,name\nC-1,\xff\xfe\n", "not_utf8"),
+        (b"\xff\xfer\0e\0f\0", "not_utf8"),
+        (b"reference,na\"me\n", "bad_header"),
     ];
     for (bytes, wanted) in cases {
         std::fs::write(folder.path().join("f.csv"), bytes)?;

@@ -7,7 +7,7 @@ use model::{
     Address, Code, EffectKind, FieldName, MethodFacts, Profile, Reference, RemoteCustomerId,
     RemoteMethodId, Token,
 };
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::SecretSlice;
 
 use crate::{RemoteCustomer, RemoteMethod};
 
@@ -146,14 +146,6 @@ pub struct Prepared {
     pub path: String,
     /// The exact bytes to send; empty where the call has no body.
     pub body: SecretSlice<u8>,
-}
-
-impl Prepared {
-    /// Bytes of the body.
-    #[must_use]
-    pub fn body_len(&self) -> usize {
-        self.body.expose_secret().len()
-    }
 }
 
 impl fmt::Debug for Prepared {

@@ -156,11 +156,3 @@ impl Default for Timing {
         }
     }
 }
-
-impl Timing {
-    /// The least quarantine that is safe: window, timeout and lateness together.
-    #[must_use]
-    pub fn least_quarantine(&self) -> Duration {
-        self.send_window + self.timeout + self.late
-    }
-}

@@ -73,8 +73,8 @@ impl Applier<'_> {
         work
     }
 
-    /// Applies a batch of references and adds to the tally. When it fails, what is finished has
-    /// been written and tallied, and the other rows are open still.
+    /// Applies a batch of references and adds to the tally. When it fails, what took place has
+    /// been written and tallied, and the rows that wait for a step are open still.
     pub(crate) async fn apply(
         &mut self,
         groups: Vec<Group>,
@@ -90,9 +90,10 @@ impl Applier<'_> {
                 Err(error) => break Err(error),
             }
         };
-        let finish = self.finish(&works, &finished, if ended.is_ok() { cursor } else { None });
+        let cursor = cursor.filter(|_| ended.is_ok());
+        let finish = self.finish(&works, &finished, cursor)?;
         tally.rows += finish.rows.len() as u64;
-        for (work, _) in works.iter().zip(&finished).filter(|(_, finished)| **finished) {
+        for work in &works {
             let created = CustomerNow::is_created(&work.customer);
             tally.customers += 1;
             tally.customers_created += u64::from(created);
@@ -180,8 +181,19 @@ impl Applier<'_> {
         let mut lists = Vec::new();
         for (place, read) in read {
             let Some(work) = works.get_mut(place) else { continue };
-            match read? {
-                Some(read) => {
+            match read {
+                Err(error) if error.is_account_fault() || error.kind.read_is_retryable() => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    work.customer = CustomerNow::Failed(Verdict::with(
+                        model::Outcome::NotAttempted,
+                        Code::CustomerBlocked,
+                        format!("its payment methods could not be read: {error}"),
+                    ));
+                }
+                Ok(Some(read)) => {
+                    work.unreadable = read.unreadable > 0;
                     work.methods =
                         read.list.methods.iter().map(|m| known(&read.list.customer, m)).collect();
                     work.methods_read = true;
@@ -190,7 +202,7 @@ impl Applier<'_> {
                     }
                     lists.push(read.list);
                 }
-                None => {
+                Ok(None) => {
                     work.customer = CustomerNow::Failed(Verdict::with(
                         model::Outcome::Refused,
                         Code::ProviderRefused,
@@ -204,22 +216,25 @@ impl Applier<'_> {
         Ok(())
     }
 
-    fn finish(&self, works: &[Work], finished: &[bool], cursor: Option<String>) -> FinishRows {
+    fn finish(
+        &self,
+        works: &[Work],
+        finished: &[bool],
+        cursor: Option<String>,
+    ) -> Result<FinishRows, EngineError> {
         let keys = self.engine.store.keys();
         let now = self.engine.clock.now();
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
-        for (work, finished) in works.iter().zip(finished) {
-            if !finished {
-                continue;
+        let hash = |field: &str, value: &str| keys.statement_hash(field, value);
+        self.with_rules(|rules| {
+            for (work, finished) in works.iter().zip(finished) {
+                finish.rows.extend(work.results(now, *finished));
+                finish.links.extend(work.ties());
+                finish.statements.extend(work.stated(rules, &hash));
+                finish.forget_tokens.extend(work.spent_tokens());
             }
-            finish.rows.extend(work.results(now));
-            finish.links.extend(work.ties());
-            finish
-                .statements
-                .extend(work.stated(&|field, value| keys.statement_hash(field, value)));
-            finish.forget_tokens.extend(work.spent_tokens());
-        }
-        finish
+        })?;
+        Ok(finish)
     }
 }
 

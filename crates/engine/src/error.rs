@@ -31,7 +31,7 @@ impl fmt::Display for FileError {
         if let Some(column) = &self.column {
             write!(f, ": column {column}")?;
         }
-        write!(f, ": {} [{}]", self.message, self.code)
+        write!(f, ": {}", self.message)
     }
 }
 
@@ -157,6 +157,9 @@ impl EngineError {
                  --max-rejected"
                     .into()
             }
+            Self::Stopped => "what was in flight was finished and is in the rows; import the same \
+                file again to go on"
+                .into(),
             _ => return None,
         })
     }

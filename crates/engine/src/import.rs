@@ -1,24 +1,28 @@
 //! `onfile import`: a file to a provider.
 //!
-//! The whole file is read and checked before anything is staged, all of it is staged and planned
-//! before anything is sent, and every row ends with exactly one outcome.
+//! The whole file is read, checked, staged and planned before anything is sent, and every row ends
+//! with exactly one outcome.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use backend::{CallCtx, Lane};
-use model::{Counts, Outcome, RunId, Summary};
+use model::{Code, Counts, Outcome, RunId, Summary};
 use serde_json::json;
-use store::{Group, NewRun, RowPlan, RowTally};
+use store::{Group, NewRun, RowPlan, RowTally, StoreError};
 
 use crate::apply::{Applier, Tally};
+use crate::file::{self, RowReader, Totals};
 use crate::group::{CustomerNow, Fate, Policy, Step};
 use crate::run::{ActiveRun, Findings};
-use crate::{Engine, EngineError, FileError, file, observe};
+use crate::{Engine, EngineError, FileError, observe};
 
 /// References decided on and applied together.
 const GROUPS: u32 = 500;
+/// How often an account in use is looked at again.
+const BUSY: Duration = Duration::from_secs(1);
 /// Rows staged in one transaction.
-const ROWS: usize = 2000;
+const ROWS: usize = 1000;
 
 /// A number of rows, or a share of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,6 +58,8 @@ pub struct ImportOptions {
     pub policy: Policy,
     /// More rejected rows than this, and nothing is sent.
     pub max_rejected: Limit,
+    /// Wait for the account's writing run to end, instead of failing.
+    pub wait: bool,
     /// Why this runs: `person`, `schedule NAME`.
     pub cause: String,
 }
@@ -73,7 +79,7 @@ pub struct Ended {
 /// When the run could not be begun: a file that is wrong as a whole, an account in use, a store
 /// out of reach. A run that began and failed is an [`Ended`] with its error.
 pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, EngineError> {
-    let checked = check(&options).await?;
+    let reader = open(&options).await?;
     let run = RunId::generate();
     let new = NewRun {
         id: run,
@@ -88,135 +94,134 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         })
         .to_string(),
         input_name: options.path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        input_hash: Some(checked.sha256.clone()),
+        input_hash: None,
         config_hash: None,
         parts: 1,
     };
-    let run = ActiveRun::begin(engine, "import", new).await?;
-    let mut found = Findings::default();
-    let worked = work(engine, &run, &options, checked.rows, &mut found).await;
+    let run = loop {
+        match ActiveRun::begin(engine, "import", new.clone()).await {
+            Err(EngineError::Store(StoreError::AccountBusy { .. })) if options.wait => {
+                engine.stop.check()?;
+                tokio::time::sleep(BUSY).await;
+            }
+            run => break run?,
+        }
+    };
+    let mut found = Findings { dry_run: options.dry_run, ..Findings::default() };
+    let worked = work(engine, &run, &options, reader, &mut found).await;
     let RowTally { ledger, codes, planned } = engine.store.tally(&run.id).await?;
     found.rows = Some(ledger);
     found.codes = codes;
     found.planned = planned;
     let error = match worked {
-        Ok(()) if ledger.read != checked.rows || !ledger.balances() => {
+        Ok(()) if !ledger.balances() => {
             Some(EngineError::Broken("the ledger of rows does not balance"))
         }
-        Ok(()) => None,
-        Err(error) => Some(error),
+        worked => worked.err(),
     };
     let summary = run.end(engine, found, error.as_ref()).await?;
     Ok(Ended { summary, error })
 }
 
-struct Checked {
-    sha256: String,
-    rows: u64,
-}
-
-/// Reads the whole file once: its hash, its header, and that every record can be read.
-async fn check(options: &ImportOptions) -> Result<Checked, EngineError> {
-    let (path, ignore_unknown) = (options.path.clone(), options.ignore_unknown);
-    blocking(move || {
-        let mut reader = file::open(&path, ignore_unknown)?;
-        let mut record = csv::StringRecord::new();
-        let mut rows = 0;
-        while reader.next_record(&mut record)?.is_some() {
-            rows += 1;
-        }
-        Ok(Checked { sha256: file::sha256(&path)?, rows })
-    })
-    .await
-}
-
-async fn blocking<T: Send + 'static>(
-    f: impl FnOnce() -> Result<T, FileError> + Send + 'static,
-) -> Result<T, EngineError> {
-    tokio::task::spawn_blocking(f)
-        .await
-        .map_err(|_| EngineError::Broken("reading the file panicked"))?
-        .map_err(EngineError::File)
-}
-
+/// Stages, plans and applies.
 async fn work(
     engine: &Engine,
     run: &ActiveRun,
     options: &ImportOptions,
-    rows: u64,
+    reader: RowReader,
     found: &mut Findings,
 ) -> Result<(), EngineError> {
-    stage(engine, run, options, rows).await?;
-    let ctx = CallCtx::for_run(Lane::Bulk, &run.id);
+    let totals = stage(engine, run, reader).await?;
+    found.input_hash = Some(totals.sha256.clone());
+    if !totals.balances() {
+        return Err(EngineError::Broken("the ledger of physical lines does not balance"));
+    }
+    let rows = totals.rows;
     let capabilities = engine.account.capabilities();
     let mut applier = Applier {
         engine,
         run,
-        ctx,
+        ctx: CallCtx::for_run(Lane::Bulk, &run.id),
         policy: options.policy,
         batch: capabilities.import_batch.unwrap_or(1) as usize,
     };
-    plan(&applier, rows).await?;
+    let expected = plan(&applier, rows).await?;
     let ledger = engine.store.tally(&run.id).await?.ledger;
-    if options.max_rejected.is_passed(ledger.rejected, rows) {
-        return Err(EngineError::TooManyRejected { rejected: ledger.rejected, read: rows });
+    if ledger.read != rows {
+        return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
+    }
+    let rejected = ledger.rejected + expected;
+    if options.max_rejected.is_passed(rejected, rows) {
+        return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
     if options.dry_run {
         return Ok(());
     }
     observe::same_account(engine, &applier.ctx).await?;
-    apply(&mut applier, rows, found).await
+    apply(&mut applier, rows, found).await?;
+    let left = engine.store.tally(&run.id).await?.planned;
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(EngineError::Broken("the run ended and left rows without an outcome"))
+    }
 }
 
-/// Reads the file again and stages its rows.
+/// Opens the file and reads its header, away from the runtime's own threads.
+async fn open(options: &ImportOptions) -> Result<RowReader, EngineError> {
+    let (path, ignore_unknown) = (options.path.clone(), options.ignore_unknown);
+    let opened = tokio::task::spawn_blocking(move || file::open(&path, ignore_unknown)).await;
+    Ok(opened.map_err(|_| EngineError::Broken("opening the file panicked"))??)
+}
+
+/// Reads the file to its end and stages its rows on the way: nothing of it is sent before.
 async fn stage(
     engine: &Engine,
     run: &ActiveRun,
-    options: &ImportOptions,
-    rows: u64,
-) -> Result<(), EngineError> {
-    let (path, ignore_unknown) = (options.path.clone(), options.ignore_unknown);
+    mut reader: RowReader,
+) -> Result<Totals, EngineError> {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
-    let reading = tokio::task::spawn_blocking(move || -> Result<(), FileError> {
-        let mut reader = file::open(&path, ignore_unknown)?;
-        let mut record = csv::StringRecord::new();
-        let mut batch = Vec::with_capacity(ROWS);
-        while let Some(line) = reader.next_record(&mut record)? {
-            batch.push(file::stage(reader.columns(), &record, line));
-            if batch.len() == ROWS
-                && sender
-                    .blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(ROWS)))
-                    .is_err()
-            {
-                return Ok(());
+    let reading = tokio::task::spawn_blocking(move || -> Result<Totals, FileError> {
+        loop {
+            let mut batch = Vec::with_capacity(ROWS);
+            while batch.len() < ROWS {
+                match reader.next_row()? {
+                    Some(row) => batch.push(row),
+                    None => break,
+                }
+            }
+            let last = batch.len() < ROWS;
+            // Nobody listens any more when staging has failed.
+            if sender.blocking_send(batch).is_err() || last {
+                return Ok(reader.totals());
             }
         }
-        let _nobody_listens = sender.blocking_send(batch).is_err();
-        Ok(())
     });
     let mut staged = 0;
     while let Some(batch) = receiver.recv().await {
         engine.stop.check()?;
         staged += batch.len() as u64;
         engine.store.stage_rows(&run.fence, &engine.identity, batch).await?;
-        engine.progress.at("staged", staged, Some(rows));
+        engine.progress.at("staged", staged, None);
     }
-    reading.await.map_err(|_| EngineError::Broken("reading the file panicked"))??;
-    Ok(())
+    drop(receiver);
+    Ok(reading.await.map_err(|_| EngineError::Broken("reading the file panicked"))??)
 }
 
-/// Decides on every row, and writes what is planned.
-async fn plan(applier: &Applier<'_>, rows: u64) -> Result<(), EngineError> {
+/// Decides on every row, and writes what is planned; how many rows look like being rejected by what
+/// the provider is known to have, which applying looks at again.
+async fn plan(applier: &Applier<'_>, rows: u64) -> Result<u64, EngineError> {
     let Applier { engine, run, .. } = applier;
     let mut after = None;
     let mut planned = 0;
+    let mut expected = 0;
     loop {
         engine.stop.check()?;
         let groups = engine
             .store
             .load_groups(&run.fence, &engine.account.name, after.as_ref(), true, GROUPS)
             .await?;
-        let Some(last) = groups.last() else { return Ok(()) };
+        let Some(last) = groups.last() else { return Ok(expected) };
         after = Some(last.reference.clone());
         let plans = applier.with_rules(|rules| {
             groups
@@ -225,9 +230,21 @@ async fn plan(applier: &Applier<'_>, rows: u64) -> Result<(), EngineError> {
                 .collect::<Vec<RowPlan>>()
         })?;
         planned += plans.len() as u64;
+        expected += plans.iter().filter(|plan| is_expected_rejection(plan)).count() as u64;
         engine.store.commit_plan(&run.fence, plans).await?;
         engine.progress.at("planned", planned, Some(rows));
     }
+}
+
+/// Whether a rejection rests on what the mirror says of the provider, or on what this run is about
+/// to save: it counts, and it is decided when the provider has been looked at.
+const fn depends_on_reading(code: Code) -> bool {
+    matches!(code, Code::TokenChanged | Code::FactsNeeded)
+}
+
+fn is_expected_rejection(plan: &RowPlan) -> bool {
+    let word = plan.plan.as_deref().and_then(Code::parse);
+    word.is_some_and(depends_on_reading)
 }
 
 /// What will be done for each row of a reference, as far as the mirror tells.
@@ -268,15 +285,22 @@ fn plan_group(
         .iter()
         .zip(words)
         .filter(|(row, _)| row.staged.outcome.is_none())
-        .map(|(row, words)| RowPlan {
-            line: row.staged.line,
-            plan: (!words.is_empty()).then(|| words.join("+")),
-            verdict: match &row.fate {
-                Fate::Ended(verdict) if verdict.outcome == Outcome::Rejected => {
-                    Some(verdict.clone())
-                }
-                _ => None,
-            },
+        .map(|(row, mut words)| {
+            let mut verdict = None;
+            match (&row.fate, &row.also) {
+                (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {
+                    Some(code) if depends_on_reading(code) => words.push(code.as_str()),
+                    _ => verdict = Some(end.clone()),
+                },
+                (Fate::Ended(_), _) => words.push("blocked"),
+                // Beside its own subject something is wished that cannot be: if that is all, the
+                // row is decided.
+                (_, Some(also)) if words.is_empty() => verdict = Some(also.clone()),
+                (_, Some(_)) => words.push("not_updatable"),
+                _ => {}
+            }
+            let plan = (!words.is_empty()).then(|| words.join("+"));
+            RowPlan { line: row.staged.line, plan, verdict }
         })
         .collect()
 }

@@ -94,6 +94,13 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// Ends when it is spoken; never, when its speaker is gone without a word.
+    pub(crate) async fn wanted(&mut self) {
+        if self.0.wait_for(|wanted| *wanted).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         if self.is_wanted() { Err(EngineError::Stopped) } else { Ok(()) }
     }

@@ -3,7 +3,7 @@
 use backend::{
     BackendError, CallCtx, Cursor, ErrorKind, Page, PageRequest, RemoteCustomer, RemoteMethod,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use model::{Reference, RemoteCustomerId, RemoteStatus, Timestamp};
 use store::MethodList;
 use tracing::warn;
@@ -122,7 +122,11 @@ impl MethodRead {
     fn take(&mut self, page: Page<RemoteMethod>) {
         self.unreadable += page.unreadable.len() as u64;
         self.card_numbers += page.card_numbers_at.len() as u64;
-        self.list.methods.extend(page.items);
+        for method in page.items {
+            if self.list.methods.iter().all(|known| known.id != method.id) {
+                self.list.methods.push(method);
+            }
+        }
     }
 }
 
@@ -134,6 +138,8 @@ pub(crate) struct CustomerPages {
     next: Option<Cursor>,
     /// Whether the pages are full so far: only then is it worth reading ahead.
     full: bool,
+    /// What a page ahead came to, told when the list gets there.
+    failed: Option<BackendError>,
     ready: std::collections::VecDeque<Page<RemoteCustomer>>,
 }
 
@@ -145,6 +151,7 @@ impl CustomerPages {
             size,
             next: Some(Cursor::Offset(0)),
             full: false,
+            failed: None,
             ready: std::collections::VecDeque::new(),
         }
     }
@@ -162,6 +169,9 @@ impl CustomerPages {
         if let Some(page) = self.ready.pop_front() {
             return Ok(Some(page));
         }
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
         let Some(cursor) = self.next.take() else { return Ok(None) };
         let requests: Vec<PageRequest> = match cursor {
             // The first page goes alone: it shows whether the provider links its pages, and
@@ -174,13 +184,21 @@ impl CustomerPages {
                 .collect(),
             link @ Cursor::Link(_) => vec![PageRequest { cursor: link, size: self.size }],
         };
-        let pages: Vec<Page<RemoteCustomer>> = stream::iter(requests)
+        let pages: Vec<Result<Page<RemoteCustomer>, BackendError>> = stream::iter(requests)
             .map(|request| async move { engine.account.list_customers(ctx, &request).await })
             .buffered(self.ahead)
-            .try_collect()
-            .await?;
+            .collect()
+            .await;
         let mut pages = pages.into_iter().peekable();
         while let Some(page) = pages.next() {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    self.next = None;
+                    self.failed = Some(error);
+                    break;
+                }
+            };
             let goes_on = page.next.clone();
             let linked = matches!(goes_on, Some(Cursor::Link(_)));
             if page.received == 0 && !linked {
@@ -188,7 +206,7 @@ impl CustomerPages {
                 break;
             }
             let short = page.received < u64::from(self.size);
-            if short && pages.peek().is_some_and(|behind| behind.received > 0) {
+            if short && matches!(pages.peek(), Some(Ok(behind)) if behind.received > 0) {
                 warn!(
                     account = engine.account.name.as_str(),
                     asked = self.size,
@@ -203,6 +221,12 @@ impl CustomerPages {
                 break;
             }
         }
-        Ok(self.ready.pop_front())
+        match (self.ready.pop_front(), self.failed.take()) {
+            (None, Some(error)) => Err(error.into()),
+            (page, failed) => {
+                self.failed = failed;
+                Ok(page)
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! `onfile pull`: a provider into the store.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use backend::{CallCtx, Lane, MethodListing, Page, RemoteCustomer};
+use backend::{BackendError, CallCtx, ErrorKind, Lane, MethodListing, Page, RemoteCustomer};
 use futures::{StreamExt, stream};
 use model::{Counts, Coverage, RemoteCustomerId, RunId, Timestamp};
 use store::{CustomersWrite, MethodCounts, MethodsWrite, NewRun, NewScan, ScanState};
@@ -16,6 +16,10 @@ use crate::{Engine, EngineError};
 const AHEAD: usize = 4;
 /// Method lists written in one transaction.
 const LISTS: usize = 500;
+/// This many pages in a row that bring no new customer, and the list goes round in circles.
+const KNOWN_PAGES: u32 = 8;
+/// More customers than this whose methods cannot be read, and the pull fails.
+const UNREAD_CUSTOMERS: u64 = 100;
 
 /// Pulls an account into the store: its customers, then their payment methods.
 ///
@@ -44,9 +48,12 @@ pub async fn pull(engine: &Engine, cause: &str) -> Result<Ended, EngineError> {
         methods: Counts::default(),
         coverage: Coverage::default(),
         as_of: None,
+        gaps: BTreeMap::new(),
+        unread: 0,
     };
     let error = puller.scan().await.err();
     let mut coverage = puller.coverage;
+    coverage.gaps.extend(puller.gaps.iter().map(|(what, count)| format!("{count} {what}")));
     coverage.as_of = puller.as_of.map(|at| at.to_string());
     coverage.customers_read = puller.customers.seen;
     coverage.methods_read = puller.methods.seen;
@@ -70,7 +77,12 @@ struct Puller<'a> {
     methods: Counts,
     coverage: Coverage,
     as_of: Option<Timestamp>,
+    gaps: BTreeMap<&'static str, u64>,
+    /// Customers whose methods could not be read.
+    unread: u64,
 }
+
+const CARD_NUMBERS: &str = "values held a card number and were dropped";
 
 impl Puller<'_> {
     async fn scan(&mut self) -> Result<(), EngineError> {
@@ -96,8 +108,16 @@ impl Puller<'_> {
     /// The list to its end; then its top again, until a whole page is known (rule 3).
     async fn read(&mut self, scan: &str, size: u32) -> Result<(), EngineError> {
         let mut pages = CustomerPages::new(size, AHEAD);
+        let mut known = 0;
         while let Some(page) = pages.next(self.engine, &self.ctx).await? {
-            self.take(scan, page).await?;
+            known = if self.take(scan, page).await? == 0 { known + 1 } else { 0 };
+            if known == KNOWN_PAGES {
+                return Err(EngineError::Backend(BackendError::new(
+                    ErrorKind::Malformed,
+                    "list customers",
+                    "the list repeats itself: page after page brings no new customer",
+                )));
+            }
         }
         let mut top = CustomerPages::new(size, 1);
         while let Some(page) = top.next(self.engine, &self.ctx).await? {
@@ -113,7 +133,8 @@ impl Puller<'_> {
     async fn take(&mut self, scan: &str, page: Page<RemoteCustomer>) -> Result<usize, EngineError> {
         self.engine.stop.check()?;
         self.as_of = Some(self.as_of.map_or(page.as_of, |first| first.min(page.as_of)));
-        self.note_unreadable("customers", page.unreadable.len(), page.card_numbers_at.len());
+        self.gap("customers could not be read", page.unreadable.len() as u64);
+        self.gap(CARD_NUMBERS, page.card_numbers_at.len() as u64);
         let fresh: Vec<RemoteCustomer> =
             page.items.into_iter().filter(|c| self.seen.insert(c.id.clone())).collect();
         let new = fresh.len();
@@ -163,30 +184,43 @@ impl Puller<'_> {
             .ready_chunks(LISTS);
         while let Some(chunk) = reads.next().await {
             let mut lists = Vec::with_capacity(chunk.len());
+            let mut failed = None;
             for (read, id) in chunk {
-                match read? {
-                    Some(read) => {
-                        self.note_unreadable(
-                            "payment methods",
-                            usize::try_from(read.unreadable).unwrap_or(usize::MAX),
-                            usize::try_from(read.card_numbers).unwrap_or(usize::MAX),
-                        );
+                match read {
+                    Ok(Some(read)) => {
+                        self.gap("payment methods could not be read", read.unreadable);
+                        self.gap(CARD_NUMBERS, read.card_numbers);
                         lists.push(read.list);
                     }
-                    None => self
-                        .coverage
-                        .gaps
-                        .push(format!("customer {id} was gone when its methods were read")),
+                    Ok(None) => self.gap("customers were gone when their methods were read", 1),
+                    // One customer that cannot be read is a gap; a provider that is away is not.
+                    Err(error) if !error.is_account_fault() && !error.kind.read_is_retryable() => {
+                        tracing::warn!(
+                            account = engine.account.name.as_str(),
+                            customer = id.as_str(),
+                            %error,
+                            "payment methods cannot be read"
+                        );
+                        self.gap("customers' payment methods could not be read", 1);
+                        self.unread += 1;
+                        if self.unread > UNREAD_CUSTOMERS {
+                            failed.get_or_insert(error);
+                        }
+                    }
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
                 }
             }
             let write = MethodsWrite { account: engine.account.name.clone(), lists };
             let applied = engine.store.apply_methods(&self.run.fence, write).await?;
             self.add_methods(applied.counts);
-            if !applied.missing.is_empty() {
-                self.coverage.gaps.push(format!(
-                    "{} payment methods were not listed any more; their removal is not proven yet",
-                    applied.missing.len()
-                ));
+            self.gap(
+                "payment methods were not listed any more; their removal is not proven yet",
+                applied.missing.len() as u64,
+            );
+            if let Some(error) = failed {
+                return Err(error.into());
             }
         }
         Ok(())
@@ -199,14 +233,9 @@ impl Puller<'_> {
         self.methods.unchanged += counts.unchanged;
     }
 
-    fn note_unreadable(&mut self, what: &str, rows: usize, card_numbers: usize) {
-        if rows > 0 {
-            self.coverage.gaps.push(format!("{rows} {what} could not be read"));
-        }
-        if card_numbers > 0 {
-            self.coverage.gaps.push(format!(
-                "{card_numbers} values among the {what} held a card number: dropped"
-            ));
+    fn gap(&mut self, what: &'static str, how_many: u64) {
+        if how_many > 0 {
+            *self.gaps.entry(what).or_default() += how_many;
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Findings {
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
+    pub(crate) input_hash: Option<String>,
+    pub(crate) dry_run: bool,
 }
 
 impl Drop for ActiveRun {
@@ -84,6 +86,7 @@ impl ActiveRun {
             job: self.job.to_owned(),
             account: engine.account.name.to_string(),
             state: state.as_str().to_owned(),
+            dry_run: found.dry_run,
             started_at: self.started_at.to_string(),
             ended_at: engine.clock.now().to_string(),
             rows: found.rows,
@@ -101,7 +104,12 @@ impl ActiveRun {
         if failed.is_none() {
             engine.store.finish_part(&self.fence).await?;
         }
-        let end = RunEnd { state, summary: Some(text), error: summary.error.clone() };
+        let end = RunEnd {
+            state,
+            summary: Some(text),
+            error: summary.error.clone(),
+            input_hash: found.input_hash,
+        };
         engine.store.end_run(&self.id, &end).await?;
         info!(
             account = engine.account.name.as_str(),

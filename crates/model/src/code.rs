@@ -36,6 +36,14 @@ macro_rules! codes {
 }
 
 codes! {
+    /// A quote stands where none may stand.
+    BadQuote = "bad_quote";
+    /// The row is longer than 64 KiB.
+    RowTooLong = "row_too_long";
+    /// A cell is not UTF-8.
+    NotUtf8 = "not_utf8";
+    /// The row has another number of cells than the header.
+    CellCount = "cell_count";
     /// A required cell is empty.
     MissingValue = "missing_value";
     /// A cell is not of the form its column takes.

@@ -59,12 +59,6 @@ impl Outcome {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|o| o.as_str() == text)
     }
-
-    /// Whether it counts against `--max-failures`.
-    #[must_use]
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::Refused | Self::Unresolved)
-    }
 }
 
 impl fmt::Display for Outcome {

@@ -69,6 +69,9 @@ pub struct Summary {
     pub account: String,
     /// The state the run ended in.
     pub state: String,
+    /// Whether only a plan was made.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// RFC 3339.
     pub started_at: String,
     /// RFC 3339.

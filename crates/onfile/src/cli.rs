@@ -38,11 +38,10 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// The main job in a temporary folder, against a simulated provider: no account needed
     Demo,
-    /// Writes a commented configuration
+    /// Writes a commented configuration, where --config says if no path is given
     Init {
         /// Where
-        #[arg(default_value = "onfile.toml")]
-        path: PathBuf,
+        path: Option<PathBuf>,
     },
     /// Says everything that is wrong with the configuration, then tries each account with a read
     Check {
@@ -61,6 +60,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<Runs>,
     },
+    /// What became of every row of a run: rows.csv and report.json, or the rows that need somebody
+    Report {
+        /// The run's id
+        run: String,
+        /// The folder for rows.csv and report.json
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Encryption keys
     Keys {
         #[command(subcommand)]
@@ -74,7 +81,7 @@ pub(crate) enum Command {
 pub(crate) struct Import {
     /// The account
     pub(crate) account: String,
-    /// The CSV file
+    /// The CSV file, also as .gz or .zst; - is standard input
     pub(crate) file: PathBuf,
     /// Plan only: nothing is sent, nothing is read from the provider
     #[arg(long)]
@@ -82,6 +89,9 @@ pub(crate) struct Import {
     /// Send nothing if more rows than this are rejected: a number, or a share such as 5%
     #[arg(long, default_value = "5%", value_name = "N|P%", value_parser = limit)]
     pub(crate) max_rejected: engine::Limit,
+    /// Wait for the account's writing run to end, instead of failing
+    #[arg(long)]
+    pub(crate) wait: bool,
     /// Leave unknown columns out
     #[arg(long)]
     pub(crate) ignore_unknown: bool,

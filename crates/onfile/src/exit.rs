@@ -79,7 +79,10 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
     } else {
         (Exit::Error, "error", None)
     };
-    let mut text = format!("error[{code}]: {error}");
+    let mut text = match code {
+        "error" => format!("error: {error}"),
+        code => format!("error[{code}]: {error}"),
+    };
     for cause in error.chain().skip(1) {
         let _infallible = write!(text, "\n  because: {cause}");
     }

@@ -20,7 +20,15 @@ use clap::Parser;
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; wrong usage is not "rows were rejected" (2).
+            let _nobody_may_listen = error.print();
+            let fine = !error.use_stderr();
+            return if fine { exit::Exit::Clean } else { exit::Exit::Error }.into();
+        }
+    };
     out::start_logging(&cli.global);
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("another part of this process chose the cryptography already");

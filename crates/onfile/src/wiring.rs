@@ -121,13 +121,7 @@ impl Opened {
         Ok(Engine {
             store: Arc::clone(&self.store),
             account: self.account(account)?,
-            identity: [
-                account.kind.kind,
-                &identity_part(account, "host"),
-                &identity_part(account, "environment"),
-                &merchant(account),
-            ]
-            .join("\n"),
+            identity: row(&self.config, account)?.identity(),
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),
             calls: Arc::<CallCounts>::clone(&self.calls),

@@ -123,7 +123,9 @@ impl CallLog for Unheard {
 pub(crate) fn transport(server: &Server, credentials: Arc<dyn Credentials>) -> Arc<Transport> {
     let rate = Rate { per_second: 1000.0, burst: 100, in_flight: 16 };
     let account = AccountName::new("test").expect("a name");
-    let config = TransportConfig::new(account, server.url.clone(), rate);
+    let mut config = TransportConfig::new(account, server.url.clone(), rate);
+    config.timing.backoff = std::time::Duration::from_millis(1);
+    config.timing.backoff_max = std::time::Duration::from_millis(2);
     let permits = Arc::new(LocalPermits::new(&rate));
     Transport::new(config, credentials, permits, Arc::new(Unheard), Arc::new(SystemClock))
         .expect("a right config")

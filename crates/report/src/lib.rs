@@ -1,18 +1,23 @@
 //! What a job did, for people: text for the terminal. Made from summaries and rows alone; it
 //! reads no store and prints nothing itself.
 
+mod rows;
+
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use model::{Counts, Ledger, Outcome, Summary};
 use store::RunRecord;
 
+pub use rows::{HEADER, bad_row, csv_line};
+
 /// A job's summary: what it was, the ledger with its sum, counts, coverage and calls.
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     let mut text = String::new();
     let Summary { job, account, state, run, .. } = summary;
-    let _ = writeln!(text, "{job} {account}: {state}   (run {run})");
+    let dry = if summary.dry_run { ", DRY RUN: nothing was sent" } else { "" };
+    let _ = writeln!(text, "{job} {account}: {state}{dry}   (run {run})");
     if let Some(rows) = &summary.rows {
         text.push('\n');
         ledger(&mut text, rows);
@@ -47,7 +52,7 @@ pub fn summary(summary: &Summary) -> String {
     let calls = &summary.calls;
     let _ = writeln!(
         text,
-        "\n  calls      {} in all, {} of them changing something; {} throttled, {} repeated",
+        "\n  calls      {} in all, {} of them changing something; {} throttled, {} reads repeated",
         calls.total, calls.changing, calls.throttled, calls.retried
     );
     for (endpoint, count) in &calls.by_endpoint {
@@ -147,7 +152,7 @@ mod tests {
           sum                    3   balanced: every row has one outcome
                      1 × bad_value: A cell is not of the form its column takes.
 
-          calls      3 in all, 2 of them changing something; 0 throttled, 0 repeated
+          calls      3 in all, 2 of them changing something; 0 throttled, 0 reads repeated
                      2 × POST /api/customers
         ");
     }

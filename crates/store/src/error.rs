@@ -118,7 +118,7 @@ impl StoreError {
         Some(match self {
             Self::AccountBusy { .. } => "wait for that run to end, or start this one with --wait",
             Self::AccountChanged { .. } => {
-                "give the new account a name of its own, or run `onfile accounts rebind`"
+                "put the old value back, or give the new account a name of its own: its customers are others"
             }
             Self::WrongKey { .. } => "configure the key this store was made with; nothing was read",
             Self::NoKey => "set [store] encryption_key to a key of 32 random bytes",

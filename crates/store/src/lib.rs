@@ -121,7 +121,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         most: u32,
     ) -> Result<Vec<Group>, StoreError>;
 
-    /// Writes what is planned for rows, and the outcome of those that are decided already.
+    /// Writes what is planned for rows, and the outcome of those that are decided already. The
+    /// token of a row that is decided is destroyed; its fingerprint stays.
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError>;
 
     /// Writes the outcome of rows, what the file stated of them, and token links that need no

@@ -129,6 +129,90 @@ pub async fn a_refused_batch_is_halved(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn a_stop_finishes_what_is_in_flight(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(1500)").await?;
+    let mut child = world.onfile.start(&IMPORT)?;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while world.provider.counters().calls("bulk_import") == 0 {
+        ensure!(tokio::time::Instant::now() < deadline, "the batch was never sent");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    child.signal("INT").await?;
+    let ran = child.end().await?.expect(3)?;
+    world.all_fired()?;
+    // What was in flight was brought home, and is in the ledger.
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    ensure!(ran.count("/rows/not_attempted")? == 0, "{ran:?}");
+    let again = import(&world, 0).await?;
+    ensure!(again.count("/rows/unchanged")? == 20, "{again:?}");
+    nothing_twice(&world)
+}
+
+pub async fn a_provider_that_is_away_ends_the_run(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.file("sample.csv", "reference,name\nA-1,Ann\n")?;
+    let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
+    // Credentials come from the sandbox still; nobody listens at the provider's address.
+    let base = format!("base_url = \"{}\"", world.provider.base_url());
+    world.file("onfile.toml", &config.replace(&base, "base_url = \"http://127.0.0.1:9\""))?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(3)?;
+    ensure!(ran.stderr.contains("error[provider_away]"), "{ran:?}");
+    ensure!(ran.count("/rows/not_attempted")? == 1, "{ran:?}");
+    Ok(())
+}
+
+/// A provider that ignores `$skip`: every page is the first one.
+async fn ignores_skip() -> anyhow::Result<u16> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                let read = socket.read(&mut request).await.unwrap_or(0);
+                let text = String::from_utf8_lossy(&request[..read]).into_owned();
+                let body = if text.contains("payment-methods") {
+                    "[]"
+                } else {
+                    r#"[{"uid":"cus_1","reference_id":"A"},{"uid":"cus_2","reference_id":"B"}]"#
+                };
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                     content-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let _gone = socket.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    Ok(port)
+}
+
+pub async fn a_list_without_end_is_incomplete(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let port = ignores_skip().await?;
+    let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
+    let base = format!("base_url = \"{}\"", world.provider.base_url());
+    let there = format!("base_url = \"http://127.0.0.1:{port}\"");
+    world.file("onfile.toml", &config.replace(&base, &there))?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(3)?;
+    ensure!(ran.json()?.pointer("/coverage/complete") == Some(&false.into()), "{ran:?}");
+    ensure!(ran.count("/customers/created")? == 2, "{ran:?}");
+    ensure!(ran.stderr.contains("repeats itself"), "{ran:?}");
+    Ok(())
+}
+
+pub async fn one_odd_customer_spoils_no_pull(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 30, "list_methods:7=status(400)").await?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    world.all_fired()?;
+    ensure!(ran.count("/customers/created")? == 30, "{ran:?}");
+    let gaps = ran.json()?.pointer("/coverage/gaps").map(ToString::to_string).unwrap_or_default();
+    ensure!(gaps.contains("1 customers' payment methods could not be read"), "{ran:?}");
+    Ok(())
+}
+
 pub async fn wrong_credentials_pause_the_run(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let wrong = world.onfile.clone().with_env("GOV_SECRET", "not the secret");

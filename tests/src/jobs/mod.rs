@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use libtest_mimic::Trial;
-use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig};
+use sandbox::proxy_token::Config;
+use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig, VendorConfig};
 
 use crate::binary::Onfile;
 use crate::env::{Database, Env, TestDb};
@@ -31,8 +32,12 @@ impl World {
     pub async fn new(db: Arc<TestDb>, customers: usize, faults: &str) -> anyhow::Result<Self> {
         let faults =
             if faults.is_empty() { FaultPlan::default() } else { FaultPlan::parse(faults)? };
+        // It would save the same token twice: what is sent twice shows.
+        let vendor =
+            VendorConfig::ProxyToken(Config { import_dedupes: false, ..Config::default() });
         let provider =
-            Sandbox::start(SandboxConfig { customers, faults, ..SandboxConfig::default() }).await?;
+            Sandbox::start(SandboxConfig { customers, faults, vendor, ..SandboxConfig::default() })
+                .await?;
         let onfile = Onfile::new(db.folder())
             .with_env("ONFILE_KEY", KEY)
             .with_env("GOV_ID", "sandbox-client")
@@ -132,13 +137,16 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         import: holds_what_the_file_says, again_changes_nothing, dry_run_sends_nothing,
             links_what_was_there, keeps_what_a_payer_removed, bad_rows_are_rejected_alone,
             too_many_rejected_sends_nothing, adds_one_by_one, batches_are_cut,
-            a_new_card_and_a_changed_token;
-        pull: reads_everything_once, reads_every_shape, a_row_that_slides_is_seen_once,
+            a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,
+            every_row_is_reported;
+        pull: reads_everything_once, reads_every_shape, a_short_page_is_not_the_end,
             after_an_import_is_unchanged, of_an_empty_wrong_account_fails;
         faults: a_lost_bulk_answer_is_not_repeated, an_index_that_is_missing_is_unknown,
             an_index_that_is_repeated_is_unknown, a_lost_create_blocks_its_customer,
             throttling_is_waited_out, reads_are_made_again, a_find_that_lies_stops_the_account,
-            a_refused_batch_is_halved, wrong_credentials_pause_the_run,
+            a_refused_batch_is_halved, a_stop_finishes_what_is_in_flight,
+            a_provider_that_is_away_ends_the_run, a_list_without_end_is_incomplete,
+            one_odd_customer_spoils_no_pull, wrong_credentials_pause_the_run,
             an_error_page_is_no_refusal;
         secrets: leave_no_trace;
     }

@@ -181,8 +181,12 @@ async fn a_link_is_kept_once(cx: &Cx) -> anyhow::Result<()> {
 
 async fn forgotten_tokens_leave_their_fingerprint(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
-    let rows = (1..=3).map(|n| staged(n, "r1", Some("tok"))).collect::<Result<_, _>>()?;
+    let rows = (1..=4).map(|n| staged(n, "r1", Some("tok"))).collect::<Result<_, _>>()?;
     cx.stage(&fence, rows).await?;
+    // A row that the plan decides needs its token no more.
+    let verdict = Some(Verdict::with(Outcome::Rejected, Code::TokenExpired, "too old"));
+    let plan = |line, verdict| RowPlan { line, plan: None, verdict };
+    cx.store().commit_plan(&fence, vec![plan(2, None), plan(4, verdict)]).await?;
     let finish = FinishRows { forget_tokens: vec![1, 3], ..FinishRows::default() };
     cx.store().finish_rows(&fence, &name("alpha")?, finish).await?;
     let left = cx
@@ -195,7 +199,7 @@ async fn forgotten_tokens_leave_their_fingerprint(cx: &Cx) -> anyhow::Result<()>
         .into_iter()
         .map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" "))
         .collect();
-    assert_eq!(left, ["1 gone kept", "2 kept kept", "3 gone kept"]);
+    assert_eq!(left, ["1 gone kept", "2 kept kept", "3 gone kept", "4 gone kept"]);
     // The row still reads, with its fingerprint and nothing to open.
     let found = group(cx, &fence, "alpha", "r1").await?;
     let sealed = found.rows.first().and_then(|row| row.method.as_ref()?.sealed.clone());

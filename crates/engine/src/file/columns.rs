@@ -2,6 +2,7 @@
 
 use model::FieldName;
 
+use super::records::Record;
 use crate::FileError;
 
 /// A column that is understood.
@@ -85,22 +86,31 @@ impl Columns {
     /// # Errors
     /// When `reference` is missing, a column occurs twice, or one is not known (unless those are
     /// to be ignored); the nearest known name is in the hint.
-    pub fn read(
+    pub(super) fn read<'a>(
         file: &str,
-        header: &csv::StringRecord,
+        line: u64,
+        header: impl Iterator<Item = &'a str>,
         ignore_unknown: bool,
     ) -> Result<Self, FileError> {
         let fail = |code, column: Option<&str>, message: String, hint: String| FileError {
             code,
             file: file.to_owned(),
-            line: Some(1),
+            line: Some(line),
             column: column.map(str::to_owned),
             message,
             hint,
         };
-        let mut columns: Vec<Column> = Vec::with_capacity(header.len());
-        let mut names = Vec::with_capacity(header.len());
-        for cell in header {
+        let mut columns: Vec<Column> = Vec::new();
+        let mut names = Vec::new();
+        for (place, cell) in header.enumerate() {
+            if model::contains_card_number(cell) {
+                return Err(fail(
+                    "pan_found",
+                    Some(&(place + 1).to_string()),
+                    "the name of this column holds a full card number".into(),
+                    "the first line names the columns; is it missing?".into(),
+                ));
+            }
             let name = cell.trim().to_ascii_lowercase();
             let column = match NAMES.iter().find(|(known, _)| *known == name) {
                 Some((_, column)) => column.clone(),
@@ -112,11 +122,7 @@ impl Columns {
                     }
                     _ if ignore_unknown => Column::Ignored,
                     _ => {
-                        let shown = if model::contains_card_number(cell) {
-                            "(a card number)".to_owned()
-                        } else {
-                            cell.chars().take(40).collect()
-                        };
+                        let shown: String = cell.chars().take(40).collect();
                         let hint = nearest(&name).map_or_else(
                             || "pass --ignore-unknown to leave unknown columns out".to_owned(),
                             |near| {
@@ -160,28 +166,26 @@ impl Columns {
     }
 
     /// How many columns there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there are none; a header that was read has at least one.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.columns.is_empty()
+    /// The name of the column at a place, from 0.
+    pub(super) fn name(&self, place: usize) -> Option<&str> {
+        self.names.get(place).map(String::as_str)
     }
 
-    /// Each column with its name and its cell of a row; absent and blank cells are left out.
-    pub fn cells<'a>(
+    /// Each column with its name and its cell of a row; blank cells are left out.
+    pub(super) fn cells<'a>(
         &'a self,
-        row: &'a csv::StringRecord,
+        row: &'a Record,
     ) -> impl Iterator<Item = (&'a Column, &'a str, &'a str)> {
         self.columns
             .iter()
             .zip(&self.names)
-            .zip(row)
+            .zip(row.cells())
             .map(|((column, name), cell)| (column, name.as_str(), cell.trim()))
-            .filter(|(column, _, cell)| **column != Column::Ignored && !cell.is_empty())
+            .filter(|(_, _, cell)| !cell.is_empty())
     }
 }
 
@@ -199,16 +203,13 @@ mod tests {
     use super::*;
 
     fn read(header: &[&str]) -> Result<Columns, FileError> {
-        Columns::read("f.csv", &csv::StringRecord::from(header.to_vec()), false)
+        Columns::read("f.csv", 1, header.iter().copied(), false)
     }
 
     #[test]
     fn an_unknown_column_names_the_nearest() {
         let error = read(&["reference", "e-mail"]).expect_err("unknown");
-        assert_eq!(
-            error.to_string(),
-            "f.csv:1: column e-mail: this column is not known [unknown_column]"
-        );
+        assert_eq!(error.to_string(), "f.csv:1: column e-mail: this column is not known");
         assert!(error.hint.contains("`email`"), "{}", error.hint);
     }
 

@@ -1,20 +1,55 @@
-//! Opens a CSV file and hands out its records with their lines.
+//! A file, row by row: opened, its header read, each record turned into a staged row.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use model::{Code, Outcome, Profile};
+use store::StagedRow;
 
-use super::Columns;
+use super::input::{self, Bomb, Digested};
+use super::records::{Ended, Fault, Faulty, MOST_BYTES, MOST_LINES, Record, Records};
+use super::{Columns, row};
 use crate::FileError;
 
-/// Records of one open file.
-#[derive(Debug)]
+/// How much is looked at to tell the delimiter: a header longer than this is no header.
+const HEAD: usize = 16 * 1024;
+
+/// An open file.
 pub struct RowReader {
     file: String,
     columns: Columns,
-    csv: csv::Reader<BufReader<File>>,
+    records: Records<Box<dyn Read + Send>>,
+    digested: Digested,
+    record: Record,
+    header_lines: u64,
+    row_lines: u64,
+    rows: u64,
+}
+
+/// What a whole file came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// SHA-256 of the file as it was given, in hex.
+    pub sha256: String,
+    /// Rows.
+    pub rows: u64,
+    /// Physical lines, of which `header_lines` are the header's, `row_lines` the rows' and
+    /// `blank_lines` hold nothing.
+    pub physical_lines: u64,
+    /// Physical lines of the header.
+    pub header_lines: u64,
+    /// Physical lines of the rows.
+    pub row_lines: u64,
+    /// Physical lines that hold nothing.
+    pub blank_lines: u64,
+}
+
+impl Totals {
+    /// Whether every physical line is accounted for.
+    #[must_use]
+    pub const fn balances(&self) -> bool {
+        self.physical_lines == self.header_lines + self.row_lines + self.blank_lines
+    }
 }
 
 fn fail(file: &str, code: &'static str, message: String, hint: &str) -> FileError {
@@ -28,121 +63,248 @@ fn fail(file: &str, code: &'static str, message: String, hint: &str) -> FileErro
     }
 }
 
-/// SHA-256 of a file, in hex.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn sha256(path: &Path) -> Result<String, FileError> {
-    let name = path.display().to_string();
-    let unreadable = |error: io::Error| {
-        fail(&name, "file_unreadable", format!("cannot be read: {error}"), "check the path")
-    };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut piece).map_err(unreadable)?;
-        if read == 0 {
-            return Ok(hex::encode(hash.finalize()));
-        }
-        hash.update(piece.get(..read).unwrap_or_default());
+fn unreadable(file: &str, error: &io::Error) -> FileError {
+    if matches!(error.get_ref(), Some(inner) if inner.is::<Bomb>()) {
+        return fail(file, "file_bomb", error.to_string(), "unpack it and look at what is inside");
+    }
+    fail(
+        file,
+        "file_unreadable",
+        format!("cannot be read: {error}"),
+        "check the path, and that the file is whole; nothing was sent",
+    )
+}
+
+fn ended(file: &str, ended: Ended) -> FileError {
+    match ended {
+        Ended::Io(error) => unreadable(file, &error),
+        Ended::OpenQuote { line, cell } => FileError {
+            line: Some(line),
+            column: Some(cell.to_string()),
+            ..fail(
+                file,
+                "unclosed_quote",
+                format!(
+                    "a quote opens here and does not close within {MOST_LINES} lines and {} KiB",
+                    MOST_BYTES / 1024
+                ),
+                "close the quote; a quote inside a quoted cell is written twice",
+            )
+        },
     }
 }
 
-/// Opens a file and reads its header. A byte-order mark is skipped; the delimiter is the one of
-/// comma, semicolon and tab that the header line has most of.
+/// Opens a file, or standard input for `-`: `.gz` and `.zst` are known by their content, a
+/// byte-order mark is passed over, and the delimiter is the one of comma, semicolon and tab that
+/// the header has most of.
 ///
 /// # Errors
-/// When the file cannot be read, is empty, or its header is wrong.
+/// When it cannot be read, is empty, or its header is wrong.
 pub fn open(path: &Path, ignore_unknown: bool) -> Result<RowReader, FileError> {
-    let name = path.display().to_string();
-    let unreadable = |error: io::Error| {
-        fail(&name, "file_unreadable", format!("cannot be read: {error}"), "check the path")
-    };
-    let mut start = vec![0; 8192];
-    let mut probe = File::open(path).map_err(unreadable)?;
-    let mut got = 0;
-    while got < start.len() {
-        let read = probe.read(start.get_mut(got..).unwrap_or_default()).map_err(unreadable)?;
-        if read == 0 {
-            break;
-        }
-        got += read;
-    }
-    start.truncate(got);
-    let first = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    if first.iter().all(u8::is_ascii_whitespace) {
+    let file = path.display().to_string();
+    let (mut input, digested) = input::open(path).map_err(|error| unreadable(&file, &error))?;
+    let mut head = Vec::with_capacity(HEAD);
+    input
+        .by_ref()
+        .take(HEAD as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| unreadable(&file, &error))?;
+    if matches!(head.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
         return Err(fail(
-            &name,
+            &file,
+            "not_utf8",
+            "the file is UTF-16, expected UTF-8".into(),
+            "save it as CSV in UTF-8",
+        ));
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).to_vec();
+    let first = text.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    let Some(first) = first else {
+        return Err(fail(
+            &file,
             "empty_file",
             "the file has no header".into(),
             "the first line names the columns, at least `reference`",
         ));
+    };
+    let count = |delimiter: u8| first.iter().filter(|byte| **byte == delimiter).count();
+    let delimiter =
+        [b'\t', b';', b','].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',');
+    let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(text).chain(input));
+    let mut records = Records::new(whole, delimiter);
+    let mut record = Record::default();
+    records.read(&mut record).map_err(|why| ended(&file, why))?;
+    if let Some(faulty) = record.faulty {
+        return Err(FileError {
+            line: Some(faulty.line),
+            column: Some(faulty.cell.to_string()),
+            ..fail(
+                &file,
+                "bad_header",
+                format!("the header cannot be read: {}", describe(faulty)),
+                "the first line names the columns, at least `reference`",
+            )
+        });
     }
-    let count = |delimiter: u8| first.iter().filter(|b| **b == delimiter).count();
-    let delimiter = [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).unwrap_or(b',');
-
-    // The csv crate skips a byte-order mark by itself.
-    let file = File::open(path).map_err(unreadable)?;
-    let mut csv = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(true)
-        .flexible(true)
-        .from_reader(BufReader::with_capacity(1 << 16, file));
-    let header = csv.headers().map_err(|error| record_error(&name, &error))?;
-    let columns = Columns::read(&name, header, ignore_unknown)?;
-    Ok(RowReader { file: name, columns, csv })
+    let columns = Columns::read(&file, record.line, record.cells(), ignore_unknown)?;
+    let header_lines = record.lines;
+    Ok(RowReader { file, columns, records, digested, record, header_lines, row_lines: 0, rows: 0 })
 }
 
-fn record_error(file: &str, error: &csv::Error) -> FileError {
-    let line = error.position().map(csv::Position::line);
-    let (code, message) = match error.kind() {
-        csv::ErrorKind::Utf8 { err, .. } => {
-            ("not_utf8", format!("the text is not UTF-8 (cell {})", err.field() + 1))
-        }
-        csv::ErrorKind::Io(error) => ("file_unreadable", format!("cannot be read: {error}")),
-        _ => ("bad_csv", "this is not CSV".to_owned()),
-    };
-    FileError {
-        line,
-        ..fail(file, code, message, "save the file as CSV in UTF-8; nothing of it was imported")
+fn describe(faulty: Faulty) -> String {
+    match faulty.fault {
+        Fault::StrayQuote => format!(
+            "a quote stands inside cell {}, which does not begin with one (line {})",
+            faulty.cell, faulty.line
+        ),
+        Fault::TextAfterQuote => format!(
+            "text stands behind the closing quote of cell {} (line {})",
+            faulty.cell, faulty.line
+        ),
+        Fault::TooLong => format!("the row is longer than {} KiB", MOST_BYTES / 1024),
+        Fault::NotUtf8 => format!("cell {} is not UTF-8 (line {})", faulty.cell, faulty.line),
     }
 }
 
 impl RowReader {
-    /// The header.
-    #[must_use]
-    pub const fn columns(&self) -> &Columns {
-        &self.columns
-    }
-
-    /// The next record and the line it begins on; `None` at the end.
+    /// The next row; `None` at the end. A row that cannot be understood is rejected, and the next
+    /// one is read.
     ///
     /// # Errors
-    /// When a record cannot be read, or has another number of cells than the header.
-    pub fn next_record(
-        &mut self,
-        record: &mut csv::StringRecord,
-    ) -> Result<Option<u64>, FileError> {
-        if !self.csv.read_record(record).map_err(|error| record_error(&self.file, &error))? {
+    /// When nothing behind it can be read.
+    pub fn next_row(&mut self) -> Result<Option<StagedRow>, FileError> {
+        let read = self.records.read(&mut self.record).map_err(|why| ended(&self.file, why))?;
+        if !read {
             return Ok(None);
         }
-        let line = record.position().map_or(0, csv::Position::line);
-        if record.len() != self.columns.len() {
-            return Err(FileError {
-                line: Some(line),
-                ..fail(
-                    &self.file,
-                    "cell_count",
-                    format!(
-                        "this row has {} cells, the header has {}",
-                        record.len(),
-                        self.columns.len()
-                    ),
-                    "is a quote missing, or a delimiter unquoted? nothing of the file was imported",
-                )
-            });
+        self.rows += 1;
+        self.row_lines += self.record.lines;
+        let line = self.record.line;
+        if let Some(faulty) = self.record.faulty {
+            let (code, column) = match faulty.fault {
+                Fault::StrayQuote | Fault::TextAfterQuote => (Code::BadQuote, faulty.cell),
+                Fault::TooLong => (Code::RowTooLong, faulty.cell),
+                Fault::NotUtf8 => (Code::NotUtf8, faulty.cell),
+            };
+            let name = self.columns.name(column - 1);
+            return Ok(Some(rejected(line, code, describe(faulty), name)));
         }
-        Ok(Some(line))
+        if self.record.len() != self.columns.len() {
+            let message = format!(
+                "the row has {} cells, the header has {}",
+                self.record.len(),
+                self.columns.len()
+            );
+            return Ok(Some(rejected(line, Code::CellCount, message, None)));
+        }
+        Ok(Some(row::stage(&self.columns, &self.record, line)))
+    }
+
+    /// What the file came to, once its end was reached.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            sha256: self.digested.sha256(),
+            rows: self.rows,
+            physical_lines: self.records.physical_lines,
+            header_lines: self.header_lines,
+            row_lines: self.row_lines,
+            blank_lines: self.records.blank_lines,
+        }
+    }
+}
+
+/// A row of which nothing is kept but its line.
+fn rejected(line: u64, code: Code, message: String, field: Option<&str>) -> StagedRow {
+    StagedRow {
+        line,
+        part: 0,
+        row_id: line.to_string(),
+        reference: None,
+        profile: Profile::default(),
+        method: None,
+        plan: None,
+        outcome: Some(Outcome::Rejected),
+        code: Some(code),
+        message: Some(message),
+        field: field.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f.csv");
+        std::fs::write(&path, bytes).expect("written");
+        (folder, path)
+    }
+
+    type Seen = (u64, Option<Code>, Option<String>);
+
+    /// Line, code and column of every row, or the error that ended the reading.
+    fn rows(bytes: &[u8]) -> Result<Vec<Seen>, FileError> {
+        let (_folder, path) = write(bytes);
+        let mut reader = open(&path, false)?;
+        let mut all = Vec::new();
+        while let Some(row) = reader.next_row()? {
+            all.push((row.line, row.code, row.field));
+        }
+        let totals = reader.totals();
+        assert!(totals.balances(), "{totals:?}");
+        assert_eq!(totals.rows, all.len() as u64);
+        Ok(all)
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_rejected_alone() {
+        let text = b"reference,name\nA,Ann\nB,\"Bo\"b\nC,C\"c\nD\nE,\xff\n\"F\nG\",Flo\nH,Hal\n";
+        let name = || Some("name".to_owned());
+        assert_eq!(
+            rows(text).expect("readable"),
+            [
+                (2, None, None),
+                (3, Some(Code::BadQuote), name()),
+                (4, Some(Code::BadQuote), name()),
+                (5, Some(Code::CellCount), None),
+                (6, Some(Code::NotUtf8), name()),
+                (7, Some(Code::BadValue), Some("reference".into())),
+                (9, None, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_as_a_whole_says_where() {
+        let cases: [(&[u8], &str, Option<u64>); 8] = [
+            (b"", "empty_file", None),
+            (b"\n \n", "empty_file", None),
+            (b"name\nAda\n", "missing_column", Some(1)),
+            (b"reference,nmae\n", "unknown_column", Some(1)),
+            (b"reference,na\"me\n", "bad_header", Some(1)),
+            (b"reference,name\nA,Ann\nB,\"Bob\nC,Cid\n", "unclosed_quote", Some(3)),
+            (b"\xff\xfer\0e\0", "not_utf8", None),
+            (b"\x1f\x8bnonsense", "file_unreadable", None),
+        ];
+        for (bytes, code, line) in cases {
+            let error = rows(bytes).expect_err(code);
+            assert_eq!((error.code, error.line), (code, line), "{error}");
+            assert!(!error.hint.is_empty(), "{error}");
+        }
+    }
+
+    #[test]
+    fn delimiters_marks_and_line_ends_are_found_by_themselves() {
+        for text in [
+            "reference,name\nA,Ann\n",
+            "reference;name\r\nA;Ann\r\n",
+            "reference\tname\nA\tAnn",
+            "\u{feff}reference,name\nA,Ann\n",
+            "\u{feff}\"reference\",\"name\"\r\n\"A\",\"Ann\"\r\n",
+        ] {
+            assert_eq!(rows(text.as_bytes()).expect("readable"), [(2, None, None)], "{text:?}");
+        }
     }
 }

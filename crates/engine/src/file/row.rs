@@ -8,6 +8,7 @@ use model::{
 use secrecy::SecretString;
 use store::{StagedMethod, StagedRow};
 
+use super::records::Record;
 use super::{Column, Columns};
 
 /// Why a row is declined: the code, the column, and what was expected. Never a cell's content
@@ -81,6 +82,7 @@ impl Cells {
             Column::Metadata(key) => {
                 self.profile.metadata.insert(key.clone(), cell.to_owned());
             }
+            Column::Ignored => {}
             Column::Method => {
                 self.method = Some(MethodKind::parse(cell).ok_or_else(|| {
                     Declined::bad(name, "card, bank_account, crypto_wallet or an empty cell")
@@ -238,8 +240,7 @@ impl Cells {
 
 /// Turns one record into a staged row. A declined row keeps its line, and of its cells only
 /// `row_id` and `reference` where those are harmless.
-#[must_use]
-pub fn stage(columns: &Columns, record: &csv::StringRecord, line: u64) -> StagedRow {
+pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow {
     let mut cells = Cells::default();
     let mut declined: Option<Declined> = None;
     for (column, name, cell) in columns.cells(record) {
@@ -249,6 +250,8 @@ pub fn stage(columns: &Columns, record: &csv::StringRecord, line: u64) -> Staged
                 column: name.to_owned(),
                 message: "this cell holds a full card number; onfile never takes one".into(),
             })
+        } else if cell.contains('\0') {
+            Err(Declined::bad(name, "text without NUL characters"))
         } else {
             cells.take(column, name, cell)
         };
@@ -318,9 +321,12 @@ mod tests {
     ];
 
     fn row(cells: [&str; 12]) -> StagedRow {
-        let columns =
-            Columns::read("f", &csv::StringRecord::from(HEADER.to_vec()), false).expect("header");
-        stage(&columns, &csv::StringRecord::from(cells.to_vec()), 7)
+        let columns = Columns::read("f", 1, HEADER.into_iter(), false).expect("header");
+        let text = cells.map(|cell| format!("\"{cell}\"")).join(",");
+        let mut record = Record::default();
+        let read = super::super::records::Records::new(text.as_bytes(), b',').read(&mut record);
+        assert!(read.expect("a record"));
+        stage(&columns, &record, 7)
     }
 
     #[test]

@@ -6,20 +6,14 @@ use backend::{TokenRoute, TokenRule};
 use model::{
     Agreement, Code, EffectKind, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId,
 };
-use store::{KnownMethod, StagedMethod, TokenFp, TokenLink, Verdict};
+use store::{KnownMethod, StagedMethod, TokenLink, Verdict};
 
 use super::{Add, BY_FACTS, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
 
 impl Work {
-    /// Declines rows that contradict each other or repeat each other. Done once, at the start.
+    /// Declines rows that repeat each other, then those that contradict each other. Done once, at
+    /// the start.
     pub(crate) fn settle_conflicts(&mut self) {
-        if let Some(field) = self.conflict() {
-            self.end_open(&reject(
-                Code::ConflictingRows,
-                format!("rows of this reference state different values of `{field}`"),
-                Some(&field),
-            ));
-        }
         let mut tokens = BTreeSet::new();
         for row in &mut self.rows {
             if matches!(row.fate, Fate::Ended(_)) {
@@ -35,6 +29,13 @@ impl Work {
                     Some("token"),
                 ));
             }
+        }
+        if let Some(field) = self.conflict() {
+            self.end_open(&reject(
+                Code::ConflictingRows,
+                format!("rows of this reference state different values of `{field}`"),
+                Some(&field),
+            ));
         }
     }
 
@@ -84,8 +85,9 @@ impl Work {
         {
             return step;
         }
+        let step = self.methods_step(rules, planning);
         self.note_wishes(rules);
-        match self.methods_step(rules, planning) {
+        match step {
             Step::Finished => self.default_step(rules),
             step => step,
         }
@@ -124,23 +126,23 @@ impl Work {
         Some(Step::Create { row: first })
     }
 
-    /// A profile wish that the provider cannot take is noted on the customer's row; the row's
-    /// other effects run (rule 7).
+    /// A wish that the provider cannot take is noted on its row; the row's other effects run
+    /// (rule 7). No provider changes a saved payment method.
     fn note_wishes(&mut self, rules: &Rules<'_>) {
+        for row in &mut self.rows {
+            if let (Fate::Kept(_), Some(fact), None) = (&row.fate, row.changed_fact, &row.also) {
+                row.also = Some(not_updatable(fact));
+            }
+        }
         if rules.capabilities.update_customer {
             return;
         }
-        let Some(field) = self.wish.filter(|field| rules.capabilities.holds(*field)) else {
-            return;
-        };
+        let held = self.wishes.iter().find(|field| rules.capabilities.holds(**field));
+        let Some(field) = held.filter(|_| !self.wish_noted) else { return };
         let row = self.rows.iter_mut().find(|row| !matches!(row.fate, Fate::Ended(_)));
-        if let Some(row) = row.filter(|row| row.also.is_none()) {
-            let field = field.as_str();
-            row.also = Some(reject(
-                Code::NotUpdatable,
-                format!("`{field}` changed in the file, and this provider cannot change it"),
-                Some(field),
-            ));
+        if let Some(row) = row {
+            self.wish_noted = true;
+            row.also.get_or_insert(not_updatable(field.as_str()));
         }
     }
 
@@ -151,7 +153,7 @@ impl Work {
             _ => (false, true),
         };
         // What this run will have added by the time a later row is looked at.
-        let mut planned: Vec<(TokenFp, MethodFacts)> = Vec::new();
+        let mut planned: Vec<MethodFacts> = Vec::new();
         let mut adds = Vec::new();
         for index in 0..self.rows.len() {
             let Some(row) = self.rows.get(index) else { break };
@@ -175,12 +177,10 @@ impl Work {
                 Matched::Tied(id) => self.set_fate(index, Fate::Tied(id, BY_FACTS)),
                 Matched::Declined(verdict) => self.set_fate(index, Fate::Ended(verdict)),
                 Matched::Nothing => {
-                    let alike = planned.iter().any(|(_, facts)| alike(facts, &method.facts));
+                    let alike = planned.iter().any(|facts| alike(facts, &method.facts));
                     match (alike, planning) {
                         (false, _) => {
-                            if let Some(fp) = row.fp() {
-                                planned.push((fp, method.facts.clone()));
-                            }
+                            planned.push(method.facts.clone());
                             adds.push(Add { row: index, route: row.route(rules) });
                         }
                         (true, true) if !rules.policy.add_changed_tokens => {
@@ -206,7 +206,7 @@ impl Work {
     fn match_facts(&self, row: &Row, method: &StagedMethod, rules: &Rules<'_>) -> Matched {
         let mut free = Vec::new();
         let mut tied = false;
-        let mut vague = false;
+        let mut vague = self.unreadable;
         for known in &self.methods {
             match known.facts.agreement(&method.facts) {
                 Agreement::Differs => {}
@@ -249,20 +249,29 @@ impl Work {
             return Step::Finished;
         }
         for (index, row) in self.rows.iter().enumerate() {
-            if !row.wants_default()
-                || row.also.is_some()
-                || row.done.contains(&EffectKind::SetDefault)
+            if row.also.is_none()
+                && let Some(method) = self.default_wanted(row, rules)
             {
-                continue;
+                return Step::SetDefault { row: index, method: method.clone() };
             }
-            let method = match &row.fate {
-                Fate::Kept(id) if row.default_is_new && !self.is_default(id) => id,
-                Fate::Saved(id) if !row.default_is_carried(rules) => id,
-                _ => continue,
-            };
-            return Step::SetDefault { row: index, method: method.clone() };
         }
         Step::Finished
+    }
+
+    /// The method that the row wants to be the default and that is not yet.
+    pub(super) fn default_wanted<'a>(
+        &self,
+        row: &'a Row,
+        rules: &Rules<'_>,
+    ) -> Option<&'a RemoteMethodId> {
+        if !row.wants_default() || row.done.contains(&EffectKind::SetDefault) {
+            return None;
+        }
+        match &row.fate {
+            Fate::Kept(id) if row.default_is_new && !self.is_default(id) => Some(id),
+            Fate::Saved(id) if !row.default_is_carried(rules) => Some(id),
+            _ => None,
+        }
     }
 
     fn is_default(&self, id: &RemoteMethodId) -> bool {
@@ -276,11 +285,19 @@ enum Matched {
     Nothing,
 }
 
+fn not_updatable(field: &str) -> Verdict {
+    reject(
+        Code::NotUpdatable,
+        format!("`{field}` changed in the file, and this provider cannot change it"),
+        Some(field),
+    )
+}
+
 fn token_changed() -> Verdict {
     reject(
         Code::TokenChanged,
-        "a saved payment method with these facts came from another token; --on-token-change add \
-         saves this one as well",
+        "a payment method with these facts came from another token, earlier or in this file; \
+         --on-token-change add saves this one as well",
         Some("token"),
     )
 }
@@ -289,7 +306,7 @@ fn blocked() -> Verdict {
     Verdict::with(
         Outcome::NotAttempted,
         Code::CustomerBlocked,
-        "an earlier effect of this customer is not settled; see `onfile runs show`",
+        "an earlier effect of this customer is not settled; nothing is sent for it until then",
     )
 }
 

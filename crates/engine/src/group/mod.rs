@@ -86,6 +86,8 @@ pub(crate) struct Row {
     pub(crate) also: Option<Verdict>,
     /// The file states `default = true`, and did not the last time.
     default_is_new: bool,
+    /// A fact of the saved payment method that the file states otherwise than the last time.
+    changed_fact: Option<&'static str>,
 }
 
 /// One reference at work.
@@ -100,8 +102,14 @@ pub(crate) struct Work {
     links: Vec<TokenLink>,
     statements: Vec<Statement>,
     blocked: bool,
-    /// A profile field whose cell differs from what the file last stated.
-    wish: Option<FieldName>,
+    /// What the mirror has of the customer.
+    known_profile: Option<Profile>,
+    /// Profile fields, as they are sent, that the file states otherwise than the last time, and
+    /// otherwise than the provider has them.
+    wishes: Vec<FieldName>,
+    wish_noted: bool,
+    /// A payment method of this customer could not be read: nothing can be told from the others.
+    pub(crate) unreadable: bool,
 }
 
 /// A payment method to be saved.
@@ -145,6 +153,7 @@ impl Work {
     /// Takes a group in. Effects of this run that took place count as done, so that a resumed run
     /// goes on where it stopped.
     pub(crate) fn new(group: Group, run: &RunId) -> Self {
+        let known_profile = group.customers.first().map(|known| known.profile.clone());
         let customer = match group.customers.as_slice() {
             [] => CustomerNow::Absent,
             [one] => CustomerNow::Present { id: one.id.clone(), how: Presence::Known },
@@ -169,7 +178,14 @@ impl Work {
                             field: staged.field.clone(),
                         }),
                     };
-                    Row { staged, fate, done: Vec::new(), also: None, default_is_new: false }
+                    Row {
+                        staged,
+                        fate,
+                        done: Vec::new(),
+                        also: None,
+                        default_is_new: false,
+                        changed_fact: None,
+                    }
                 })
                 .collect(),
             customer,
@@ -178,7 +194,10 @@ impl Work {
             links: group.links,
             statements: group.statements,
             blocked: false,
-            wish: None,
+            known_profile,
+            wishes: Vec::new(),
+            wish_noted: false,
+            unreadable: false,
         };
         for effect in &group.effects {
             match effect.state {

@@ -191,17 +191,22 @@ fn work(group: Group) -> Work {
     work
 }
 
+fn rules(policy: Policy) -> Rules<'static> {
+    Rules {
+        capabilities: &CAPABILITIES,
+        policy,
+        now: NOW,
+        fits: &|_| Ok(()),
+        customer_fits: &|_, _| Ok(()),
+    }
+}
+
 fn decide(work: &mut Work, policy: Policy, planning: bool) -> Step {
-    work.next(
-        &Rules {
-            capabilities: &CAPABILITIES,
-            policy,
-            now: NOW,
-            fits: &|_| Ok(()),
-            customer_fits: &|_, _| Ok(()),
-        },
-        planning,
-    )
+    work.next(&rules(policy), planning)
+}
+
+fn remembered(work: &Work) -> Vec<Statement> {
+    work.stated(&rules(Policy::default()), &hash)
 }
 
 fn next(work: &mut Work) -> Step {
@@ -209,7 +214,7 @@ fn next(work: &mut Work) -> Step {
 }
 
 fn verdicts(work: &Work) -> Vec<(Outcome, Option<Code>)> {
-    work.results(NOW).into_iter().map(|r| (r.verdict.outcome, r.verdict.code)).collect()
+    work.results(NOW, true).into_iter().map(|r| (r.verdict.outcome, r.verdict.code)).collect()
 }
 
 fn bulk(row: usize) -> Add {
@@ -339,8 +344,8 @@ fn a_plan_says_the_same_without_reading() {
             ..Verdict::with(
                 Outcome::Rejected,
                 Code::TokenChanged,
-                "a saved payment method with these facts came from another token; \
-                 --on-token-change add saves this one as well"
+                "a payment method with these facts came from another token, earlier or in this \
+                 file; --on-token-change add saves this one as well"
             )
         })
     );
@@ -352,7 +357,7 @@ fn rows_that_contradict_each_other_are_all_declined() {
     other.profile.name = Some("Eve".into());
     let work = work(group(vec![row(2, 1, card("4242")), other]));
     assert_eq!(verdicts(&work), [rejected(Code::ConflictingRows); 2]);
-    assert_eq!(work.results(NOW)[0].verdict.field.as_deref(), Some("name"));
+    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("name"));
 }
 
 #[test]
@@ -363,12 +368,16 @@ fn two_defaults_contradict_each_other() {
     }
     let work = work(group(rows));
     assert_eq!(verdicts(&work), [rejected(Code::ConflictingRows); 2]);
-    assert_eq!(work.results(NOW)[0].verdict.field.as_deref(), Some("default"));
+    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("default"));
 }
 
 #[test]
 fn an_exact_repeat_is_a_duplicate_row() {
-    let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 1, card("4242"))]));
+    let mut rows = vec![row(2, 1, card("4242")), row(3, 1, card("4242"))];
+    for row in &mut rows {
+        row.method.as_mut().expect("a card").default = Some(true);
+    }
+    let mut work = work(group(rows));
     assert_eq!(next(&mut work), Step::Create { row: 0 });
     assert_eq!(verdicts(&work)[1], rejected(Code::DuplicateRow));
 }
@@ -409,7 +418,7 @@ fn a_customer_alone_is_linked_the_first_time_and_unchanged_after() {
     assert_eq!(verdicts(&first), [(Outcome::Linked, Some(Code::AlreadyThere))]);
 
     let mut again = there(vec![alone(2)], &[]);
-    again.statements = first.stated(&hash);
+    again.statements = remembered(&first);
     let mut again = work(again);
     assert_eq!(next(&mut again), Step::Finished);
     assert_eq!(verdicts(&again), [(Outcome::Unchanged, None)]);
@@ -423,10 +432,111 @@ fn a_changed_name_is_a_wish_that_this_provider_cannot_take() {
     let mut work = work(group);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
-    assert_eq!(work.results(NOW)[0].verdict.field.as_deref(), Some("name"));
-    // It was not taken, so it is not stated: the same file says so again the next time.
-    let kept = work.stated(&hash);
-    assert!(!kept[0].fields.contains_key("name"), "{kept:?}");
+    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("name"));
+    // It was not taken, so what was stated before stays: the same file says so again the next
+    // time, and the file of before is unchanged.
+    let kept = remembered(&work);
+    assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Eve")));
+}
+
+#[test]
+fn an_unknown_outcome_outranks_a_wish_that_cannot_be() {
+    let mut group = there(vec![row(2, 1, card("4242"))], &[]);
+    group.statements = vec![stated(None, &[("name", "Eve")])];
+    let mut work = work(group);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Save(vec![bulk(0)]));
+    work.rows[0].fate =
+        Fate::Ended(Verdict::with(Outcome::Unresolved, Code::OutcomeUnknown, "lost"));
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unresolved, Some(Code::OutcomeUnknown))]);
+}
+
+#[test]
+fn every_changed_field_that_the_provider_holds_is_a_wish() {
+    let mut row = alone(2);
+    row.profile = Profile {
+        first_name: Some("Ann".into()),
+        last_name: Some("Lee".into()),
+        email: Some("new@b.c".into()),
+        ..Profile::default()
+    };
+    let mut group = there(vec![row], &[]);
+    group.statements = vec![stated(
+        None,
+        &[("name", "Anna Lee"), ("first_name", "Anna"), ("last_name", "Lee"), ("email", "a@b.c")],
+    )];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
+    let kept = remembered(&work);
+    assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Anna Lee")));
+    assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
+}
+
+#[test]
+fn beside_a_method_that_cannot_be_read_nothing_is_added() {
+    let mut work = work(there(vec![row(2, 1, card("4242"))], &[]));
+    work.methods_read = true;
+    work.unreadable = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::FactsNeeded)]);
+}
+
+#[test]
+fn a_default_whose_effect_was_cut_off_is_set_by_the_next_run() {
+    let mut wanted = row(2, 1, card("4242"));
+    wanted.method.as_mut().expect("a card").default = Some(true);
+    let mut group = there(vec![wanted], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    let mut work = work(group);
+    let step = Step::SetDefault { row: 0, method: method_id("spm_1") };
+    assert_eq!(next(&mut work), step);
+    // While it is not done, it is not stated.
+    let of_token = |work: &Work| remembered(work).into_iter().find(|s| s.fp.is_some());
+    assert!(!of_token(&work).expect("kept").fields.contains_key("default"));
+    work.rows[0].done.push(EffectKind::SetDefault);
+    assert!(of_token(&work).expect("kept").fields.contains_key("default"));
+}
+
+#[test]
+fn what_the_provider_has_is_no_wish() {
+    let mut group = there(vec![alone(2)], &[]);
+    group.customers[0].profile.name = Some("Ada".into());
+    group.statements = vec![stated(None, &[("name", "Eve"), ("email", "e@b.c")])];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unchanged, None)]);
+    // An empty cell says nothing: what was stated of the e-mail stays.
+    let kept = remembered(&work);
+    assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Ada")));
+    assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "e@b.c")));
+}
+
+#[test]
+fn a_changed_fact_of_a_saved_card_is_said() {
+    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.statements = vec![
+        stated(None, &[("name", "Ada")]),
+        stated(Some(fp(1)), &[("last4", "4242"), ("exp_month", "12"), ("exp_year", "2029")]),
+    ];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
+    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("exp_year"));
+    let kept = remembered(&work);
+    assert_eq!(kept[1].fields.get("exp_year"), Some(&hash("exp_year", "2029")));
+}
+
+#[test]
+fn a_run_that_stops_says_what_is_decided_and_nothing_of_the_rest() {
+    let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 2, card("1881")), alone(4)]));
+    work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    work.rows[0].fate = Fate::Saved(method_id("spm_1"));
+    let lines: Vec<u64> = work.results(NOW, false).iter().map(|r| r.line).collect();
+    assert_eq!(lines, [2, 4]);
+    assert_eq!(remembered(&work).len(), 2, "the customer and the saved card");
 }
 
 #[test]
@@ -514,7 +624,7 @@ fn a_resumed_run_counts_what_it_did_before() {
     let mut work = work(group);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [(Outcome::Created, None)]);
-    assert_eq!(work.results(NOW)[0].done.as_deref(), Some("create_customer+import_method"));
+    assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("create_customer+import_method"));
 }
 
 #[test]
@@ -568,7 +678,7 @@ fn planning_after_applying_finds_nothing_to_do() {
         first.rows[add.row].fate = Fate::Saved(method_id(&id));
     }
     assert_eq!(next(&mut first), Step::Finished);
-    after.statements = first.stated(&hash);
+    after.statements = remembered(&first);
     let mut again = work(after);
     assert_eq!(decide(&mut again, Policy::default(), true), Step::Finished);
     assert_eq!(verdicts(&again), [(Outcome::Unchanged, None); 3]);

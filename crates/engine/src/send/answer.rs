@@ -14,7 +14,8 @@ use crate::{Engine, EngineError};
 pub(super) enum After {
     Done(Target, Done),
     Again(Item),
-    Smaller(Item),
+    /// In a smaller batch than this.
+    Smaller(Item, usize),
     Fault(EngineError),
 }
 
@@ -71,6 +72,11 @@ fn done(
     (row, After::Done(target, what))
 }
 
+/// What is known of an item whose call's task ended in a panic: it may have been sent.
+pub(super) fn panicked((effect, item): (EffectId, Item)) -> (EffectOutcome, After) {
+    unknown(effect, &item, "our own call ended in an error of the program".into())
+}
+
 /// What one item's answer means, once what must be verified has been (rule 2).
 pub(super) async fn read_answer(
     engine: &Engine,
@@ -78,12 +84,20 @@ pub(super) async fn read_answer(
     effect: EffectId,
     item: Item,
     answer: ItemOutcome,
+    size: usize,
 ) -> (EffectOutcome, After) {
     match answer {
         ItemOutcome::NotSent(_) | ItemOutcome::Throttled => {
             (outcome(effect, EffectState::Planned), After::Again(item))
         }
-        ItemOutcome::BatchTooLarge => (outcome(effect, EffectState::Planned), After::Smaller(item)),
+        ItemOutcome::BatchTooLarge if size > 1 => {
+            (outcome(effect, EffectState::Planned), After::Smaller(item, size))
+        }
+        ItemOutcome::BatchTooLarge => {
+            let message = "the provider says that one row is too large a batch".into();
+            let refusal = Refusal { message, ..Refusal::default() };
+            refused(effect, &item, Code::ProviderRefused, refusal)
+        }
         ItemOutcome::AccountFault(refusal) => (
             outcome(effect, EffectState::Planned),
             After::Fault(EngineError::AccountFault {
@@ -102,6 +116,11 @@ pub(super) async fn read_answer(
 fn applied(effect: EffectId, item: &Item, answer: Answer) -> (EffectOutcome, After) {
     match &item.what {
         What::Create { .. } => match answer.customer {
+            Some(customer)
+                if customer.reference.as_ref().is_some_and(|r| r != item.reference.as_str()) =>
+            {
+                unknown(effect, item, "the answer shows a customer of another reference".into())
+            }
             Some(customer) => {
                 let id = customer.id.clone();
                 let customer =
@@ -185,15 +204,15 @@ async fn conflict(
             item,
             "the provider says that the customer exists, and does not find it".into(),
         ),
-        Err(error @ EngineError::FindNotHonoured { .. }) => {
+        // The conflict says that this attempt made nothing: it is planned again.
+        Err(error) => {
             let row = EffectOutcome {
                 code: Some(error.code().to_owned()),
                 message: Some(refusal.message),
-                ..outcome(effect, EffectState::Refused)
+                ..outcome(effect, EffectState::Planned)
             };
             (row, After::Fault(error))
         }
-        Err(error) => unknown(effect, item, format!("it exists, and could not be read: {error}")),
     }
 }
 
@@ -219,6 +238,11 @@ async fn already_saved(
                 };
                 done(effect, Origin::Found, applied, item.target, Done::Duplicate(id))
             }
+            None if read.unreadable > 0 => unknown(
+                effect,
+                item,
+                "saved already, and a payment method of this customer could not be read".into(),
+            ),
             None => refused(
                 effect,
                 item,
@@ -235,8 +259,7 @@ async fn already_saved(
             Code::ProviderRefused,
             Refusal { message: "the customer is gone".into(), ..Refusal::default() },
         ),
-        Err(error) => {
-            unknown(effect, item, format!("saved already, and could not be read: {error}"))
-        }
+        // The provider says that this attempt saved nothing new: it is planned again.
+        Err(error) => (outcome(effect, EffectState::Planned), After::Fault(error.into())),
     }
 }

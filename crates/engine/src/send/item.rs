@@ -1,8 +1,10 @@
 //! One journal row to be: what it does, its intent, the request it becomes.
 
 use backend::{Effect, NewMethod, Rejection};
-use model::{EffectKind, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId};
-use store::{Fence, Intent, StagedMethod, StagedRow, TokenFp, Verdict};
+use model::{
+    EffectKind, MethodFacts, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
+};
+use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
 
 use crate::{Engine, EngineError};
 
@@ -66,7 +68,13 @@ impl Item {
             What::Create { line, .. } => Intent { line: Some(*line), ..blank },
             What::Save { row, customer, known, .. } => {
                 let fp = row.method.as_ref().and_then(|m| m.sealed.as_ref()).map(|t| t.fp);
-                let key = fp.map_or_else(|| row.line.to_string(), TokenFp::to_hex);
+                let key = match (fp, row.method.as_ref().map(|method| &method.facts)) {
+                    (Some(fp), _) => fp.to_hex(),
+                    (None, Some(MethodFacts::CryptoWallet(wallet))) => {
+                        format!("{}:{}", wallet.chain_id, wallet.address.to_lowercase())
+                    }
+                    (None, _) => row.line.to_string(),
+                };
                 Intent {
                     subject: format!("{}/{key}", self.reference),
                     fp,

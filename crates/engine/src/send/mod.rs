@@ -4,26 +4,51 @@
 mod answer;
 mod item;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::time::Duration;
 
-use backend::{CallCtx, ItemOutcome, NotSent, Permit, Prepared, SendOutcome};
+use backend::{CallCtx, ItemOutcome, NotSent, Permit, Prepared, SendOutcome, TrafficError};
 use model::{Code, EffectId, EffectKind, Outcome};
-use store::{EffectOutcome, Fence, Intent, IntentAnswer, Verdict};
-use tokio::task::JoinSet;
+use store::{EffectOutcome, Fence, Intent, IntentAnswer, StoreError, Verdict};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use self::answer::{After, read_answer};
+use self::answer::{After, panicked, read_answer};
 use self::item::effect_of;
 pub(crate) use self::item::{Done, Item, Target, What, new_method, rejected};
 use crate::{Engine, EngineError};
 
-/// This many calls in a row that could not connect end the run: the provider is away, and its
-/// rows stay planned.
-const CONNECT_FAILURES: u32 = 8;
+/// This many calls in a row that reached nobody end the run: the provider is away, and its rows
+/// stay planned.
+const UNREACHED: u32 = 8;
+/// The pause after the first of them; each next one is twice as long, up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often a commit is made again while the store cannot be reached, a second apart: what the
+/// provider answered is known, and must not be lost for a restart of the database.
+const COMMITS: u32 = 30;
 
 /// A call that has come back.
 struct Landed {
     outcomes: Vec<(EffectOutcome, After)>,
-    connect_failed: bool,
+    /// Whether anything got through to the provider.
+    reached: bool,
+}
+
+type Reserving = Pin<Box<dyn Future<Output = Result<Vec<Permit>, TrafficError>> + Send>>;
+
+/// Calls on their way.
+struct Flight<'a> {
+    pending: VecDeque<Vec<Item>>,
+    flying: JoinSet<Landed>,
+    /// What each task carries, for the one that does not come back.
+    carried: HashMap<Id, Vec<(EffectId, Item)>>,
+    done: &'a mut Vec<(Target, Done)>,
+    /// Set once: nothing is launched any more, what is in flight is brought home.
+    failure: Option<EngineError>,
+    unreached: u32,
+    not_before: Instant,
 }
 
 /// Everything a batch of calls needs.
@@ -38,6 +63,10 @@ pub(crate) struct Sender<'a> {
 impl Sender<'_> {
     /// Sends calls until each of their items is done, refused or unknown.
     ///
+    /// Answers are committed as they come, whatever the launching of others waits for; after a
+    /// failure or a wish to stop, nothing more is launched and everything in flight is brought
+    /// home first.
+    ///
     /// # Errors
     /// When the account or the store is at fault. What was committed stays committed; items that
     /// had not been sent are `planned` and can be sent later.
@@ -46,48 +75,50 @@ impl Sender<'_> {
         calls: Vec<Vec<Item>>,
         done: &mut Vec<(Target, Done)>,
     ) -> Result<(), EngineError> {
-        let mut pending: VecDeque<Vec<Item>> = calls.into();
-        let mut flying: JoinSet<Landed> = JoinSet::new();
-        let mut failure: Option<EngineError> = None;
-        let mut unconnected = 0;
+        let mut flight = Flight {
+            pending: calls.into(),
+            flying: JoinSet::new(),
+            carried: HashMap::new(),
+            done,
+            failure: None,
+            unreached: 0,
+            not_before: Instant::now(),
+        };
+        let mut reserving: Option<Reserving> = None;
+        let mut stop = self.engine.stop.clone();
         let width = self.engine.account.in_flight();
         loop {
-            let mut landed = Vec::new();
-            while let Some(call) = flying.try_join_next() {
-                landed.push(call.map_err(|_| EngineError::Broken("a call's task panicked"))?);
-            }
-            if !landed.is_empty() {
-                if landed.iter().all(|call| call.connect_failed) {
-                    unconnected += 1;
-                } else {
-                    unconnected = 0;
+            let room = width.saturating_sub(flight.flying.len());
+            let launch = flight.failure.is_none() && room > 0 && !flight.pending.is_empty();
+            if !launch {
+                reserving = None;
+                if flight.flying.is_empty() {
+                    return flight.failure.map_or(Ok(()), Err);
                 }
-                self.commit(landed, &mut pending, done, &mut failure).await?;
-                if unconnected >= CONNECT_FAILURES && failure.is_none() {
-                    failure = Some(EngineError::ProviderAway {
-                        account: self.engine.account.name.to_string(),
-                    });
-                }
-                continue;
+            } else if reserving.is_none() && Instant::now() >= flight.not_before {
+                let (account, lane) = (self.engine.account.clone(), self.ctx.lane);
+                let most = room.min(flight.pending.len());
+                reserving = Some(Box::pin(async move { account.reserve(lane, most).await }));
             }
-            if failure.is_none() && self.engine.stop.is_wanted() {
-                failure = Some(EngineError::Stopped);
-            }
-            let room = width.saturating_sub(flying.len());
-            if failure.is_none() && room > 0 && !pending.is_empty() {
-                let most = room.min(pending.len());
-                match self.engine.account.reserve(self.ctx.lane, most).await {
-                    Ok(permits) => self.launch(permits, &mut pending, &mut flying, done).await?,
-                    Err(error) => failure = Some(error.into()),
+            tokio::select! {
+                biased;
+                Some(landed) = flight.flying.join_next_with_id() => {
+                    self.land(&mut flight, landed).await;
                 }
-                continue;
-            }
-            match flying.join_next().await {
-                Some(call) => {
-                    let call = call.map_err(|_| EngineError::Broken("a call's task panicked"))?;
-                    self.commit(vec![call], &mut pending, done, &mut failure).await?;
+                () = stop.wanted(), if flight.failure.is_none() => {
+                    flight.failure = Some(EngineError::Stopped);
                 }
-                None => return failure.map_or(Ok(()), Err),
+                permits = reserved(&mut reserving), if reserving.is_some() => {
+                    reserving = None;
+                    let launched = match permits {
+                        Ok(permits) => self.launch(permits, &mut flight).await,
+                        Err(error) => Err(error.into()),
+                    };
+                    if let Err(error) = launched {
+                        flight.failure.get_or_insert(error);
+                    }
+                }
+                () = sleep_until(flight.not_before), if launch && reserving.is_none() => {}
             }
         }
     }
@@ -96,13 +127,11 @@ impl Sender<'_> {
     async fn launch(
         &mut self,
         permits: Vec<Permit>,
-        pending: &mut VecDeque<Vec<Item>>,
-        flying: &mut JoinSet<Landed>,
-        done: &mut Vec<(Target, Done)>,
+        flight: &mut Flight<'_>,
     ) -> Result<(), EngineError> {
         let mut ready: Vec<(Permit, Vec<Item>, Prepared)> = Vec::with_capacity(permits.len());
         for permit in permits {
-            let Some((items, prepared)) = self.next_prepared(pending, done)? else { break };
+            let Some((items, prepared)) = self.next_prepared(flight)? else { break };
             ready.push((permit, items, prepared));
         }
         let intents: Vec<Intent> =
@@ -122,7 +151,7 @@ impl Sender<'_> {
             for item in items {
                 match answers.next() {
                     Some(IntentAnswer::Accepted { effect, .. }) => sent.push((effect, item)),
-                    Some(IntentAnswer::Held { by, state }) => done.push((
+                    Some(IntentAnswer::Held { by, state }) => flight.done.push((
                         item.target,
                         Done::Ended(Verdict::with(
                             Outcome::NotAttempted,
@@ -146,8 +175,10 @@ impl Sender<'_> {
                     .prepare(&effect)
                     .map_err(|_| EngineError::Broken("a smaller batch of a good one is good"))?
             };
+            let carried = sent.clone();
             let (engine, ctx) = (self.engine.clone(), self.ctx.clone());
-            flying.spawn(async move { fly(engine, ctx, sent, prepared, permit).await });
+            let task = flight.flying.spawn(fly(engine, ctx, sent, prepared, permit));
+            flight.carried.insert(task.id(), carried);
         }
         Ok(())
     }
@@ -156,12 +187,11 @@ impl Sender<'_> {
     /// own word, and the rest of their call goes on without them.
     fn next_prepared(
         &mut self,
-        pending: &mut VecDeque<Vec<Item>>,
-        done: &mut Vec<(Target, Done)>,
+        flight: &mut Flight<'_>,
     ) -> Result<Option<(Vec<Item>, Prepared)>, EngineError> {
-        while let Some(mut items) = pending.pop_front() {
+        while let Some(mut items) = flight.pending.pop_front() {
             if items.len() > *self.batch {
-                pending.push_front(items.split_off(*self.batch));
+                flight.pending.push_front(items.split_off(*self.batch));
             }
             while !items.is_empty() {
                 let effect = effect_of(self.engine, self.fence, &items)?;
@@ -170,7 +200,7 @@ impl Sender<'_> {
                     Err(rejection) => {
                         let at = rejection.item.min(items.len() - 1);
                         let item = items.remove(at);
-                        done.push((item.target, Done::Ended(rejected(&rejection))));
+                        flight.done.push((item.target, Done::Ended(rejected(&rejection))));
                     }
                 }
             }
@@ -178,66 +208,110 @@ impl Sender<'_> {
         Ok(None)
     }
 
-    async fn commit(
-        &mut self,
-        landed: Vec<Landed>,
-        pending: &mut VecDeque<Vec<Item>>,
-        done: &mut Vec<(Target, Done)>,
-        failure: &mut Option<EngineError>,
-    ) -> Result<(), EngineError> {
-        let (outcomes, after): (Vec<EffectOutcome>, Vec<After>) =
-            landed.into_iter().flat_map(|call| call.outcomes).unzip();
-        self.engine.store.commit_outcomes(self.fence, &self.engine.account.name, outcomes).await?;
-        let mut again = Vec::new();
-        let mut smaller = Vec::new();
-        for after in after {
-            match after {
-                After::Done(target, what) => done.push((target, what)),
-                After::Again(item) => again.push(item),
-                After::Smaller(item) => smaller.push(item),
-                After::Fault(error) => {
-                    failure.get_or_insert(error);
-                }
-            }
+    /// Takes in a call that came back, and every other that has by now.
+    async fn land(&mut self, flight: &mut Flight<'_>, first: Result<(Id, Landed), JoinError>) {
+        let mut joined = vec![first];
+        while let Some(next) = flight.flying.try_join_next_with_id() {
+            joined.push(next);
         }
-        if !smaller.is_empty() {
-            if *self.batch <= 1 {
-                for item in smaller.drain(..) {
-                    done.push((
-                        item.target,
-                        Done::Ended(Verdict::with(
-                            Outcome::Refused,
-                            Code::ProviderRefused,
-                            "the provider says that one row is too large a batch",
-                        )),
-                    ));
+        let mut settled = Vec::new();
+        for landed in joined {
+            let landed = match landed {
+                Ok((id, landed)) => {
+                    flight.carried.remove(&id);
+                    landed
                 }
+                Err(error) => {
+                    let carried = flight.carried.remove(&error.id()).unwrap_or_default();
+                    flight.failure.get_or_insert(EngineError::Broken("a call's task panicked"));
+                    Landed { outcomes: carried.into_iter().map(panicked).collect(), reached: true }
+                }
+            };
+            if landed.reached {
+                flight.unreached = 0;
             } else {
-                *self.batch = (*self.batch / 2).max(1);
-                tracing::info!(
-                    account = self.engine.account.name.as_str(),
-                    batch = *self.batch,
-                    "the provider takes smaller batches"
-                );
+                flight.unreached += 1;
+                let pause = PAUSE * 2_u32.saturating_pow(flight.unreached.min(10) - 1);
+                flight.not_before = Instant::now() + pause.min(LONGEST_PAUSE);
+            }
+            settled.extend(landed.outcomes);
+        }
+        if flight.unreached >= UNREACHED {
+            let account = self.engine.account.name.to_string();
+            flight.failure.get_or_insert(EngineError::ProviderAway { account });
+        }
+        let (outcomes, after): (Vec<EffectOutcome>, Vec<After>) = settled.into_iter().unzip();
+        match self.commit(outcomes).await {
+            Ok(()) => self.follow(flight, after),
+            // They stay `sending` in the journal: never sent again, settled later.
+            Err(error) => {
+                flight.failure.get_or_insert(error.into());
             }
         }
-        requeue(again.into_iter().chain(smaller), pending);
-        Ok(())
+    }
+
+    async fn commit(&self, outcomes: Vec<EffectOutcome>) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            let commit = self.engine.store.commit_outcomes(
+                self.fence,
+                &self.engine.account.name,
+                outcomes.clone(),
+            );
+            match commit.await {
+                Err(StoreError::Unavailable(_)) if tries < COMMITS => {
+                    tries += 1;
+                    sleep(Duration::from_secs(1)).await;
+                }
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    /// What follows once outcomes are committed.
+    fn follow(&mut self, flight: &mut Flight<'_>, after: Vec<After>) {
+        let mut bulk = Vec::new();
+        for after in after {
+            let item = match after {
+                After::Done(target, what) => {
+                    flight.done.push((target, what));
+                    continue;
+                }
+                After::Fault(error) => {
+                    flight.failure.get_or_insert(error);
+                    continue;
+                }
+                After::Again(item) => item,
+                After::Smaller(item, refused) => {
+                    let half = (refused / 2).max(1);
+                    if half < *self.batch {
+                        *self.batch = half;
+                        tracing::info!(
+                            account = self.engine.account.name.as_str(),
+                            batch = half,
+                            "the provider takes smaller batches"
+                        );
+                    }
+                    item
+                }
+            };
+            if item.kind() == EffectKind::ImportMethod {
+                bulk.push(item);
+            } else {
+                flight.pending.push_front(vec![item]);
+            }
+        }
+        if !bulk.is_empty() {
+            flight.pending.push_front(bulk);
+        }
     }
 }
 
-/// Puts items back: those that share a bulk call together, others one by one.
-fn requeue(items: impl Iterator<Item = Item>, pending: &mut VecDeque<Vec<Item>>) {
-    let mut bulk = Vec::new();
-    for item in items {
-        if item.kind() == EffectKind::ImportMethod {
-            bulk.push(item);
-        } else {
-            pending.push_front(vec![item]);
-        }
-    }
-    if !bulk.is_empty() {
-        pending.push_front(bulk);
+/// What a reservation under way comes to; never, when there is none.
+async fn reserved(reserving: &mut Option<Reserving>) -> Result<Vec<Permit>, TrafficError> {
+    match reserving {
+        Some(reserving) => reserving.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -249,20 +323,21 @@ async fn fly(
     prepared: Prepared,
     permit: Permit,
 ) -> Landed {
-    let answer = engine.account.execute(&ctx, prepared, permit).await;
-    let SendOutcome { items, call } = answer;
-    let connect_failed = !items.is_empty()
-        && items.iter().all(|item| matches!(item, ItemOutcome::NotSent(NotSent::Connect)));
+    let SendOutcome { items, call } = engine.account.execute(&ctx, prepared, permit).await;
+    let nobody =
+        |item: &ItemOutcome| matches!(item, ItemOutcome::NotSent(NotSent::Connect | NotSent::Late));
+    let reached = items.is_empty() || !items.iter().all(nobody);
+    let size = sent.len();
     let mut items = items.into_iter();
-    let mut outcomes = Vec::with_capacity(sent.len());
+    let mut outcomes = Vec::with_capacity(size);
     for (effect, item) in sent {
         let outcome = items
             .next()
             .unwrap_or_else(|| ItemOutcome::Unknown("the adapter gave no outcome".into()));
-        let (mut row, after) = read_answer(&engine, &ctx, effect, item, outcome).await;
+        let (mut row, after) = read_answer(&engine, &ctx, effect, item, outcome, size).await;
         row.request_id.clone_from(&call.request_id);
         row.status = call.status;
         outcomes.push((row, after));
     }
-    Landed { outcomes, connect_failed }
+    Landed { outcomes, reached }
 }

@@ -90,6 +90,7 @@ async fn import(engine: &Engine, file: &Path) -> Result<Ended> {
         dry_run: false,
         policy: Policy::default(),
         max_rejected: Limit::Rows(0),
+        wait: false,
         cause: "demo".into(),
     };
     Ok(engine::import(engine, options).await?)

@@ -23,6 +23,7 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
             add_changed_tokens: args.on_token_change == OnTokenChange::Add,
         },
         max_rejected: args.max_rejected,
+        wait: args.wait,
         cause: "person".into(),
     };
     job(global, &args.account, async move |engine: &Engine| engine::import(engine, options).await)
@@ -32,6 +33,9 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
 pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {
     job(global, account, async |engine: &Engine| engine::pull(engine, "person").await).await
 }
+
+/// So many rows that need somebody are shown after a job.
+const SHOWN_ROWS: usize = 10;
 
 /// Wires an account, does a job there, and shows what came of it.
 async fn job(
@@ -50,8 +54,45 @@ async fn job(
     let engine = opened.engine(account, stop, shown)?;
     let ended = work(&engine).await;
     progress.clear();
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            opened.store.close().await;
+            return Err(error.into());
+        }
+    };
+    let exit = show(global, &ended)?;
+    if !global.json {
+        point_at_rows(&*opened.store, &ended).await?;
+    }
     opened.store.close().await;
-    show(global, &ended?)
+    Ok(exit)
+}
+
+/// The rows that somebody must look at, and what to do about those that are not settled.
+async fn point_at_rows(store: &dyn store::Store, ended: &Ended) -> Result<()> {
+    let Some(rows) = ended.summary.rows else { return Ok(()) };
+    let run = model::RunId::new(ended.summary.run.clone())?;
+    let (lines, more) = super::report::bad_rows(store, &run, SHOWN_ROWS).await?;
+    if !lines.is_empty() {
+        out::line("");
+    }
+    for line in &lines {
+        out::line(&format!("  {line}"));
+    }
+    if more {
+        out::line("  …");
+    }
+    if !lines.is_empty() {
+        out::line(&format!("\n  all rows: onfile report {run} --out DIR"));
+    }
+    if rows.unresolved > 0 {
+        out::line(
+            "  unresolved rows may have taken effect: their answer was lost. onfile does not send \
+             them again;\n  look the customers up at the provider before you do anything for them.",
+        );
+    }
+    Ok(())
 }
 
 /// Shows a job's summary, and its error if it has one; says how the process ends.
@@ -96,6 +137,10 @@ fn stop_on_signals(stopper: Stopper) {
                 out::error_line("\nstopping: what is in flight is finished first");
                 stopper.stop();
             } else {
+                out::error_line(
+                    "stopped at once: calls in flight were abandoned; what became of them is not \
+                     known,\nand their customers are blocked until that is settled",
+                );
                 std::process::exit(3);
             }
         }

@@ -5,6 +5,7 @@ mod demo;
 mod init;
 mod jobs;
 mod keys;
+mod report;
 mod runs;
 mod sandbox;
 
@@ -18,7 +19,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
     match cli.command {
         Command::Demo => demo::run(global).await,
-        Command::Init { path } => init::run(global, &path),
+        Command::Init { path } => init::run(global, path.as_deref().unwrap_or(&global.config)),
+        Command::Report { run, out } => report::run(global, &run, out.as_deref()).await,
         Command::Check { accounts } => check::run(global, &accounts).await,
         Command::Import(args) => jobs::import(global, args).await,
         Command::Pull { account } => jobs::pull(global, &account).await,

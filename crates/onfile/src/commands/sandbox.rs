@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::sandbox::{FaultPlan, Rate, Sandbox, SandboxConfig};
+use ::sandbox::{FaultPlan, Kind, Rate, Sandbox, SandboxConfig};
 use anyhow::{Context, Result};
 
 use crate::cli::SandboxArgs;
@@ -15,8 +15,12 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
             out::line(::sandbox::DOCS.trim_end());
             return Ok(Exit::Clean);
         }
-        Some(spec) => FaultPlan::parse(spec)
-            .context("--faults cannot be read; `--faults help` explains the grammar")?,
+        Some(spec) => {
+            const WRONG: &str = "--faults cannot be read; `--faults help` explains the grammar";
+            let plan = FaultPlan::parse(spec).context(WRONG)?;
+            plan.check(Kind::ProxyToken).context(WRONG)?;
+            plan
+        }
         None => FaultPlan::default(),
     };
     let running = Sandbox::start(SandboxConfig {
@@ -41,14 +45,15 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
 fn account(base_url: &str) -> String {
     format!(
         "\
-# An account of this sandbox, for onfile.toml (export SANDBOX_BEARER=sandbox-bearer):
-[accounts.sandbox]
+# An account of this sandbox: put it in place of [accounts.gov] in onfile.toml, and
+# export SANDBOX_BEARER=sandbox-bearer
+[accounts.gov]
 kind = \"proxy-token\"
 base_url = \"{base_url}\"
 payment_account_uid = \"pa_main\"
 bearer = {{ env = \"SANDBOX_BEARER\" }}
 rate = {{ per_second = 200, burst = 20, in_flight = 16 }}
-# What the simulated payers do: GET {base_url}/_sandbox/
+# What it holds and was asked: {base_url}/_sandbox (`onfile sandbox --faults help` explains)
 "
     )
 }

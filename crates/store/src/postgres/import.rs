@@ -22,6 +22,7 @@ const STAGE: &str = "INSERT INTO staged_rows (run, line, part, row_id, reference
      $12::bytea[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) \
      u ON CONFLICT (run, line) DO NOTHING";
 const PLAN: &str = "UPDATE staged_rows s SET plan = u.plan, \
+     token = CASE WHEN u.outcome IS NULL THEN s.token END, \
      outcome = COALESCE(u.outcome, s.outcome), \
      code = CASE WHEN u.outcome IS NULL THEN s.code ELSE u.code END, \
      message = CASE WHEN u.outcome IS NULL THEN s.message ELSE u.message END, \

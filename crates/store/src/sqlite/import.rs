@@ -52,6 +52,7 @@ static PLAN: Bulk = Bulk::new(
     "WITH new (line, plan, outcome, code, message, field) AS (VALUES ",
     "(?, ?, ?, ?, ?, ?)",
     ") UPDATE staged_rows SET plan = new.plan, \
+     token = CASE WHEN new.outcome IS NULL THEN staged_rows.token END, \
      code = CASE WHEN new.outcome IS NULL THEN staged_rows.code ELSE new.code END, \
      message = CASE WHEN new.outcome IS NULL THEN staged_rows.message ELSE new.message END, \
      field = CASE WHEN new.outcome IS NULL THEN staged_rows.field ELSE new.field END, \
