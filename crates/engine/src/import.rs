@@ -9,7 +9,7 @@ use std::time::Duration;
 use backend::{CallCtx, Lane};
 use model::{Code, Counts, Outcome, RunId, Summary};
 use serde_json::json;
-use store::{Group, NewRun, RowPlan, RowTally, StoreError};
+use store::{FinishRows, Group, NewRun, RowPlan, RowTally, StoreError};
 
 use crate::apply::{Applier, Tally};
 use crate::file::{self, RowReader, Totals};
@@ -145,7 +145,7 @@ async fn work(
         policy: options.policy,
         batch: capabilities.import_batch.unwrap_or(1) as usize,
     };
-    let expected = plan(&applier, rows).await?;
+    let expected = plan(&applier, rows, options.dry_run).await?;
     let ledger = engine.store.tally(&run.id).await?.ledger;
     if ledger.read != rows {
         return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
@@ -210,7 +210,7 @@ async fn stage(
 
 /// Decides on every row, and writes what is planned; how many rows look like being rejected by what
 /// the provider is known to have, which applying looks at again.
-async fn plan(applier: &Applier<'_>, rows: u64) -> Result<u64, EngineError> {
+async fn plan(applier: &Applier<'_>, rows: u64, dry_run: bool) -> Result<u64, EngineError> {
     let Applier { engine, run, .. } = applier;
     let mut after = None;
     let mut planned = 0;
@@ -231,7 +231,14 @@ async fn plan(applier: &Applier<'_>, rows: u64) -> Result<u64, EngineError> {
         })?;
         planned += plans.len() as u64;
         expected += plans.iter().filter(|plan| is_expected_rejection(plan)).count() as u64;
+        // A dry run never sends a token, so it keeps none.
+        let forget_tokens =
+            if dry_run { plans.iter().map(|plan| plan.line).collect() } else { Vec::new() };
         engine.store.commit_plan(&run.fence, plans).await?;
+        if dry_run {
+            let finish = FinishRows { forget_tokens, ..FinishRows::default() };
+            engine.store.finish_rows(&run.fence, &engine.account.name, finish).await?;
+        }
         engine.progress.at("planned", planned, Some(rows));
     }
 }

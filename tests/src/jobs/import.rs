@@ -63,6 +63,8 @@ pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/calls/total")? == 0, "{ran:?}");
     ensure!(world.held().is_empty());
     ensure!(world.provider.log().is_empty());
+    let planned = ran.count("/planned/create_customer+import_method")?;
+    ensure!(planned == 14, "{ran:?}");
     Ok(())
 }
 
