@@ -214,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn a_card_number_is_no_name_of_a_column() {
+        for name in ["metadata.4111111111111111", "4111-1111-1111-1111"] {
+            let error = read(&["reference", name]).expect_err("a card number");
+            assert_eq!((error.code, error.column.as_deref()), ("pan_found", Some("2")));
+            assert!(!format!("{error:?}").contains("1111"), "{error:?}");
+        }
+    }
+
+    #[test]
     fn the_reference_is_required_and_columns_stand_once() {
         assert_eq!(read(&["name"]).expect_err("missing").code, "missing_column");
         assert_eq!(

@@ -383,6 +383,18 @@ mod tests {
     }
 
     #[test]
+    fn a_card_number_in_an_ignored_column_is_found_too() {
+        let header = ["reference", "note"];
+        let columns = Columns::read("f", 1, header.into_iter(), true).expect("header");
+        let mut record = Record::default();
+        let text: &[u8] = b"c1,4111111111111111\n";
+        let read = super::super::records::Records::new(text, b',').read(&mut record);
+        assert!(read.expect("a record"));
+        let row = stage(&columns, &record, 2);
+        assert_eq!((row.code, row.field.as_deref()), (Some(Code::PanFound), Some("note")));
+    }
+
+    #[test]
     fn a_card_number_in_row_id_or_reference_is_not_echoed() {
         for place in [0, 1] {
             let mut cells =

@@ -22,11 +22,11 @@ const IS_WRITING: &str = "SELECT writing FROM runs WHERE id = ?1";
 const OPEN_OF_SUBJECTS: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, \
      attempt FROM effects WHERE account = ?1 AND (kind, subject) IN \
      (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2)) \
-     AND state IN ('planned', 'sending', 'unknown', 'unresolved')";
+     AND state IN ('planned', 'sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const UNSETTLED_OF_REFERENCES: &str = "SELECT id, kind, subject, reference, state, run, part, \
      epoch, attempt FROM effects WHERE account = ?1 \
      AND reference IN (SELECT value FROM json_each(?2)) \
-     AND state IN ('sending', 'unknown', 'unresolved')";
+     AND state IN ('sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const KNOWN_EFFECTS: &str = "SELECT e.id FROM json_each(?2) AS wanted CROSS JOIN effects AS e \
      ON e.id = wanted.value WHERE e.account = ?1";
 
