@@ -99,8 +99,9 @@ impl Work {
             if row.fate != Fate::Open {
                 continue;
             }
-            if let Some(verdict) = row.declined(rules, &self.links, &self.reference) {
-                row.fate = Fate::Ended(verdict);
+            match row.declined(rules, &self.links, &self.reference) {
+                Some(verdict) => row.fate = Fate::Ended(verdict),
+                None => row.acceptable = true,
             }
         }
         let first = self.rows.iter().position(|row| row.fate == Fate::Open)?;
@@ -162,7 +163,9 @@ impl Work {
                 self.set_fate(index, fate);
                 continue;
             }
-            if let Some(verdict) = row.declined(rules, &self.links, &self.reference) {
+            if !row.acceptable
+                && let Some(verdict) = row.declined(rules, &self.links, &self.reference)
+            {
                 self.set_fate(index, Fate::Ended(verdict));
                 continue;
             }

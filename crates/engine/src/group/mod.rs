@@ -84,6 +84,8 @@ pub(crate) struct Row {
     pub(crate) done: Vec<EffectKind>,
     /// A wish that the provider cannot take, or that was refused, beside the row's own subject.
     pub(crate) also: Option<Verdict>,
+    /// Whether the row was looked at by itself and nothing speaks against it.
+    acceptable: bool,
     /// The file states `default = true`, and did not the last time.
     default_is_new: bool,
     /// A fact of the saved payment method that the file states otherwise than the last time.
@@ -183,6 +185,7 @@ impl Work {
                         fate,
                         done: Vec::new(),
                         also: None,
+                        acceptable: false,
                         default_is_new: false,
                         changed_fact: None,
                     }

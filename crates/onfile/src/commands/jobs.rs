@@ -72,6 +72,9 @@ async fn job(
 /// The rows that somebody must look at, and what to do about those that are not settled.
 async fn point_at_rows(store: &dyn store::Store, ended: &Ended) -> Result<()> {
     let Some(rows) = ended.summary.rows else { return Ok(()) };
+    if ended.summary.codes.is_empty() {
+        return Ok(());
+    }
     let run = model::RunId::new(ended.summary.run.clone())?;
     let (lines, more) = super::report::bad_rows(store, &run, SHOWN_ROWS).await?;
     if !lines.is_empty() {
