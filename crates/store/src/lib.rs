@@ -8,6 +8,7 @@
 
 mod bucket;
 mod canonical;
+mod decode;
 mod effects;
 mod error;
 mod keys;
