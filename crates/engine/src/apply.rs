@@ -3,12 +3,12 @@
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
-use store::{FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
+use store::{FinishRows, Group, KnownMethod, MethodsWrite, Verdict};
 
 use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
 use crate::observe::{self, MethodRead};
 use crate::run::ActiveRun;
-use crate::send::{Done, Item, Sender, Target, What, new_method, rejected};
+use crate::send::{Done, Item, Sender, Target, What, rejected};
 use crate::{Engine, EngineError};
 
 /// What applying came to.
@@ -31,37 +31,24 @@ pub(crate) struct Applier<'a> {
 }
 
 /// What stands for a customer that is not there yet when a request is only tried out.
-fn nobody() -> Result<RemoteCustomerId, EngineError> {
+pub(crate) fn nobody() -> Result<RemoteCustomerId, EngineError> {
     RemoteCustomerId::new("planned").map_err(|_| EngineError::Broken("a plain word is an id"))
 }
 
 impl Applier<'_> {
     /// Hands the rules of deciding to `f`: what the adapter would say of a row, without a call.
-    pub(crate) fn with_rules<T>(&self, f: impl FnOnce(&Rules<'_>) -> T) -> Result<T, EngineError> {
-        let nobody = nobody()?;
-        let fits = |row: &StagedRow| -> Result<(), Verdict> {
-            let method = new_method(self.engine, &self.run.fence, row, nobody.clone())
-                .map_err(|error| unreadable_token(&error))?;
-            let route = method
-                .token
-                .as_ref()
-                .and_then(|token| self.engine.account.capabilities().token(token.kind))
-                .map(|rule| rule.route);
-            let effect = effect_for(route, method);
-            self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
-        };
+    pub(crate) fn with_rules<T>(&self, f: impl FnOnce(&Rules<'_>) -> T) -> T {
         let customer_fits = |reference: &Reference, profile: &Profile| -> Result<(), Verdict> {
             let effect =
                 Effect::CreateCustomer { reference: reference.clone(), profile: profile.clone() };
             self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
         };
-        Ok(f(&Rules {
+        f(&Rules {
             capabilities: self.engine.account.capabilities(),
             policy: self.policy,
             now: self.engine.clock.now(),
-            fits: &fits,
             customer_fits: &customer_fits,
-        }))
+        })
     }
 
     /// A group, ready to be decided on.
@@ -73,14 +60,14 @@ impl Applier<'_> {
         work
     }
 
-    /// Applies a batch of references and adds to the tally. When it fails, what took place has
+    /// Applies a batch of references, the file's up to a line, and adds to the tally. When it fails, what took place has
     /// been written and tallied, and the rows that wait for a step are open still.
     pub(crate) async fn apply(
         &mut self,
         groups: Vec<Group>,
+        upto: u64,
         tally: &mut Tally,
     ) -> Result<(), EngineError> {
-        let cursor = groups.last().map(|group| group.reference.to_string());
         let mut works: Vec<Work> = groups.into_iter().map(|group| self.work(group)).collect();
         let mut finished = vec![false; works.len()];
         let ended = loop {
@@ -90,8 +77,8 @@ impl Applier<'_> {
                 Err(error) => break Err(error),
             }
         };
-        let cursor = cursor.filter(|_| ended.is_ok());
-        let finish = self.finish(&works, &finished, cursor)?;
+        let cursor = ended.is_ok().then(|| upto.to_string());
+        let finish = self.finish(&works, &finished, cursor);
         tally.rows += finish.rows.len() as u64;
         for work in &works {
             let created = CustomerNow::is_created(&work.customer);
@@ -137,7 +124,7 @@ impl Applier<'_> {
                     }
                 }
             }
-        })?;
+        });
         while !bulk.is_empty() {
             let rest = bulk.split_off(bulk.len().min(self.batch));
             calls.push(std::mem::replace(&mut bulk, rest));
@@ -216,12 +203,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    fn finish(
-        &self,
-        works: &[Work],
-        finished: &[bool],
-        cursor: Option<String>,
-    ) -> Result<FinishRows, EngineError> {
+    fn finish(&self, works: &[Work], finished: &[bool], cursor: Option<String>) -> FinishRows {
         let keys = self.engine.store.keys();
         let now = self.engine.clock.now();
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
@@ -233,16 +215,12 @@ impl Applier<'_> {
                 finish.statements.extend(work.stated(rules, &hash));
                 finish.forget_tokens.extend(work.spent_tokens());
             }
-        })?;
-        Ok(finish)
+        });
+        finish
     }
 }
 
-fn unreadable_token(error: &EngineError) -> Verdict {
-    Verdict::with(model::Outcome::Rejected, Code::BadValue, error.to_string())
-}
-
-fn effect_for(route: Option<TokenRoute>, method: NewMethod) -> Effect {
+pub(crate) fn effect_for(route: Option<TokenRoute>, method: NewMethod) -> Effect {
     match route {
         Some(TokenRoute::Bulk) => Effect::ImportMethods(vec![method]),
         Some(TokenRoute::Add) | None => Effect::AddMethod(method),

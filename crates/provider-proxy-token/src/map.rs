@@ -116,9 +116,14 @@ fn prepared(
     })?;
     let body = match body {
         None => Vec::new(),
-        Some(body) => serde_json::to_vec(body).map_err(|error| {
-            reject(Code::BadValue, 0, format!("the request cannot be written: {error}"))
-        })?,
+        Some(body) => {
+            // Large enough from the start: growing would leave copies of tokens behind.
+            let mut text = Vec::with_capacity(512 * effect.items());
+            serde_json::to_writer(&mut text, body).map_err(|error| {
+                reject(Code::BadValue, 0, format!("the request cannot be written: {error}"))
+            })?;
+            text
+        }
     };
     let body = SecretSlice::from(body);
     Ok(Prepared { kind: effect.kind(), items: effect.items(), verb, route, path, body })

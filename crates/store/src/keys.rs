@@ -182,7 +182,7 @@ impl Keys {
         Ok((Self { data, data_id, index }, missing))
     }
 
-    fn seal(&self, aad: &str, clear: &[u8]) -> Vec<u8> {
+    fn seal_value(&self, aad: &str, clear: &[u8]) -> Vec<u8> {
         [self.data_id.as_slice(), &seal_with(&self.data, aad, clear)].concat()
     }
 
@@ -204,10 +204,27 @@ impl Keys {
             .map_err(|_| StoreError::corrupt(what, "it is not text"))
     }
 
-    /// Seals the token of a staged row.
+    /// The token of a staged row as the store has it; `identity` is
+    /// [`crate::AccountRow::identity`]. Where it is not to be kept, only its fingerprint is made.
     #[must_use]
-    pub fn seal_token(&self, run: &RunId, line: u64, token: &Token) -> Vec<u8> {
-        self.seal(&token_aad(run, line), token.value.expose_secret().as_bytes())
+    pub fn seal(
+        &self,
+        run: &RunId,
+        line: u64,
+        identity: &str,
+        token: &Token,
+        keep: bool,
+    ) -> SealedToken {
+        SealedToken {
+            kind: token.kind,
+            sealed: if keep {
+                self.seal_value(&token_aad(run, line), token.value.expose_secret().as_bytes())
+            } else {
+                Vec::new()
+            },
+            fp: self.token_fp(identity, token.kind, &token.value),
+            created_at: token.created_at,
+        }
     }
 
     /// Opens the token of a staged row.
@@ -239,7 +256,7 @@ impl Keys {
     ) -> Vec<u8> {
         let clear =
             Zeroizing::new(format!("{}\n{}", token.kind.as_str(), token.value.expose_secret()));
-        self.seal(&credential_aad(account, customer, method), clear.as_bytes())
+        self.seal_value(&credential_aad(account, customer, method), clear.as_bytes())
     }
 
     /// Opens the credential of a payment method.
@@ -318,13 +335,7 @@ mod tests {
     }
 
     fn sealed(keys: &Keys, run: &RunId, line: u64, value: &str) -> SealedToken {
-        let token = token(value);
-        SealedToken {
-            kind: token.kind,
-            sealed: keys.seal_token(run, line, &token),
-            fp: keys.token_fp("a", token.kind, &token.value),
-            created_at: None,
-        }
+        keys.seal(run, line, "a", &token(value), true)
     }
 
     fn fresh(wraps: &[WrapKey]) -> (Keys, Vec<KeyRow>) {

@@ -16,26 +16,27 @@ mod open;
 mod postgres;
 mod records;
 mod sqlite;
+mod staged;
 mod writes;
 
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Reference, RemoteCustomerId, RunId};
+use model::{AccountName, RemoteCustomerId, RunId};
 
 pub use error::StoreError;
 pub use keys::{Keys, TokenFp, WrapKey};
 pub use open::{StoreOptions, open};
 pub use records::{
-    AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, KnownCustomer, KnownMethod,
-    MirrorStats, Owner, RowRecord, RowTally, RunRecord, RunState, ScanState, SealedToken,
-    StagedMethod, StagedRow, Statement, StoreInfo, TokenLink,
+    AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, GroupPage, KnownCustomer,
+    KnownMethod, MirrorStats, Owner, RowRecord, RowTally, RunRecord, RunState, ScanState,
+    SealedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink, Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
-    IntentAnswer, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun, NewScan,
-    RowPlan, RowResult, RunEnd, Verdict,
+    IntentAnswer, Join, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun,
+    NewScan, RowPlan, RowResult, RunEnd, Verdict,
 };
 
 /// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
@@ -101,29 +102,36 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     // --- import -------------------------------------------------------------------------------
 
-    /// Stages rows; tokens are sealed and fingerprinted here (a fingerprint is bound to the
-    /// account's `identity`, rule 4) and never stand in the database in the clear.
-    async fn stage_rows(
+    /// Stages rows with what is planned for them. Tokens come sealed ([`Keys::seal`]); one in the
+    /// clear is not looked at. Rows that are staged already stay as they are.
+    async fn stage_rows(&self, fence: &Fence, rows: Vec<StagedRow>) -> Result<(), StoreError>;
+
+    /// Joins clusters that stand apart in the file and have the same reference; a pair whose
+    /// references differ is left alone.
+    async fn join_rows(&self, fence: &Fence, joins: Vec<Join>) -> Result<(), StoreError>;
+
+    /// The references of rows that are at hand, with everything the store knows that bears on
+    /// them.
+    async fn know(
         &self,
         fence: &Fence,
-        identity: &str,
+        account: &AccountName,
         rows: Vec<StagedRow>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<Group>, StoreError>;
 
-    /// The next staged references of the fence's part after `after`, in byte order, each with all
-    /// its rows and everything the store knows that bears on them. `only_open` leaves out
-    /// references all of whose rows have an outcome.
+    /// The next staged references of the fence's part behind the line `after`, in the file's
+    /// order, each with all its rows and everything the store knows that bears on them.
     async fn load_groups(
         &self,
         fence: &Fence,
         account: &AccountName,
-        after: Option<&Reference>,
-        only_open: bool,
+        after: u64,
+        which: Which,
         most: u32,
-    ) -> Result<Vec<Group>, StoreError>;
+    ) -> Result<GroupPage, StoreError>;
 
-    /// Writes what is planned for rows, and the outcome of those that are decided already. The
-    /// token of a row that is decided is destroyed; its fingerprint stays.
+    /// Writes what is planned for rows, in place of what was planned before. The token of a row
+    /// that is decided is destroyed; its fingerprint stays.
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError>;
 
     /// Writes the outcome of rows, what the file stated of them, and token links that need no

@@ -9,7 +9,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{StoreError, TokenFp};
+use crate::{StoreError, TokenFp, Verdict};
 
 /// Which database, for people.
 #[derive(Debug, Clone)]
@@ -219,9 +219,10 @@ pub struct StagedMethod {
     pub billing: Address,
     /// Whether it is to be the default; `None` where the cell is empty.
     pub default: Option<bool>,
-    /// The token in the clear: only on the way into the store.
+    /// The token in the clear: only between reading the file and sealing it; never stored.
     pub token: Option<Token>,
-    /// The token as the store has it: only on the way out.
+    /// The token as the store has it; its ciphertext is empty once it is forgotten, or where it
+    /// is never to be sent.
     pub sealed: Option<SealedToken>,
 }
 
@@ -232,14 +233,22 @@ pub struct StagedRow {
     pub line: u64,
     /// The part it belongs to.
     pub part: u32,
+    /// The lines of the first and the last row of its cluster: rows of one reference that stand
+    /// together. 0 for a row that could not be read: it belongs to none.
+    pub head: u64,
+    /// See `head`.
+    pub tail: u64,
     /// The caller's echo key.
     pub row_id: String,
     /// `None` only for rows rejected for it.
     pub reference: Option<Reference>,
-    /// What the row states of the customer.
-    pub profile: Profile,
+    /// What the row states of the customer. Boxed, as the method: a row is moved often.
+    pub profile: Box<Profile>,
     /// What it states of a payment method; none for a customer alone.
-    pub method: Option<StagedMethod>,
+    pub method: Option<Box<StagedMethod>>,
+    /// Why the provider's adapter declines the payment method, whatever else is known; found when
+    /// the row was staged.
+    pub unfit: Option<Verdict>,
     /// What was planned for it, in the planner's words.
     pub plan: Option<String>,
     /// Its outcome, once it has one.
@@ -286,9 +295,11 @@ pub struct RowTally {
 pub(crate) type CountedRows = (Option<String>, Option<String>, Option<String>, i64);
 
 impl RowTally {
-    /// From counted groups of (outcome, code, plan).
-    pub(crate) fn of(groups: Vec<CountedRows>) -> Result<Self, StoreError> {
-        let mut tally = Self::default();
+    /// Adds counted groups of (outcome, code, plan).
+    pub(crate) fn add(
+        &mut self,
+        groups: impl IntoIterator<Item = CountedRows>,
+    ) -> Result<(), StoreError> {
         for (outcome, code, plan, rows) in groups {
             let rows = u64::try_from(rows)
                 .map_err(|_| StoreError::corrupt("a count of rows", "it is negative"))?;
@@ -297,16 +308,16 @@ impl RowTally {
                 Some(word) => Outcome::parse(word)
                     .ok_or_else(|| StoreError::corrupt("an outcome", "it is no word of ours"))?,
             };
-            tally.ledger.read += rows;
-            tally.ledger.add(known, rows);
+            self.ledger.read += rows;
+            self.ledger.add(known, rows);
             if let Some(code) = code {
-                *tally.codes.entry(code).or_default() += rows;
+                *self.codes.entry(code).or_default() += rows;
             }
             if outcome.is_none() {
-                *tally.planned.entry(plan.unwrap_or_else(|| "nothing".into())).or_default() += rows;
+                *self.planned.entry(plan.unwrap_or_else(|| "nothing".into())).or_default() += rows;
             }
         }
-        Ok(tally)
+        Ok(())
     }
 }
 
@@ -421,6 +432,24 @@ pub struct Group {
     pub statements: Vec<Statement>,
     /// The open effects of this reference at the account, and all of this run.
     pub effects: Vec<EffectRow>,
+}
+
+/// Which references of a run are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that have a row without an outcome.
+    Open,
+    /// Those whose rows stand apart in the file: their clusters were joined.
+    Joined,
+}
+
+/// References of a run, in the file's order.
+#[derive(Debug, Clone)]
+pub struct GroupPage {
+    /// The references; none at the end.
+    pub groups: Vec<Group>,
+    /// The line to go on after.
+    pub upto: u64,
 }
 
 /// How much the mirror of an account holds.

@@ -74,8 +74,17 @@ impl Verdict {
     }
 }
 
+/// A cluster of rows that belongs to an earlier one of the same reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// The first line of the cluster.
+    pub first: u64,
+    /// The first line of the first cluster of the reference.
+    pub head: u64,
+}
+
 /// What is planned for a row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowPlan {
     /// The row.
     pub line: u64,

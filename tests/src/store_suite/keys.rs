@@ -45,7 +45,8 @@ async fn a_key_that_is_added_opens_it_alone(cx: &Cx) -> anyhow::Result<()> {
     open_with(&cx.db, &[("k2", 2), ("k1", 1)]).await?.close().await;
     assert_eq!(cx.rows_in("keys").await?, 4);
     let later = open_with(&cx.db, &[("k2", 2)]).await?;
-    let groups = later.load_groups(&fence, &name("alpha")?, None, false, 10).await?;
+    let groups =
+        later.load_groups(&fence, &name("alpha")?, 0, store::Which::Open, 10).await?.groups;
     let row = groups.first().and_then(|group| group.rows.first()).expect("it was staged");
     let sealed = row.method.as_ref().and_then(|m| m.sealed.as_ref()).expect("it has a token");
     assert!(later.keys().open_token(&fence.run, 1, sealed).is_ok());

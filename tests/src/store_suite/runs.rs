@@ -310,8 +310,9 @@ async fn every_fenced_write(
     refuses! {
         heartbeat(LEASE);
         finish_part();
-        stage_rows("identity", vec![staged(2, "r2", None)?]);
-        stage_rows("identity", Vec::new());
+        stage_rows(vec![staged(2, "r2", None)?]);
+        stage_rows(Vec::new());
+        join_rows(vec![store::Join { first: 2, head: 1 }]);
         commit_plan(vec![plan]);
         finish_rows(&alpha, finish);
         commit_intents(&alpha, vec![create]);
@@ -356,7 +357,7 @@ async fn fence_refuses_what_never_was(cx: &Cx) -> anyhow::Result<()> {
         Fence { part: 7, ..real.clone() },
         Fence { run: RunId::generate(), ..real.clone() },
     ] {
-        let answer = cx.store().stage_rows(&fence, "identity", vec![staged(1, "r1", None)?]).await;
+        let answer = cx.store().stage_rows(&fence, vec![staged(1, "r1", None)?]).await;
         assert!(matches!(answer, Err(StoreError::Fenced { .. })), "{answer:?}");
     }
     assert_eq!(cx.rows_in("staged_rows").await?, 0);

@@ -12,8 +12,8 @@ use model::{
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use store::{
-    AccountRow, CustomersWrite, Fence, Intent, NewRun, Owner, StagedMethod, StagedRow, Store,
-    StoreError,
+    AccountRow, CustomersWrite, Fence, Group, Intent, Join, NewRun, Owner, StagedMethod, StagedRow,
+    Store, StoreError, Which,
 };
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
@@ -211,10 +211,28 @@ impl Cx {
         Ok(part.context("no part to take over")?.fence)
     }
 
-    /// Stages rows as of `alpha`.
+    /// Stages rows as of `alpha`, and joins those of one reference that stand apart.
     pub async fn stage(&self, fence: &Fence, rows: Vec<StagedRow>) -> anyhow::Result<()> {
-        let identity = account_row("alpha", 0)?.identity();
-        Ok(self.store.stage_rows(fence, &identity, rows).await?)
+        self.stage_at("alpha", fence, rows).await
+    }
+
+    /// Stages rows as of an account.
+    pub async fn stage_at(
+        &self,
+        account: &str,
+        fence: &Fence,
+        rows: Vec<StagedRow>,
+    ) -> anyhow::Result<()> {
+        let identity = account_row(account, 0)?.identity();
+        let (rows, joins) = sealed(self.store(), &fence.run, &identity, rows);
+        self.store.stage_rows(fence, rows).await?;
+        Ok(self.store.join_rows(fence, joins).await?)
+    }
+
+    /// The open references of a part at `alpha`.
+    pub async fn open_groups(&self, fence: &Fence) -> anyhow::Result<Vec<Group>> {
+        let page = self.store.load_groups(fence, &name("alpha")?, 0, Which::Open, 10_000).await?;
+        Ok(page.groups)
     }
 
     /// Writes customers of one read.
@@ -323,10 +341,42 @@ pub fn card(id: &str, last4: &str) -> anyhow::Result<RemoteMethod> {
     })
 }
 
+/// Rows as the engine hands them in: tokens sealed, in clusters, with the clusters to be joined.
+pub fn sealed(
+    store: &dyn Store,
+    run: &RunId,
+    identity: &str,
+    mut rows: Vec<StagedRow>,
+) -> (Vec<StagedRow>, Vec<Join>) {
+    rows.sort_by_key(|row| row.line);
+    for row in &mut rows {
+        if let Some(method) = &mut row.method {
+            let token = method.token.take();
+            method.sealed =
+                token.map(|token| store.keys().seal(run, row.line, identity, &token, true));
+        }
+    }
+    let mut firsts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut joins = Vec::new();
+    for cluster in rows.chunk_by_mut(|a, b| a.reference == b.reference && a.part == b.part) {
+        let (Some(first), Some(last)) = (cluster.first(), cluster.last()) else { continue };
+        let (head, tail) = (first.line, last.line);
+        let Some(reference) = first.reference.as_ref().map(ToString::to_string) else { continue };
+        for row in cluster {
+            (row.head, row.tail) = (head, tail);
+        }
+        let first = *firsts.entry(reference).or_insert(head);
+        if first != head {
+            joins.push(Join { first: head, head: first });
+        }
+    }
+    (rows, joins)
+}
+
 /// A staged row: of a customer alone, or with a card that a token stands for.
 pub fn staged(line: u64, who: &str, token: Option<&str>) -> anyhow::Result<StagedRow> {
     let method = match token {
-        Some(token) => Some(StagedMethod {
+        Some(token) => Some(Box::new(StagedMethod {
             facts: card_facts("4242")?,
             billing: Address { city: Some("Riga".into()), ..Address::default() },
             default: Some(true),
@@ -336,16 +386,19 @@ pub fn staged(line: u64, who: &str, token: Option<&str>) -> anyhow::Result<Stage
                 created_at: Some(at(5)),
             }),
             sealed: None,
-        }),
+        })),
         None => None,
     };
     Ok(StagedRow {
         line,
         part: 0,
+        head: 0,
+        tail: 0,
         row_id: format!("row-{line}"),
         reference: Some(reference(who)?),
-        profile: Profile { name: Some(format!("Name of {who}")), ..Profile::default() },
+        profile: Box::new(Profile { name: Some(format!("Name of {who}")), ..Profile::default() }),
         method,
+        unfit: None,
         plan: None,
         outcome: None,
         code: None,

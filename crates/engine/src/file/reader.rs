@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use model::{Code, Outcome, Profile};
+use model::{Code, Outcome};
 use store::StagedRow;
 
 use super::input::{self, Bomb, Digested};
@@ -219,10 +219,13 @@ fn rejected(line: u64, code: Code, message: String, field: Option<&str>) -> Stag
     StagedRow {
         line,
         part: 0,
+        head: 0,
+        tail: 0,
         row_id: line.to_string(),
         reference: None,
-        profile: Profile::default(),
+        profile: Box::default(),
         method: None,
+        unfit: None,
         plan: None,
         outcome: Some(Outcome::Rejected),
         code: Some(code),

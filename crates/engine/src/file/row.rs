@@ -152,7 +152,7 @@ impl Cells {
         Ok(())
     }
 
-    fn method(self) -> Result<Option<StagedMethod>, Declined> {
+    fn method(self, address: &Address) -> Result<Option<Box<StagedMethod>>, Declined> {
         let Some(kind) = self.method else {
             return match self.first_method_column {
                 None => Ok(None),
@@ -229,12 +229,10 @@ impl Cells {
                 ));
             }
         };
-        let billing: Address = if self.billing.address.is_empty() {
-            self.profile.address
-        } else {
-            self.billing.address
-        };
-        Ok(Some(StagedMethod { facts, billing, default: self.default, token, sealed: None }))
+        let billing =
+            if self.billing.address.is_empty() { address.clone() } else { self.billing.address };
+        let default = self.default;
+        Ok(Some(Box::new(StagedMethod { facts, billing, default, token, sealed: None })))
     }
 }
 
@@ -272,19 +270,22 @@ pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow 
         });
     }
     let row_id = cells.row_id.take().unwrap_or_else(|| line.to_string());
-    let reference = cells.reference.clone();
-    let profile = cells.profile.clone();
+    let reference = cells.reference.take();
+    let profile = Box::new(std::mem::take(&mut cells.profile));
     let method = match declined {
-        None => cells.method().map_err(|why| declined = Some(why)).ok().flatten(),
+        None => cells.method(&profile.address).map_err(|why| declined = Some(why)).ok().flatten(),
         Some(_) => None,
     };
     let mut row = StagedRow {
         line,
         part: 0,
+        head: 0,
+        tail: 0,
         row_id,
         reference,
         profile,
         method,
+        unfit: None,
         plan: None,
         outcome: None,
         code: None,
@@ -296,7 +297,7 @@ pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow 
         row.code = Some(why.code);
         row.message = Some(why.message);
         row.field = Some(why.column);
-        row.profile = Profile::default();
+        row.profile = Box::default();
     }
     row
 }

@@ -14,6 +14,9 @@ impl Work {
     /// Declines rows that repeat each other, then those that contradict each other. Done once, at
     /// the start.
     pub(crate) fn settle_conflicts(&mut self) {
+        if self.rows.len() < 2 {
+            return;
+        }
         let mut tokens = BTreeSet::new();
         for row in &mut self.rows {
             if matches!(row.fate, Fate::Ended(_)) {
@@ -379,8 +382,8 @@ impl Row {
         reference: &Reference,
     ) -> Option<Verdict> {
         let method = self.staged.method.as_ref()?;
-        if let Err(verdict) = (rules.fits)(&self.staged) {
-            return Some(verdict);
+        if let Some(verdict) = &self.staged.unfit {
+            return Some(verdict.clone());
         }
         if let MethodFacts::Card(card) = &method.facts
             && rules.policy.reject_expired

@@ -141,8 +141,6 @@ pub(crate) struct Rules<'a> {
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) policy: Policy,
     pub(crate) now: Timestamp,
-    /// The adapter's own check of a row's payment method, before anything is sent.
-    pub(crate) fits: &'a dyn Fn(&StagedRow) -> Result<(), Verdict>,
     /// The adapter's own check of the customer.
     pub(crate) customer_fits: &'a dyn Fn(&Reference, &Profile) -> Result<(), Verdict>,
 }

@@ -92,7 +92,7 @@ fn card(last4: &str) -> MethodFacts {
 
 fn row(line: u64, token: u8, facts: MethodFacts) -> StagedRow {
     StagedRow {
-        method: Some(StagedMethod {
+        method: Some(Box::new(StagedMethod {
             facts,
             billing: Address::default(),
             default: None,
@@ -103,7 +103,7 @@ fn row(line: u64, token: u8, facts: MethodFacts) -> StagedRow {
                 fp: fp(token),
                 created_at: None,
             }),
-        }),
+        })),
         ..alone(line)
     }
 }
@@ -112,10 +112,13 @@ fn alone(line: u64) -> StagedRow {
     StagedRow {
         line,
         part: 0,
+        head: line,
+        tail: line,
         row_id: line.to_string(),
         reference: Some(reference()),
-        profile: Profile { name: Some("Ada".into()), ..Profile::default() },
+        profile: Box::new(Profile { name: Some("Ada".into()), ..Profile::default() }),
         method: None,
+        unfit: None,
         plan: None,
         outcome: None,
         code: None,
@@ -192,13 +195,7 @@ fn work(group: Group) -> Work {
 }
 
 fn rules(policy: Policy) -> Rules<'static> {
-    Rules {
-        capabilities: &CAPABILITIES,
-        policy,
-        now: NOW,
-        fits: &|_| Ok(()),
-        customer_fits: &|_, _| Ok(()),
-    }
+    Rules { capabilities: &CAPABILITIES, policy, now: NOW, customer_fits: &|_, _| Ok(()) }
 }
 
 fn decide(work: &mut Work, policy: Policy, planning: bool) -> Step {
@@ -455,7 +452,7 @@ fn an_unknown_outcome_outranks_a_wish_that_cannot_be() {
 #[test]
 fn every_changed_field_that_the_provider_holds_is_a_wish() {
     let mut row = alone(2);
-    row.profile = Profile {
+    *row.profile = Profile {
         first_name: Some("Ann".into()),
         last_name: Some("Lee".into()),
         email: Some("new@b.c".into()),

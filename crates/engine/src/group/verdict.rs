@@ -38,6 +38,13 @@ impl Work {
     /// Finds what the file states otherwise than the last time: only that is a wish (rule 4).
     /// `hash` is the store's keyed hash of a field and its value.
     pub(crate) fn compare_statements(&mut self, hash: &dyn Fn(&str, &str) -> String) {
+        if self.statements.is_empty() {
+            // Nothing was stated: hashing is for nothing.
+            for row in &mut self.rows {
+                row.default_is_new = row.wants_default();
+            }
+            return;
+        }
         let before = |fp: Option<TokenFp>| self.statements.iter().find(|s| s.fp == fp);
         if let Some(before) = before(None) {
             let there = self.known_profile.as_ref();

@@ -1,6 +1,7 @@
 //! Applying: the plan, batch by batch.
 
 use model::Counts;
+use store::Which;
 
 use super::GROUPS;
 use crate::EngineError;
@@ -31,16 +32,18 @@ async fn apply_all(
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
     let engine = applier.engine;
-    let mut after = None;
+    let mut after = 0;
     loop {
         engine.stop.check()?;
-        let groups = engine
+        let page = engine
             .store
-            .load_groups(&applier.run.fence, &engine.account.name, after.as_ref(), true, GROUPS)
+            .load_groups(&applier.run.fence, &engine.account.name, after, Which::Open, GROUPS)
             .await?;
-        let Some(last) = groups.last() else { return Ok(()) };
-        after = Some(last.reference.clone());
-        applier.apply(groups, tally).await?;
+        if page.groups.is_empty() {
+            return Ok(());
+        }
+        after = page.upto;
+        applier.apply(page.groups, after, tally).await?;
         engine.progress.at("applied", tally.rows, Some(rows));
     }
 }

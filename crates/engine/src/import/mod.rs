@@ -111,34 +111,38 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
     };
     let mut found = Findings { dry_run: options.dry_run, ..Findings::default() };
     let worked = work(engine, &run, &options, reader, &mut found).await;
-    let RowTally { ledger, codes, planned } = engine.store.tally(&run.id).await?;
-    found.rows = Some(ledger);
-    found.codes = codes;
-    found.planned = planned;
+    let (worked, tally) = match worked {
+        Ok(tally) => (Ok(()), tally),
+        Err(error) => (Err(error), None),
+    };
+    let RowTally { ledger, codes, planned } = match tally {
+        Some(tally) => tally,
+        None => engine.store.tally(&run.id).await?,
+    };
     let error = match worked {
         Ok(()) if !ledger.balances() => {
             Some(EngineError::Broken("the ledger of rows does not balance"))
         }
+        Ok(()) if !options.dry_run && !planned.is_empty() => {
+            Some(EngineError::Broken("the run ended and left rows without an outcome"))
+        }
         worked => worked.err(),
     };
+    found.rows = Some(ledger);
+    found.codes = codes;
+    found.planned = planned;
     let summary = run.end(engine, found, error.as_ref()).await?;
     Ok(Ended { summary, error })
 }
 
-/// Stages, plans and applies.
+/// Stages, plans and applies; the rows as they were counted, if nothing moved them since.
 async fn work(
     engine: &Engine,
     run: &ActiveRun,
     options: &ImportOptions,
     reader: RowReader,
     found: &mut Findings,
-) -> Result<(), EngineError> {
-    let totals = stage::stage(engine, run, reader).await?;
-    found.input_hash = Some(totals.sha256.clone());
-    if !totals.balances() {
-        return Err(EngineError::Broken("the ledger of physical lines does not balance"));
-    }
-    let rows = totals.rows;
+) -> Result<Option<RowTally>, EngineError> {
     let capabilities = engine.account.capabilities();
     let mut applier = Applier {
         engine,
@@ -147,24 +151,30 @@ async fn work(
         policy: options.policy,
         batch: capabilities.import_batch.unwrap_or(1) as usize,
     };
-    let expected = plan::plan(&applier, rows, options.dry_run).await?;
-    let ledger = engine.store.tally(&run.id).await?.ledger;
-    if ledger.read != rows {
+    let staged = stage::stage(&applier, reader, options.dry_run).await?;
+    found.input_hash = Some(staged.totals.sha256.clone());
+    if !staged.totals.balances() {
+        return Err(EngineError::Broken("the ledger of physical lines does not balance"));
+    }
+    let rows = staged.totals.rows;
+    let mut decided = staged.decided;
+    if staged.joined {
+        let opened = plan::replan(&applier).await?;
+        decided.retain(|line| !opened.contains(line));
+    }
+    plan::forget(&applier, &decided).await?;
+    let tally = engine.store.tally(&run.id).await?;
+    if tally.ledger.read != rows {
         return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
     }
-    let rejected = ledger.rejected + expected;
+    let rejected = tally.ledger.rejected + plan::expected_rejections(&tally);
     if options.max_rejected.is_passed(rejected, rows) {
         return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
     if options.dry_run {
-        return Ok(());
+        return Ok(Some(tally));
     }
     observe::same_account(engine, &applier.ctx).await?;
     apply::apply(&mut applier, rows, found).await?;
-    let left = engine.store.tally(&run.id).await?.planned;
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(EngineError::Broken("the run ended and left rows without an outcome"))
-    }
+    Ok(None)
 }

@@ -1,50 +1,103 @@
 //! Planning: what will be done for each staged row, and nothing is sent.
 
+use std::collections::BTreeSet;
+
 use model::{Code, Outcome};
-use store::{FinishRows, Group, RowPlan};
+use store::{FinishRows, Group, RowPlan, RowTally, StagedRow, Verdict, Which};
 
 use super::GROUPS;
 use crate::EngineError;
 use crate::apply::Applier;
 use crate::group::{CustomerNow, Fate, Rules, Step};
 
-/// Decides on every row, and writes what is planned; how many rows look like being rejected by what
-/// the provider is known to have, which applying looks at again.
-pub(super) async fn plan(
+/// Tokens forgotten in one transaction.
+const FORGET: usize = 5000;
+
+/// Plans rows that were just read, as if the file had no other rows of their references, and adds
+/// them to `all`.
+pub(super) async fn plan_rows(
     applier: &Applier<'_>,
-    rows: u64,
-    dry_run: bool,
-) -> Result<u64, EngineError> {
+    rows: Vec<StagedRow>,
+    all: &mut Vec<StagedRow>,
+) -> Result<(), EngineError> {
     let Applier { engine, run, .. } = applier;
-    let mut after = None;
+    all.reserve(rows.len());
+    let groups = engine.store.know(&run.fence, &engine.account.name, rows).await?;
+    applier.with_rules(|rules| {
+        for group in groups {
+            for (mut row, plan) in plan_group(applier, rules, group) {
+                row.plan = plan.plan;
+                if let Some(verdict) = plan.verdict {
+                    row.outcome = Some(verdict.outcome);
+                    row.code = verdict.code;
+                    row.message = verdict.message;
+                    row.field = verdict.field;
+                }
+                all.push(row);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Plans the references whose rows stand apart in the file, now that all of them are known, in
+/// place of what was planned for each part; the rows that are open again.
+pub(super) async fn replan(applier: &Applier<'_>) -> Result<BTreeSet<u64>, EngineError> {
+    let Applier { engine, run, .. } = applier;
+    let mut after = 0;
     let mut planned = 0;
-    let mut expected = 0;
+    let mut opened = BTreeSet::new();
     loop {
         engine.stop.check()?;
-        let groups = engine
+        let page = engine
             .store
-            .load_groups(&run.fence, &engine.account.name, after.as_ref(), true, GROUPS)
+            .load_groups(&run.fence, &engine.account.name, after, Which::Joined, GROUPS)
             .await?;
-        let Some(last) = groups.last() else { return Ok(expected) };
-        after = Some(last.reference.clone());
-        let plans = applier.with_rules(|rules| {
-            groups
-                .into_iter()
-                .flat_map(|group| plan_group(applier, rules, group))
-                .collect::<Vec<RowPlan>>()
-        })?;
-        planned += plans.len() as u64;
-        expected += plans.iter().filter(|plan| is_expected_rejection(plan)).count() as u64;
-        // A dry run never sends a token, so it keeps none.
-        let forget_tokens =
-            if dry_run { plans.iter().map(|plan| plan.line).collect() } else { Vec::new() };
-        engine.store.commit_plan(&run.fence, plans).await?;
-        if dry_run {
-            let finish = FinishRows { forget_tokens, ..FinishRows::default() };
-            engine.store.finish_rows(&run.fence, &engine.account.name, finish).await?;
+        if page.groups.is_empty() {
+            return Ok(opened);
         }
-        engine.progress.at("planned", planned, Some(rows));
+        after = page.upto;
+        let plans = applier.with_rules(|rules| {
+            let mut changed = Vec::new();
+            for mut group in page.groups {
+                let before: Vec<RowPlan> = group.rows.iter_mut().map(take_plan).collect();
+                planned += before.len() as u64;
+                let now = plan_group(applier, rules, group).into_iter().map(|(_, plan)| plan);
+                for (before, now) in before.iter().zip(now).filter(|(before, now)| *before != now) {
+                    if before.verdict.is_some() && now.verdict.is_none() {
+                        opened.insert(now.line);
+                    }
+                    changed.push(now);
+                }
+            }
+            changed
+        });
+        if !plans.is_empty() {
+            engine.store.commit_plan(&run.fence, plans).await?;
+        }
+        engine.progress.at("rows of one customer that stand apart", planned, None);
     }
+}
+
+/// Takes back what was planned for a row.
+fn take_plan(row: &mut StagedRow) -> RowPlan {
+    let verdict = row.outcome.take().map(|outcome| Verdict {
+        outcome,
+        code: row.code.take(),
+        message: row.message.take(),
+        field: row.field.take(),
+    });
+    RowPlan { line: row.line, plan: row.plan.take(), verdict }
+}
+
+/// Destroys the tokens of rows that were decided while they were staged.
+pub(super) async fn forget(applier: &Applier<'_>, lines: &[u64]) -> Result<(), EngineError> {
+    let Applier { engine, run, .. } = applier;
+    for lines in lines.chunks(FORGET) {
+        let finish = FinishRows { forget_tokens: lines.to_vec(), ..FinishRows::default() };
+        engine.store.finish_rows(&run.fence, &engine.account.name, finish).await?;
+    }
+    Ok(())
 }
 
 /// Whether a rejection rests on what the mirror says of the provider, or on what this run is about
@@ -53,13 +106,14 @@ const fn depends_on_reading(code: Code) -> bool {
     matches!(code, Code::TokenChanged | Code::FactsNeeded)
 }
 
-fn is_expected_rejection(plan: &RowPlan) -> bool {
-    let word = plan.plan.as_deref().and_then(Code::parse);
-    word.is_some_and(depends_on_reading)
+/// How many rows look like being rejected by what the provider is known to have.
+pub(super) fn expected_rejections(tally: &RowTally) -> u64 {
+    let expected = |plan: &str| Code::parse(plan).is_some_and(depends_on_reading);
+    tally.planned.iter().filter(|(plan, _)| expected(plan)).map(|(_, rows)| rows).sum()
 }
 
 /// What will be done for each row of a reference, as far as the mirror tells.
-fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<RowPlan> {
+fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<(StagedRow, RowPlan)> {
     let mut work = applier.work(group);
     let mut words: Vec<Vec<&'static str>> = vec![Vec::new(); work.rows.len()];
     let mut note = |row: usize, word: &'static str| {
@@ -89,9 +143,8 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<Row
         note(row, "set_default");
     }
     work.rows
-        .iter()
+        .into_iter()
         .zip(words)
-        .filter(|(row, _)| row.staged.outcome.is_none())
         .map(|(row, mut words)| {
             let mut verdict = None;
             match (&row.fate, &row.also) {
@@ -107,7 +160,8 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<Row
                 _ => {}
             }
             let plan = (!words.is_empty()).then(|| words.join("+"));
-            RowPlan { line: row.staged.line, plan, verdict }
+            let plan = RowPlan { line: row.staged.line, plan, verdict };
+            (row.staged, plan)
         })
         .collect()
 }

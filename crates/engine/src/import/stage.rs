@@ -1,12 +1,29 @@
-//! Staging: the file into the store, row by row.
+//! Staging: the file into the store, row by row, each with its plan as far as it shows by then.
+//!
+//! Three at work at once: a thread reads, checks and seals; the job plans; a task writes. Rows of
+//! one reference that stand together are planned together. Those that stand apart are found at the
+//! end, joined in the store, and planned again (`plan::replan`).
 
-use super::ImportOptions;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use backend::{Account, NewMethod};
+use model::{Reference, RemoteCustomerId, RunId};
+use store::{Join, StagedRow, Store};
+use tokio::sync::mpsc;
+
+use super::{ImportOptions, plan};
+use crate::apply::{Applier, effect_for, nobody};
 use crate::file::{self, RowReader, Totals};
-use crate::run::ActiveRun;
+use crate::send::rejected;
 use crate::{Engine, EngineError, FileError};
 
-/// Rows staged in one transaction.
+/// Rows staged in one transaction, about.
 const ROWS: usize = 1000;
+/// The longest cluster: what is behind it is another one, joined later.
+const CLUSTER: usize = 1000;
+/// Joins written in one transaction.
+const JOINS: usize = 5000;
 
 /// Opens the file and reads its header, away from the runtime's own threads.
 pub(super) async fn open(options: &ImportOptions) -> Result<RowReader, EngineError> {
@@ -15,36 +32,249 @@ pub(super) async fn open(options: &ImportOptions) -> Result<RowReader, EngineErr
     Ok(opened.map_err(|_| EngineError::Broken("opening the file panicked"))??)
 }
 
-/// Reads the file to its end and stages its rows on the way: nothing of it is sent before.
+/// What staging came to.
+pub(super) struct Staged {
+    pub(super) totals: Totals,
+    /// Whether references stand apart in the file: their rows are to be planned again.
+    pub(super) joined: bool,
+    /// Lines that are decided and whose token is kept until that is final.
+    pub(super) decided: Vec<u64>,
+}
+
+/// Reads the file to its end, plans its rows and stages them on the way: nothing of it is sent
+/// before.
 pub(super) async fn stage(
-    engine: &Engine,
-    run: &ActiveRun,
-    mut reader: RowReader,
-) -> Result<Totals, EngineError> {
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
-    let reading = tokio::task::spawn_blocking(move || -> Result<Totals, FileError> {
-        loop {
-            let mut batch = Vec::with_capacity(ROWS);
-            while batch.len() < ROWS {
-                match reader.next_row()? {
-                    Some(row) => batch.push(row),
-                    None => break,
-                }
-            }
-            let last = batch.len() < ROWS;
-            // Nobody listens any more when staging has failed.
-            if sender.blocking_send(batch).is_err() || last {
-                return Ok(reader.totals());
-            }
+    applier: &Applier<'_>,
+    reader: RowReader,
+    dry_run: bool,
+) -> Result<Staged, EngineError> {
+    let Applier { engine, run, .. } = applier;
+    let (read_out, mut read_in) = mpsc::channel::<Batch>(2);
+    let checker = Checker::new(engine, &run.id, dry_run)?;
+    let reading = tokio::task::spawn_blocking(move || read(reader, &checker, &read_out));
+    let (plan_out, mut plan_in) = mpsc::channel::<Vec<StagedRow>>(2);
+    let (store, fence) = (Arc::clone(&engine.store), run.fence.clone());
+    let writing = tokio::spawn(async move {
+        while let Some(rows) = plan_in.recv().await {
+            store.stage_rows(&fence, rows).await?;
         }
+        Ok::<(), EngineError>(())
     });
-    let mut staged = 0;
-    while let Some(batch) = receiver.recv().await {
-        engine.stop.check()?;
-        staged += batch.len() as u64;
-        engine.store.stage_rows(&run.fence, &engine.identity, batch).await?;
-        engine.progress.at("staged", staged, None);
+    let mut decided = Vec::new();
+    let planned = async {
+        let mut staged = 0;
+        while let Some(Batch { clusters, declined: mut rows }) = read_in.recv().await {
+            engine.stop.check()?;
+            plan::plan_rows(applier, clusters, &mut rows).await?;
+            staged += rows.len() as u64;
+            let keeps_token = |row: &&StagedRow| {
+                let token = row.method.as_ref().and_then(|method| method.sealed.as_ref());
+                row.outcome.is_some() && token.is_some_and(|token| !token.sealed.is_empty())
+            };
+            decided.extend(rows.iter().filter(keeps_token).map(|row| row.line));
+            // Nobody listens any more when writing has failed.
+            if plan_out.send(rows).await.is_err() {
+                break;
+            }
+            engine.progress.at("staged", staged, None);
+        }
+        Ok::<(), EngineError>(())
     }
-    drop(receiver);
-    Ok(reading.await.map_err(|_| EngineError::Broken("reading the file panicked"))??)
+    .await;
+    drop(read_in);
+    drop(plan_out);
+    writing.await.map_err(|_| EngineError::Broken("writing the rows panicked"))??;
+    let read = reading.await.map_err(|_| EngineError::Broken("reading the file panicked"))?;
+    planned?;
+    let (totals, joins) = read?;
+    let joined = !joins.is_empty();
+    for joins in joins.chunks(JOINS) {
+        engine.stop.check()?;
+        engine.store.join_rows(&run.fence, joins.to_vec()).await?;
+    }
+    Ok(Staged { totals, joined, decided })
+}
+
+/// Rows that were read.
+#[derive(Default)]
+struct Batch {
+    /// Whole clusters.
+    clusters: Vec<StagedRow>,
+    /// Rows that could not be understood: they belong to no reference.
+    declined: Vec<StagedRow>,
+}
+
+/// Reads rows in clusters, checks them and hands them on; which clusters belong together.
+fn read(
+    mut reader: RowReader,
+    checker: &Checker,
+    out: &mpsc::Sender<Batch>,
+) -> Result<(Totals, Vec<Join>), FileError> {
+    let mut clusters = Clusters::default();
+    let mut batch = Batch::default();
+    loop {
+        let row = reader.next_row()?;
+        let last = row.is_none();
+        match row {
+            Some(mut row) if row.outcome.is_none() => {
+                checker.check(&mut row);
+                clusters.push(row, &mut batch.clusters);
+            }
+            Some(row) => batch.declined.push(row),
+            None => clusters.end(&mut batch.clusters),
+        }
+        let full = batch.clusters.len() + batch.declined.len() >= ROWS;
+        if (full || last) && out.blocking_send(std::mem::take(&mut batch)).is_err() {
+            // Somebody else says why.
+            return Ok((reader.totals(), Vec::new()));
+        }
+        if last {
+            return Ok((reader.totals(), clusters.joins()));
+        }
+    }
+}
+
+/// Rows of one reference that stand together, and where each such cluster began.
+#[derive(Default)]
+struct Clusters {
+    now: Vec<StagedRow>,
+    hasher: RandomState,
+    /// The hash of a reference and the first line of a cluster of it: 16 bytes a cluster.
+    begun: Vec<(u64, u64)>,
+}
+
+impl Clusters {
+    fn push(&mut self, row: StagedRow, batch: &mut Vec<StagedRow>) {
+        let goes_on = self.now.last().is_some_and(|last| last.reference == row.reference);
+        if !goes_on || self.now.len() >= CLUSTER {
+            self.end(batch);
+        }
+        self.now.push(row);
+    }
+
+    fn end(&mut self, batch: &mut Vec<StagedRow>) {
+        let (Some(first), Some(last)) = (self.now.first(), self.now.last()) else { return };
+        let (head, tail) = (first.line, last.line);
+        let reference = first.reference.as_ref().map(Reference::as_str);
+        self.begun.push((self.hasher.hash_one(reference), head));
+        for row in &mut self.now {
+            (row.head, row.tail) = (head, tail);
+        }
+        batch.append(&mut self.now);
+    }
+
+    /// The clusters that seem to belong to an earlier one; the store compares their references.
+    fn joins(mut self) -> Vec<Join> {
+        self.begun.sort_unstable();
+        let mut joins: Vec<Join> = self
+            .begun
+            .chunk_by(|(a, _), (b, _)| a == b)
+            .filter_map(|alike| alike.split_first())
+            .flat_map(|((_, head), rest)| {
+                rest.iter().map(|(_, first)| Join { first: *first, head: *head })
+            })
+            .collect();
+        joins.sort_unstable_by_key(|join| join.first);
+        joins
+    }
+}
+
+/// Looks at each row by itself while its token is in the clear.
+struct Checker {
+    account: Account,
+    store: Arc<dyn Store>,
+    identity: String,
+    run: RunId,
+    /// A dry run never sends a token, so it keeps none.
+    keep_tokens: bool,
+    nobody: RemoteCustomerId,
+}
+
+impl Checker {
+    fn new(engine: &Engine, run: &RunId, dry_run: bool) -> Result<Self, EngineError> {
+        Ok(Self {
+            account: engine.account.clone(),
+            store: Arc::clone(&engine.store),
+            identity: engine.identity.clone(),
+            run: run.clone(),
+            keep_tokens: !dry_run,
+            nobody: nobody()?,
+        })
+    }
+
+    fn check(&self, row: &mut StagedRow) {
+        let Some(method) = &mut row.method else { return };
+        let token = method.token.take();
+        method.sealed = token.as_ref().map(|token| {
+            self.store.keys().seal(&self.run, row.line, &self.identity, token, self.keep_tokens)
+        });
+        let route = token
+            .as_ref()
+            .and_then(|token| self.account.capabilities().token(token.kind))
+            .map(|rule| rule.route);
+        let effect = effect_for(
+            route,
+            NewMethod {
+                customer: self.nobody.clone(),
+                facts: method.facts.clone(),
+                token,
+                billing: method.billing.clone(),
+                default: method.default == Some(true),
+            },
+        );
+        row.unfit = self.account.prepare(&effect).err().map(|rejection| rejected(&rejection));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(line: u64, reference: &str) -> StagedRow {
+        StagedRow {
+            line,
+            part: 0,
+            head: 0,
+            tail: 0,
+            row_id: line.to_string(),
+            reference: Some(Reference::new(reference).expect("valid")),
+            profile: Box::default(),
+            method: None,
+            unfit: None,
+            plan: None,
+            outcome: None,
+            code: None,
+            message: None,
+            field: None,
+        }
+    }
+
+    #[test]
+    fn clusters_end_where_another_reference_begins_and_join_those_of_the_same() {
+        let mut clusters = Clusters::default();
+        let mut rows = Vec::new();
+        for (line, reference) in [(2, "a"), (3, "a"), (5, "b"), (6, "a"), (9, "b"), (10, "c")] {
+            clusters.push(row(line, reference), &mut rows);
+        }
+        clusters.end(&mut rows);
+        let seen: Vec<_> = rows.iter().map(|row| (row.line, row.head, row.tail)).collect();
+        assert_eq!(seen, [(2, 2, 3), (3, 2, 3), (5, 5, 5), (6, 6, 6), (9, 9, 9), (10, 10, 10)]);
+        let joins = clusters.joins();
+        assert_eq!(joins, [Join { first: 6, head: 2 }, Join { first: 9, head: 5 }]);
+    }
+
+    #[test]
+    fn a_reference_without_end_is_cut_and_joined() {
+        let mut clusters = Clusters::default();
+        let mut rows = Vec::new();
+        for line in 1..=2 * CLUSTER as u64 + 1 {
+            clusters.push(row(line, "a"), &mut rows);
+            assert!(clusters.now.len() <= CLUSTER);
+        }
+        clusters.end(&mut rows);
+        let heads: std::collections::BTreeSet<u64> = rows.iter().map(|row| row.head).collect();
+        let cut = CLUSTER as u64;
+        assert_eq!(heads.into_iter().collect::<Vec<_>>(), [1, cut + 1, 2 * cut + 1]);
+        assert_eq!(clusters.joins().iter().map(|join| join.head).collect::<Vec<_>>(), [1, 1]);
+    }
 }

@@ -97,13 +97,13 @@ impl Item {
 
 /// The payment method of a staged row, with its token in the clear: only right before a request
 /// is built.
-pub(crate) fn new_method(
+fn new_method(
     engine: &Engine,
     fence: &Fence,
     row: &StagedRow,
     customer: RemoteCustomerId,
 ) -> Result<NewMethod, EngineError> {
-    let Some(StagedMethod { facts, billing, default, sealed, .. }) = &row.method else {
+    let Some(StagedMethod { facts, billing, default, sealed, .. }) = row.method.as_deref() else {
         return Err(EngineError::Broken("a row without a payment method is to be saved"));
     };
     let token = match sealed {

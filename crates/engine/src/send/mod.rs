@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use self::answer::{After, panicked, read_answer};
 use self::item::effect_of;
-pub(crate) use self::item::{Done, Item, Target, What, new_method, rejected};
+pub(crate) use self::item::{Done, Item, Target, What, rejected};
 use crate::{Engine, EngineError};
 
 /// This many calls in a row that reached nobody end the run: the provider is away, and its rows

@@ -117,7 +117,10 @@ pub(crate) fn hash_of(bytes: &[u8]) -> Result<ContentHash, crate::StoreError> {
 
 /// JSON of a type of ours: its maps have text keys, so it cannot fail.
 pub(crate) fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("maps with text keys and texts are always JSON")
+    const WHY: &str = "maps with text keys and texts are always JSON";
+    let mut text = Vec::with_capacity(256);
+    serde_json::to_writer(&mut text, value).expect(WHY);
+    String::from_utf8(text).expect(WHY)
 }
 
 /// JSON back from the database.

@@ -2,26 +2,38 @@
 
 use std::collections::HashMap;
 
-use model::{AccountName, Code, Outcome, Reference, RemoteCustomerId, TokenKind};
+use model::{AccountName, Code, Outcome, RemoteCustomerId, TokenKind};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::decode::{as_id, fp, get, id, opt_bool, opt_id, opt_time, opt_word, time, unsigned};
+use super::decode::{fp, get, id, opt_bool, opt_id, opt_time, opt_word, signed, time, unsigned};
 use super::journal::{effect, effect_columns};
 use crate::canonical::{from_json, hash_of};
+use crate::staged::{Groups, Knows, OpenPage, Stated};
 use crate::{
-    Fence, Group, KnownCustomer, KnownMethod, SealedToken, StagedMethod, StagedRow, Statement,
-    StoreError, TokenLink,
+    Fence, Group, GroupPage, KnownCustomer, KnownMethod, StagedRow, Statement, StoreError,
+    TokenLink, Which,
 };
 
-const REFERENCES: &str = "SELECT reference FROM staged_rows WHERE run = $1 AND part = $2 \
-     AND reference > $3 AND ($4 = 0 OR outcome IS NULL) \
-     GROUP BY reference ORDER BY reference LIMIT $5";
-const STAGED: &str = "SELECT reference, line, part, row_id, profile, facts, billing, is_default, \
-     token_kind, token, token_fp, token_created_at, plan, outcome, code, message, field \
-     FROM staged_rows WHERE run = $1 AND part = $2 AND reference = ANY($3) \
-     ORDER BY reference, line";
+const OPEN: &str = "SELECT s.line, s.tail, COALESCE(j.head, s.head) FROM staged_rows s \
+     LEFT JOIN staged_joins j ON j.run = s.run AND j.first = s.head \
+     WHERE s.run = $1 AND s.line > $2 AND s.part = $3 AND s.outcome IS NULL AND s.head > 0 \
+     ORDER BY s.line LIMIT $4";
+const JOINED: &str = "SELECT DISTINCT head FROM staged_joins \
+     WHERE run = $1 AND part = $3 AND head > $2 ORDER BY head LIMIT $4";
+const STAGED: &str = "WITH ranges (first, last) AS ( \
+     SELECT line, tail FROM staged_rows WHERE run = $1 AND line = ANY($3) \
+     UNION ALL SELECT first, last FROM staged_joins \
+     WHERE run = $1 AND part = $2 AND head = ANY($3)) \
+     SELECT s.line, s.part, s.head, s.tail, s.row_id, s.reference, s.stated, s.token_kind, \
+     s.token, s.token_fp, s.unfit, s.plan, s.outcome, s.code, s.message, s.field \
+     FROM ranges JOIN staged_rows s \
+     ON s.run = $1 AND s.line BETWEEN ranges.first AND ranges.last WHERE s.head > 0";
+const KNOWS: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account = $1), \
+     EXISTS (SELECT 1 FROM token_links WHERE account = $1), \
+     EXISTS (SELECT 1 FROM statements WHERE account = $1), \
+     EXISTS (SELECT 1 FROM effects WHERE account = $1)";
 const CUSTOMERS: &str = "SELECT reference, remote_id, customer_id, profile, hash, as_of, \
      methods_read_at FROM remote_customers WHERE account = $1 AND reference = ANY($2) \
      AND state = 'live' ORDER BY reference, remote_id";
@@ -41,44 +53,32 @@ const EFFECTS: &str = concat!(
      ORDER BY created_at, id"
 );
 
-fn staged_method(row: &PgRow) -> Result<Option<StagedMethod>, StoreError> {
-    let Some(facts) = get::<Option<&str>>(row, 5)? else { return Ok(None) };
-    let billing = get::<Option<&str>>(row, 6)?;
-    let kind = opt_word(row, 8, "a token's kind", TokenKind::parse)?;
-    let print = get::<Option<&[u8]>>(row, 10)?;
-    let sealed = match (kind, print) {
-        (Some(kind), Some(print)) => Some(SealedToken {
-            kind,
-            // Gone once its effect is final; the fingerprint stays.
-            sealed: get::<Option<Vec<u8>>>(row, 9)?.unwrap_or_default(),
-            fp: fp(print)?,
-            created_at: opt_time(row, 11)?,
-        }),
-        _ => None,
-    };
-    Ok(Some(StagedMethod {
-        facts: from_json("facts", facts)?,
-        billing: billing.map(|text| from_json("an address", text)).transpose()?.unwrap_or_default(),
-        default: opt_bool(row, 7)?,
-        token: None,
-        sealed,
-    }))
-}
-
 fn staged(row: &PgRow) -> Result<StagedRow, StoreError> {
-    Ok(StagedRow {
-        reference: opt_id(row, 0)?,
-        line: unsigned(get(row, 1)?),
-        part: u32::try_from(unsigned(get(row, 2)?)).unwrap_or(u32::MAX),
-        row_id: get(row, 3)?,
-        profile: from_json("a profile", get(row, 4)?)?,
-        method: staged_method(row)?,
-        plan: get(row, 12)?,
-        outcome: opt_word(row, 13, "an outcome", Outcome::parse)?,
-        code: opt_word(row, 14, "a code", Code::parse)?,
-        message: get(row, 15)?,
-        field: get(row, 16)?,
-    })
+    let mut staged = StagedRow {
+        line: unsigned(get(row, 0)?),
+        part: u32::try_from(unsigned(get(row, 1)?)).unwrap_or(u32::MAX),
+        head: unsigned(get(row, 2)?),
+        tail: unsigned(get(row, 3)?),
+        row_id: get(row, 4)?,
+        reference: opt_id(row, 5)?,
+        profile: Box::default(),
+        method: None,
+        unfit: None,
+        plan: get(row, 11)?,
+        outcome: opt_word(row, 12, "an outcome", Outcome::parse)?,
+        code: opt_word(row, 13, "a code", Code::parse)?,
+        message: get(row, 14)?,
+        field: get(row, 15)?,
+    };
+    let stated = Stated {
+        stated: get(row, 6)?,
+        token_kind: opt_word(row, 7, "a token's kind", TokenKind::parse)?,
+        token: get(row, 8)?,
+        token_fp: get::<Option<&[u8]>>(row, 9)?.map(fp).transpose()?,
+        unfit: get(row, 10)?,
+    };
+    stated.fill(&mut staged)?;
+    Ok(staged)
 }
 
 fn customer(row: &PgRow) -> Result<KnownCustomer, StoreError> {
@@ -123,18 +123,6 @@ fn statement(row: &PgRow) -> Result<Statement, StoreError> {
     })
 }
 
-/// The groups at hand, by their reference.
-struct Groups {
-    all: Vec<Group>,
-    places: HashMap<String, usize>,
-}
-
-impl Groups {
-    fn of(&mut self, reference: &str) -> Option<&mut Group> {
-        self.places.get(reference).and_then(|place| self.all.get_mut(*place))
-    }
-}
-
 async fn fill_customers(
     tx: &mut PgConnection,
     account: &str,
@@ -146,7 +134,7 @@ async fn fill_customers(
     for row in &rows {
         let (reference, known) = (get::<&str>(row, 0)?, customer(row)?);
         whose.insert(known.id.clone(), reference.to_owned());
-        if let Some(group) = groups.of(reference) {
+        if let Some(group) = groups.get(reference) {
             group.customers.push(known);
         }
     }
@@ -156,7 +144,7 @@ async fn fill_customers(
     let ids: Vec<&str> = whose.keys().map(RemoteCustomerId::as_str).collect();
     for row in &sqlx::query(METHODS).bind(account).bind(ids).fetch_all(tx).await? {
         let known = method(row)?;
-        if let Some(group) = whose.get(&known.customer).and_then(|who| groups.of(who)) {
+        if let Some(group) = whose.get(&known.customer).and_then(|who| groups.get(who)) {
             group.methods.push(known);
         }
     }
@@ -169,21 +157,13 @@ async fn fill_links(
     references: &[&str],
     groups: &mut Groups,
 ) -> Result<(), StoreError> {
-    let mut tokens: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-    for (place, group) in groups.all.iter().enumerate() {
-        for sealed in group.rows.iter().filter_map(|row| row.method.as_ref()?.sealed.as_ref()) {
-            let places = tokens.entry(sealed.fp.as_bytes().to_vec()).or_default();
-            if places.last() != Some(&place) {
-                places.push(place);
-            }
-        }
-    }
-    let fps: Vec<&[u8]> = tokens.keys().map(Vec::as_slice).collect();
+    let tokens = groups.tokens();
+    let fps: Vec<&[u8]> = tokens.keys().map(|fp| fp.as_bytes().as_slice()).collect();
     let rows = sqlx::query(LINKS).bind(account).bind(references).bind(fps).fetch_all(tx).await?;
     for row in &rows {
         let link = link(row)?;
-        let own = groups.places.get(link.reference.as_str()).copied();
-        let same = tokens.get(link.fp.as_bytes().as_slice()).into_iter().flatten().copied();
+        let own = groups.place(link.reference.as_str());
+        let same = tokens.get(&link.fp).into_iter().flatten().copied();
         let places: Vec<usize> = own.into_iter().chain(same.filter(|p| Some(*p) != own)).collect();
         for place in places {
             if let Some(group) = groups.all.get_mut(place) {
@@ -194,65 +174,109 @@ async fn fill_links(
     Ok(())
 }
 
-impl PostgresStore {
-    pub(super) async fn groups(
-        &self,
-        fence: &Fence,
-        account: &AccountName,
-        after: Option<&Reference>,
-        only_open: bool,
-        most: u32,
-    ) -> Result<Vec<Group>, StoreError> {
-        let (run, part, account) = (fence.run.as_str(), i64::from(fence.part), account.as_str());
-        let mut tx = self.snapshot().await?;
-        let texts: Vec<String> = sqlx::query_scalar(REFERENCES)
-            .bind(run)
-            .bind(part)
-            .bind(after.map_or("", Reference::as_str))
-            .bind(i64::from(only_open))
-            .bind(i64::from(most))
-            .fetch_all(&mut *tx)
-            .await?;
-        let references: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let references = references.as_slice();
-        let mut groups = Groups { all: Vec::new(), places: HashMap::new() };
-        for text in &texts {
-            groups.places.insert(text.clone(), groups.all.len());
-            groups.all.push(Group {
-                reference: as_id(text.clone())?,
-                rows: Vec::new(),
-                customers: Vec::new(),
-                methods: Vec::new(),
-                links: Vec::new(),
-                statements: Vec::new(),
-                effects: Vec::new(),
-            });
-        }
-        if groups.all.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows = sqlx::query(STAGED).bind(run).bind(part).bind(references);
-        for row in &rows.fetch_all(&mut *tx).await? {
-            if let Some(group) = groups.of(get(row, 0)?) {
-                group.rows.push(staged(row)?);
-            }
-        }
-        fill_customers(&mut tx, account, references, &mut groups).await?;
-        fill_links(&mut tx, account, references, &mut groups).await?;
+/// Adds what the store knows.
+async fn fill(
+    tx: &mut PgConnection,
+    run: &str,
+    account: &str,
+    groups: &mut Groups,
+) -> Result<(), StoreError> {
+    let texts: Vec<String> = groups.references().map(str::to_owned).collect();
+    let references: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let references = references.as_slice();
+    let row = sqlx::query(KNOWS).bind(account).fetch_one(&mut *tx).await?;
+    let knows = Knows {
+        customers: get(&row, 0)?,
+        links: get(&row, 1)?,
+        statements: get(&row, 2)?,
+        effects: get(&row, 3)?,
+    };
+    if knows.customers {
+        fill_customers(tx, account, references, groups).await?;
+    }
+    if knows.links {
+        fill_links(tx, account, references, groups).await?;
+    }
+    if knows.statements {
         let rows = sqlx::query(STATEMENTS).bind(account).bind(references);
         for row in &rows.fetch_all(&mut *tx).await? {
-            if let Some(group) = groups.of(get(row, 0)?) {
+            if let Some(group) = groups.get(get(row, 0)?) {
                 group.statements.push(statement(row)?);
             }
         }
+    }
+    if knows.effects {
         let rows = sqlx::query(EFFECTS).bind(account).bind(references).bind(run);
         for row in &rows.fetch_all(&mut *tx).await? {
             let effect = effect(row)?;
             let whose = effect.reference.clone();
-            if let Some(group) = whose.and_then(|whose| groups.of(whose.as_str())) {
+            if let Some(group) = whose.and_then(|whose| groups.get(whose.as_str())) {
                 group.effects.push(effect);
             }
         }
+    }
+    Ok(())
+}
+
+impl PostgresStore {
+    pub(super) async fn known_groups(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        rows: Vec<StagedRow>,
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut groups = Groups::of(rows);
+        let mut tx = self.snapshot().await?;
+        fill(&mut tx, fence.run.as_str(), account.as_str(), &mut groups).await?;
         Ok(groups.all)
+    }
+
+    pub(super) async fn groups(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        after: u64,
+        which: Which,
+        most: u32,
+    ) -> Result<GroupPage, StoreError> {
+        let (run, part, after) = (fence.run.as_str(), i64::from(fence.part), signed(after));
+        let mut tx = self.snapshot().await?;
+        let OpenPage { heads, upto } = match which {
+            Which::Open => {
+                // Most references have few rows.
+                let rows: Vec<(i64, i64, i64)> = sqlx::query_as(OPEN)
+                    .bind(run)
+                    .bind(after)
+                    .bind(part)
+                    .bind(i64::from(most) * 2)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let rows =
+                    rows.into_iter().map(|(a, b, c)| (unsigned(a), unsigned(b), unsigned(c)));
+                OpenPage::of(rows, most as usize)
+            }
+            Which::Joined => {
+                let heads: Vec<i64> = sqlx::query_scalar(JOINED)
+                    .bind(run)
+                    .bind(after)
+                    .bind(part)
+                    .bind(i64::from(most))
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let heads: Vec<u64> = heads.into_iter().map(unsigned).collect();
+                OpenPage { upto: heads.last().copied().unwrap_or(0), heads }
+            }
+        };
+        if heads.is_empty() {
+            return Ok(GroupPage { groups: Vec::new(), upto });
+        }
+        let lines: Vec<i64> = heads.into_iter().map(signed).collect();
+        let rows = sqlx::query(STAGED).bind(run).bind(part).bind(lines).fetch_all(&mut *tx).await?;
+        let rows: Result<Vec<StagedRow>, StoreError> = rows.iter().map(staged).collect();
+        let mut rows = rows?;
+        rows.sort_by_key(|row| row.line);
+        let mut groups = Groups::of(rows);
+        fill(&mut tx, run, account.as_str(), &mut groups).await?;
+        Ok(GroupPage { groups: groups.all, upto })
     }
 }

@@ -10,23 +10,28 @@ use super::decode::{get, opt_word, signed, unsigned};
 use super::runs::hold;
 use super::{Growing, PostgresStore};
 use crate::canonical::to_json;
+use crate::staged::{stated, unfit};
 use crate::{
-    Fence, FinishRows, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement, StoreError,
-    TokenLink, Verdict,
+    Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, SealedToken, StagedRow,
+    Statement, StoreError, TokenLink, Verdict,
 };
 
-const STAGE: &str = "INSERT INTO staged_rows (run, line, part, row_id, reference, profile, facts, \
-     billing, is_default, token_kind, token, token_fp, token_created_at, plan, outcome, code, \
-     message, field) SELECT $1, u.* FROM UNNEST($2::bigint[], $3::bigint[], $4::text[], \
-     $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::bytea[], \
-     $12::bytea[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) \
-     u ON CONFLICT (run, line) DO NOTHING";
-const PLAN: &str = "UPDATE staged_rows s SET plan = u.plan, \
-     token = CASE WHEN u.outcome IS NULL THEN s.token END, \
-     outcome = COALESCE(u.outcome, s.outcome), \
-     code = CASE WHEN u.outcome IS NULL THEN s.code ELSE u.code END, \
-     message = CASE WHEN u.outcome IS NULL THEN s.message ELSE u.message END, \
-     field = CASE WHEN u.outcome IS NULL THEN s.field ELSE u.field END \
+const STAGE: &str = "INSERT INTO staged_rows (run, line, part, head, tail, row_id, reference, \
+     stated, token_kind, token, token_fp, unfit, plan, outcome, code, message, field) \
+     SELECT $1, u.* FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
+     $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $11::bytea[], $12::text[], \
+     $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) u \
+     ON CONFLICT (run, line) DO NOTHING";
+/// The references are compared here: whoever looks for clusters may go by less than the whole text.
+const JOIN: &str = "INSERT INTO staged_joins (run, first, part, last, head) \
+     SELECT s.run, s.line, s.part, s.tail, h.line \
+     FROM UNNEST($2::bigint[], $3::bigint[]) AS u (first, head) \
+     JOIN staged_rows s ON s.run = $1 AND s.line = u.first \
+     JOIN staged_rows h ON h.run = $1 AND h.line = u.head \
+     WHERE s.reference = h.reference ON CONFLICT (run, first) DO NOTHING";
+/// A token of a row that is decided goes.
+const PLAN: &str = "UPDATE staged_rows s SET plan = u.plan, outcome = u.outcome, code = u.code, \
+     message = u.message, field = u.field, token = CASE WHEN u.outcome IS NULL THEN s.token END \
      FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) \
      AS u (line, plan, outcome, code, message, field) WHERE s.run = $1 AND s.line = u.line";
 const FINISH: &str = "UPDATE staged_rows s SET outcome = u.outcome, code = u.code, \
@@ -175,50 +180,35 @@ impl PostgresStore {
     pub(super) async fn stage(
         &self,
         fence: &Fence,
-        identity: &str,
         mut rows: Vec<StagedRow>,
     ) -> Result<(), StoreError> {
         rows.sort_by_key(|row| row.line);
         rows.dedup_by_key(|row| row.line);
-        let methods: Vec<_> = rows.iter().map(|row| row.method.as_ref()).collect();
-        let tokens: Vec<_> =
-            methods.iter().map(|method| method.and_then(|m| m.token.as_ref())).collect();
-        let mut sealed = Vec::with_capacity(rows.len());
-        let mut fps = Vec::with_capacity(rows.len());
-        for (row, token) in rows.iter().zip(&tokens) {
-            sealed.push(token.map(|token| self.keys.seal_token(&fence.run, row.line, token)));
-            fps.push(token.map(|token| {
-                self.keys.token_fp(identity, token.kind, &token.value).as_bytes().to_vec()
-            }));
-        }
+        let tokens: Vec<Option<&SealedToken>> =
+            rows.iter().map(|row| row.method.as_ref().and_then(|m| m.sealed.as_ref())).collect();
+        let numbers = |of: fn(&StagedRow) -> u64| -> Vec<i64> {
+            rows.iter().map(|row| signed(of(row))).collect()
+        };
         let text = |of: fn(&StagedRow) -> Option<&str>| rows.iter().map(of).collect::<Vec<_>>();
+        let sealed = |t: &SealedToken| (!t.sealed.is_empty()).then(|| t.sealed.clone());
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
         if !rows.is_empty() {
             sqlx::query(STAGE)
                 .bind(fence.run.as_str())
-                .bind(rows.iter().map(|row| signed(row.line)).collect::<Vec<_>>())
-                .bind(rows.iter().map(|row| i64::from(row.part)).collect::<Vec<_>>())
+                .bind(numbers(|row| row.line))
+                .bind(numbers(|row| u64::from(row.part)))
+                .bind(numbers(|row| row.head))
+                .bind(numbers(|row| row.tail))
                 .bind(text(|row| Some(&row.row_id)))
                 .bind(text(|row| row.reference.as_ref().map(model::Reference::as_str)))
-                .bind(rows.iter().map(|row| to_json(&row.profile)).collect::<Vec<_>>())
-                .bind(methods.iter().map(|m| m.map(|m| to_json(&m.facts))).collect::<Vec<_>>())
-                .bind(methods.iter().map(|m| m.map(|m| to_json(&m.billing))).collect::<Vec<_>>())
-                .bind(
-                    methods
-                        .iter()
-                        .map(|m| m.and_then(|m| m.default).map(i64::from))
-                        .collect::<Vec<_>>(),
-                )
+                .bind(rows.iter().map(stated).collect::<Vec<_>>())
                 .bind(tokens.iter().map(|t| t.map(|t| t.kind.as_str())).collect::<Vec<_>>())
-                .bind(sealed)
-                .bind(fps)
+                .bind(tokens.iter().map(|t| t.and_then(sealed)).collect::<Vec<_>>())
                 .bind(
-                    tokens
-                        .iter()
-                        .map(|t| t.and_then(|t| t.created_at).map(model::Timestamp::micros))
-                        .collect::<Vec<_>>(),
+                    tokens.iter().map(|t| t.map(|t| t.fp.as_bytes().to_vec())).collect::<Vec<_>>(),
                 )
+                .bind(rows.iter().map(unfit).collect::<Vec<_>>())
                 .bind(text(|row| row.plan.as_deref()))
                 .bind(text(|row| row.outcome.map(Outcome::as_str)))
                 .bind(text(|row| row.code.map(model::Code::as_str)))
@@ -229,6 +219,19 @@ impl PostgresStore {
         }
         tx.commit().await?;
         self.wrote(Growing::Staging, rows.len());
+        Ok(())
+    }
+
+    pub(super) async fn join(&self, fence: &Fence, joins: Vec<Join>) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        sqlx::query(JOIN)
+            .bind(fence.run.as_str())
+            .bind(joins.iter().map(|join| signed(join.first)).collect::<Vec<_>>())
+            .bind(joins.iter().map(|join| signed(join.head)).collect::<Vec<_>>())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -293,8 +296,10 @@ impl PostgresStore {
     }
 
     pub(super) async fn count_rows(&self, run: &RunId) -> Result<RowTally, StoreError> {
-        let groups = sqlx::query_as(TALLY).bind(run.as_str()).fetch_all(&self.pool).await?;
-        RowTally::of(groups)
+        let groups: Vec<_> = sqlx::query_as(TALLY).bind(run.as_str()).fetch_all(&self.pool).await?;
+        let mut tally = RowTally::default();
+        tally.add(groups)?;
+        Ok(tally)
     }
 
     pub(super) async fn row_records(

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, Reference, RemoteCustomerId, RunId, Timestamp};
+use model::{AccountName, Clock, RemoteCustomerId, RunId, Timestamp};
 use secrecy::ExposeSecret as _;
 use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -33,9 +33,10 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
 use crate::keys::KeyRow;
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
-    EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
-    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RowTally, RunEnd,
-    RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
+    MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord,
+    RowTally, RunEnd, RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    Which,
 };
 
 /// The server's clock in microseconds.
@@ -46,8 +47,14 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../../../../migrations/postgres/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
+    (
+        2,
+        "staged in file order",
+        include_str!("../../../../migrations/postgres/0002_staged_in_file_order.sql"),
+    ),
+];
 
 /// sqlx's own table; locked while one process migrates and the others wait.
 const MIGRATED: &str = "_sqlx_migrations";
@@ -311,24 +318,32 @@ impl Store for PostgresStore {
         self.one_run(run).await
     }
 
-    async fn stage_rows(
+    async fn stage_rows(&self, fence: &Fence, rows: Vec<StagedRow>) -> Result<(), StoreError> {
+        self.stage(fence, rows).await
+    }
+
+    async fn join_rows(&self, fence: &Fence, joins: Vec<Join>) -> Result<(), StoreError> {
+        self.join(fence, joins).await
+    }
+
+    async fn know(
         &self,
         fence: &Fence,
-        identity: &str,
+        account: &AccountName,
         rows: Vec<StagedRow>,
-    ) -> Result<(), StoreError> {
-        self.stage(fence, identity, rows).await
+    ) -> Result<Vec<Group>, StoreError> {
+        self.known_groups(fence, account, rows).await
     }
 
     async fn load_groups(
         &self,
         fence: &Fence,
         account: &AccountName,
-        after: Option<&Reference>,
-        only_open: bool,
+        after: u64,
+        which: Which,
         most: u32,
-    ) -> Result<Vec<Group>, StoreError> {
-        self.groups(fence, account, after, only_open, most).await
+    ) -> Result<GroupPage, StoreError> {
+        self.groups(fence, account, after, which, most).await
     }
 
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {

@@ -58,14 +58,24 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
+    (
+        2,
+        "staged in file order",
+        include_str!("../../../../migrations/sqlite/0002_staged_in_file_order.sql"),
+    ),
+];
+
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        include_str!("../../../../migrations/sqlite/0001_first.sql").into_sql_str(),
-        false,
-    )])
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(version, name, sql)| {
+            let sql = sql.into_sql_str();
+            Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
 }
 
 /// The path that a URL names: `sqlite:///var/lib/a.db`, `sqlite://a.db` or `sqlite:a.db`.
@@ -156,7 +166,6 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .pragma("secure_delete", "ON")
         .pragma("temp_store", "MEMORY")
         .pragma("cache_size", "-16384")
-        .pragma("mmap_size", "67108864")
         .pragma("wal_autocheckpoint", "2000")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()

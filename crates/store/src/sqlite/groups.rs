@@ -10,26 +10,37 @@ use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
 use super::decode::{
-    fp, get, id, list, opt_bool, opt_id, opt_time, opt_word, time, unsigned, word,
+    fp, get, id, list, opt_bool, opt_id, opt_time, opt_word, signed, time, unsigned, word,
 };
-use crate::canonical::{from_json, hash_of};
+use crate::canonical::{from_json, hash_of, to_json};
+use crate::staged::{Groups, Knows, OpenPage, Stated};
 use crate::{
-    EffectRow, EffectState, Fence, Group, KnownCustomer, KnownMethod, SealedToken, StagedMethod,
-    StagedRow, Statement, StoreError, TokenLink,
+    EffectRow, EffectState, Fence, Group, GroupPage, KnownCustomer, KnownMethod, StagedRow,
+    Statement, StoreError, TokenLink, Which,
 };
 
-const REFERENCES: &str = "SELECT DISTINCT reference FROM staged_rows \
-     WHERE run = ?1 AND part = ?2 AND reference > ?3 ORDER BY reference LIMIT ?4";
-const OPEN_REFERENCES: &str = "SELECT DISTINCT reference FROM staged_rows \
-     WHERE run = ?1 AND part = ?2 AND reference > ?3 AND outcome IS NULL \
-     ORDER BY reference LIMIT ?4";
+const OPEN: &str = "SELECT s.line, s.tail, COALESCE(j.head, s.head) FROM staged_rows AS s \
+     LEFT JOIN staged_joins AS j ON j.run = s.run AND j.first = s.head \
+     WHERE s.run = ?1 AND s.line > ?2 AND s.part = ?3 AND s.outcome IS NULL AND s.head > 0 \
+     ORDER BY s.line LIMIT ?4";
+const JOINED: &str = "SELECT DISTINCT head FROM staged_joins INDEXED BY staged_joins_by_head \
+     WHERE run = ?1 AND part = ?3 AND head > ?2 ORDER BY head LIMIT ?4";
 // Without statistics SQLite takes `account = ?` or `run = ?` on a primary key for ten rows and
 // walks all of them, so the order (`CROSS JOIN`) and the index are said where it matters.
-const ROWS: &str = "SELECT line, part, row_id, reference, profile, facts, billing, is_default, \
-     token_kind, token, token_fp, token_created_at, plan, outcome, code, message, field \
-     FROM json_each(?3) AS wanted CROSS JOIN staged_rows AS s \
-     INDEXED BY staged_rows_by_reference ON s.reference = wanted.value \
-     WHERE s.run = ?1 AND s.part = ?2 ORDER BY line";
+const ROWS: &str = "WITH ranges (first, last) AS ( \
+     SELECT h.line, h.tail FROM json_each(?3) AS wanted \
+     CROSS JOIN staged_rows AS h ON h.run = ?1 AND h.line = wanted.value \
+     UNION ALL SELECT j.first, j.last FROM json_each(?3) AS wanted \
+     CROSS JOIN staged_joins AS j INDEXED BY staged_joins_by_head \
+     ON j.run = ?1 AND j.part = ?2 AND j.head = wanted.value) \
+     SELECT s.line, s.part, s.head, s.tail, s.row_id, s.reference, s.stated, s.token_kind, \
+     s.token, s.token_fp, s.unfit, s.plan, s.outcome, s.code, s.message, s.field \
+     FROM ranges CROSS JOIN staged_rows AS s \
+     ON s.run = ?1 AND s.line BETWEEN ranges.first AND ranges.last WHERE s.head > 0";
+const KNOWS: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account = ?1), \
+     EXISTS (SELECT 1 FROM token_links WHERE account = ?1), \
+     EXISTS (SELECT 1 FROM statements WHERE account = ?1), \
+     EXISTS (SELECT 1 FROM effects WHERE account = ?1)";
 const CUSTOMERS: &str = "SELECT remote_id, customer_id, profile, hash, as_of, methods_read_at, \
      reference FROM json_each(?2) AS wanted CROSS JOIN remote_customers AS c \
      INDEXED BY remote_customers_by_reference ON c.reference = wanted.value \
@@ -56,9 +67,10 @@ const EFFECTS_OF_RUN: &str = "SELECT id, run, kind, subject, reference, token_fp
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    REFERENCES,
-    OPEN_REFERENCES,
+    OPEN,
+    JOINED,
     ROWS,
+    KNOWS,
     CUSTOMERS,
     METHODS,
     LINKS,
@@ -68,45 +80,31 @@ pub(super) const STATEMENTS: &[&str] = &[
 ];
 
 fn staged(row: &SqliteRow) -> Result<StagedRow, StoreError> {
-    let facts: Option<&str> = get(row, 5)?;
-    let method = facts
-        .map(|facts| {
-            let billing: Option<&str> = get(row, 6)?;
-            let kind = opt_word(row, 8, "a token's kind", TokenKind::parse)?;
-            let sealed: Option<Vec<u8>> = get(row, 9)?;
-            let print: Option<&[u8]> = get(row, 10)?;
-            let created_at = opt_time(row, 11)?;
-            let sealed = kind
-                .zip(print)
-                .map(|(kind, print)| {
-                    let print = fp(print)?;
-                    // A forgotten token is empty: its fingerprint still decides.
-                    let sealed = sealed.unwrap_or_default();
-                    Ok::<_, StoreError>(SealedToken { kind, sealed, fp: print, created_at })
-                })
-                .transpose()?;
-            Ok::<_, StoreError>(StagedMethod {
-                facts: from_json("facts", facts)?,
-                billing: from_json("an address", billing.unwrap_or("{}"))?,
-                default: opt_bool(row, 7)?,
-                token: None,
-                sealed,
-            })
-        })
-        .transpose()?;
-    Ok(StagedRow {
+    let mut staged = StagedRow {
         line: unsigned(get(row, 0)?),
         part: u32::try_from(unsigned(get(row, 1)?)).unwrap_or(u32::MAX),
-        row_id: get(row, 2)?,
-        reference: opt_id(row, 3)?,
-        profile: from_json("a profile", get(row, 4)?)?,
-        method,
-        plan: get(row, 12)?,
-        outcome: opt_word(row, 13, "an outcome", Outcome::parse)?,
-        code: opt_word(row, 14, "a code", Code::parse)?,
-        message: get(row, 15)?,
-        field: get(row, 16)?,
-    })
+        head: unsigned(get(row, 2)?),
+        tail: unsigned(get(row, 3)?),
+        row_id: get(row, 4)?,
+        reference: opt_id(row, 5)?,
+        profile: Box::default(),
+        method: None,
+        unfit: None,
+        plan: get(row, 11)?,
+        outcome: opt_word(row, 12, "an outcome", Outcome::parse)?,
+        code: opt_word(row, 13, "a code", Code::parse)?,
+        message: get(row, 14)?,
+        field: get(row, 15)?,
+    };
+    let stated = Stated {
+        stated: get(row, 6)?,
+        token_kind: opt_word(row, 7, "a token's kind", TokenKind::parse)?,
+        token: get(row, 8)?,
+        token_fp: get::<Option<&[u8]>>(row, 9)?.map(fp).transpose()?,
+        unfit: get(row, 10)?,
+    };
+    stated.fill(&mut staged)?;
+    Ok(staged)
 }
 
 fn origin(text: &str) -> Option<Origin> {
@@ -141,59 +139,9 @@ fn statement(row: &SqliteRow) -> Result<Statement, StoreError> {
     })
 }
 
-/// The groups at hand, by their reference.
-struct Groups {
-    groups: Vec<Group>,
-    places: HashMap<Reference, usize>,
-}
-
-impl Groups {
-    fn of(references: Vec<Reference>) -> Self {
-        let places = references.iter().cloned().enumerate().map(|(n, r)| (r, n)).collect();
-        let groups = references
-            .into_iter()
-            .map(|reference| Group {
-                reference,
-                rows: Vec::new(),
-                customers: Vec::new(),
-                methods: Vec::new(),
-                links: Vec::new(),
-                statements: Vec::new(),
-                effects: Vec::new(),
-            })
-            .collect();
-        Self { groups, places }
-    }
-
-    fn get(&mut self, reference: &Reference) -> Option<&mut Group> {
-        self.places.get(reference).and_then(|place| self.groups.get_mut(*place))
-    }
-
-    /// The references in one bound value.
-    fn list(&self) -> String {
-        list(self.groups.iter().map(|group| group.reference.as_str()))
-    }
-}
-
-async fn fill_rows(
-    conn: &mut SqliteConnection,
-    fence: &Fence,
-    groups: &mut Groups,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(ROWS)
-        .bind(fence.run.as_str())
-        .bind(i64::from(fence.part))
-        .bind(groups.list())
-        .fetch_all(conn)
-        .await?;
-    for row in &rows {
-        let row = staged(row)?;
-        let group = row.reference.clone().and_then(|reference| groups.get(&reference));
-        if let Some(group) = group {
-            group.rows.push(row);
-        }
-    }
-    Ok(())
+/// The references in one bound value.
+fn references(groups: &Groups) -> String {
+    list(groups.references())
 }
 
 async fn fill_mirror(
@@ -203,7 +151,7 @@ async fn fill_mirror(
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(CUSTOMERS)
         .bind(account.as_str())
-        .bind(groups.list())
+        .bind(references(groups))
         .fetch_all(&mut *conn)
         .await?;
     let mut whose: HashMap<RemoteCustomerId, Reference> = HashMap::new();
@@ -218,7 +166,7 @@ async fn fill_mirror(
         };
         let reference: Reference = id(row, 6)?;
         whose.insert(customer.id.clone(), reference.clone());
-        if let Some(group) = groups.get(&reference) {
+        if let Some(group) = groups.get(reference.as_str()) {
             group.customers.push(customer);
         }
     }
@@ -239,7 +187,8 @@ async fn fill_mirror(
             default: opt_bool(row, 4)?,
             as_of: time(row, 5)?,
         };
-        let group = whose.get(&method.customer).and_then(|reference| groups.get(reference));
+        let group =
+            whose.get(&method.customer).and_then(|reference| groups.get(reference.as_str()));
         if let Some(group) = group {
             group.methods.push(method);
         }
@@ -252,25 +201,15 @@ async fn fill_links(
     account: &AccountName,
     groups: &mut Groups,
 ) -> Result<(), StoreError> {
-    let prints_of = |group: &Group| -> BTreeSet<_> {
-        let methods = group.rows.iter().filter_map(|row| row.method.as_ref());
-        methods.filter_map(|method| method.sealed.as_ref()).map(|sealed| sealed.fp).collect()
-    };
-    let prints: Vec<BTreeSet<_>> = groups.groups.iter().map(prints_of).collect();
-    let hex = list(prints.iter().flatten().map(|fp| fp.to_hex()));
+    // The groups that have a row with a token, so that a link reaches them from elsewhere.
+    let users = groups.tokens();
+    let hex = list(users.keys().map(|fp| fp.to_hex()));
     let rows = sqlx::query(LINKS)
         .bind(account.as_str())
-        .bind(groups.list())
+        .bind(references(groups))
         .bind(hex)
         .fetch_all(conn)
         .await?;
-    // The groups that have a row with a token, so that a link reaches them from elsewhere.
-    let mut users: HashMap<crate::TokenFp, Vec<usize>> = HashMap::new();
-    for (place, prints) in prints.iter().enumerate() {
-        for print in prints {
-            users.entry(*print).or_default().push(place);
-        }
-    }
     for row in &rows {
         let link = TokenLink {
             reference: id(row, 0)?,
@@ -279,11 +218,11 @@ async fn fill_links(
             remote_method: id(row, 3)?,
             how: get(row, 4)?,
         };
-        let own = groups.places.get(&link.reference).copied();
+        let own = groups.place(link.reference.as_str());
         let others = users.get(&link.fp).into_iter().flatten().copied();
         let places: BTreeSet<usize> = own.into_iter().chain(others).collect();
         for place in places {
-            if let Some(group) = groups.groups.get_mut(place) {
+            if let Some(group) = groups.all.get_mut(place) {
                 group.links.push(link.clone());
             }
         }
@@ -291,71 +230,142 @@ async fn fill_links(
     Ok(())
 }
 
-async fn fill_history(
+async fn fill_statements(
     conn: &mut SqliteConnection,
-    fence: &Fence,
     account: &AccountName,
     groups: &mut Groups,
 ) -> Result<(), StoreError> {
-    let references = groups.list();
     let rows = sqlx::query(FILE_STATEMENTS)
         .bind(account.as_str())
-        .bind(references.as_str())
-        .fetch_all(&mut *conn)
+        .bind(references(groups))
+        .fetch_all(conn)
         .await?;
     for row in &rows {
         let statement = statement(row)?;
-        if let Some(group) = groups.get(&statement.reference) {
+        if let Some(group) = groups.get(statement.reference.as_str()) {
             group.statements.push(statement);
         }
     }
+    Ok(())
+}
+
+async fn fill_effects(
+    conn: &mut SqliteConnection,
+    run: &RunId,
+    account: &AccountName,
+    groups: &mut Groups,
+) -> Result<(), StoreError> {
     let rows = sqlx::query(EFFECTS)
         .bind(account.as_str())
-        .bind(references)
-        .bind(fence.run.as_str())
+        .bind(references(groups))
+        .bind(run.as_str())
         .fetch_all(conn)
         .await?;
     for row in &rows {
         let effect = effect(row)?;
-        let group = effect.reference.clone().and_then(|reference| groups.get(&reference));
-        if let Some(group) = group {
+        let whose = effect.reference.clone();
+        if let Some(group) = whose.and_then(|reference| groups.get(reference.as_str())) {
             group.effects.push(effect);
         }
     }
     Ok(())
 }
 
+/// Adds what the store knows.
+async fn fill(
+    conn: &mut SqliteConnection,
+    fence: &Fence,
+    account: &AccountName,
+    groups: &mut Groups,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(KNOWS).bind(account.as_str()).fetch_one(&mut *conn).await?;
+    let knows = Knows {
+        customers: get(&row, 0)?,
+        links: get(&row, 1)?,
+        statements: get(&row, 2)?,
+        effects: get(&row, 3)?,
+    };
+    if knows.customers {
+        fill_mirror(conn, account, groups).await?;
+    }
+    if knows.links {
+        fill_links(conn, account, groups).await?;
+    }
+    if knows.statements {
+        fill_statements(conn, account, groups).await?;
+    }
+    if knows.effects {
+        fill_effects(conn, &fence.run, account, groups).await?;
+    }
+    Ok(())
+}
+
 impl SqliteStore {
+    pub(super) async fn known_groups(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        rows: Vec<StagedRow>,
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut groups = Groups::of(rows);
+        // One transaction that reads: all of it is of one moment.
+        let mut tx = self.readers.begin().await?;
+        fill(&mut tx, fence, account, &mut groups).await?;
+        tx.commit().await?;
+        Ok(groups.all)
+    }
+
     pub(super) async fn read_groups(
         &self,
         fence: &Fence,
         account: &AccountName,
-        after: Option<&Reference>,
-        only_open: bool,
+        after: u64,
+        which: Which,
         most: u32,
-    ) -> Result<Vec<Group>, StoreError> {
+    ) -> Result<GroupPage, StoreError> {
         // One transaction that reads: all of it is of one moment.
         let mut tx = self.readers.begin().await?;
-        let text = if only_open { OPEN_REFERENCES } else { REFERENCES };
-        let references: Vec<String> = sqlx::query_scalar(text)
-            .bind(fence.run.as_str())
-            .bind(i64::from(fence.part))
-            .bind(after.map_or("", Reference::as_str))
-            .bind(i64::from(most))
+        let (run, part, after) = (fence.run.as_str(), i64::from(fence.part), signed(after));
+        let OpenPage { heads, upto } = match which {
+            Which::Open => {
+                // Most references have few rows.
+                let rows: Vec<(i64, i64, i64)> = sqlx::query_as(OPEN)
+                    .bind(run)
+                    .bind(after)
+                    .bind(part)
+                    .bind(i64::from(most) * 2)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let rows =
+                    rows.into_iter().map(|(a, b, c)| (unsigned(a), unsigned(b), unsigned(c)));
+                OpenPage::of(rows, most as usize)
+            }
+            Which::Joined => {
+                let heads: Vec<i64> = sqlx::query_scalar(JOINED)
+                    .bind(run)
+                    .bind(after)
+                    .bind(part)
+                    .bind(i64::from(most))
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let heads: Vec<u64> = heads.into_iter().map(unsigned).collect();
+                OpenPage { upto: heads.last().copied().unwrap_or(0), heads }
+            }
+        };
+        if heads.is_empty() {
+            return Ok(GroupPage { groups: Vec::new(), upto });
+        }
+        let rows = sqlx::query(ROWS)
+            .bind(run)
+            .bind(part)
+            .bind(to_json(&heads))
             .fetch_all(&mut *tx)
             .await?;
-        if references.is_empty() {
-            return Ok(Vec::new());
-        }
-        let references: Result<Vec<Reference>, _> =
-            references.into_iter().map(super::decode::as_id).collect();
-        let mut groups = Groups::of(references?);
-        fill_rows(&mut tx, fence, &mut groups).await?;
-        fill_mirror(&mut tx, account, &mut groups).await?;
-        fill_links(&mut tx, account, &mut groups).await?;
-        fill_history(&mut tx, fence, account, &mut groups).await?;
+        let rows: Result<Vec<StagedRow>, StoreError> = rows.iter().map(staged).collect();
+        let mut groups = Groups::of(rows?);
+        fill(&mut tx, fence, account, &mut groups).await?;
         tx.commit().await?;
-        Ok(groups.groups)
+        Ok(GroupPage { groups: groups.all, upto })
     }
 
     pub(super) async fn read_effects(

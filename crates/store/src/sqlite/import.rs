@@ -13,9 +13,10 @@ use super::bulk::{Bound, Bulk};
 use super::decode::{as_id, get, list, opt_word, signed, unsigned};
 use super::{SqliteStore, check_fence};
 use crate::canonical::to_json;
+use crate::staged::{stated, unfit};
 use crate::{
-    Fence, FinishRows, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement, StoreError,
-    TokenLink, Verdict,
+    Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement,
+    StoreError, TokenLink, Verdict,
 };
 
 const CHECKPOINT: &str = "UPDATE parts SET cursor = COALESCE(?4, cursor), \
@@ -27,8 +28,11 @@ const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers WHERE a
 const METHOD_LINKS: &str = "SELECT remote_customer_id, remote_id, method_id FROM remote_methods \
      WHERE account = ?1 AND method_id IS NOT NULL \
      AND remote_customer_id IN (SELECT value FROM json_each(?2))";
-const TALLY: &str = "SELECT outcome, code, plan, count(*) FROM staged_rows \
-     WHERE run = ?1 GROUP BY outcome, code, plan";
+// Some thousand rows at a time: SQLite groups by sorting, which for a million rows takes five times
+// as long, and all of them in memory.
+const TALLY: &str = "SELECT outcome, code, plan, count(*), max(line) FROM (SELECT outcome, code, \
+     plan, line FROM staged_rows WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT 5000) \
+     GROUP BY outcome, code, plan";
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
@@ -37,26 +41,44 @@ const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, fiel
 pub(super) const STATEMENTS: &[&str] = &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, TALLY, ROWS];
 
 #[cfg(test)]
-pub(super) const BULKS: &[&Bulk] = &[&STAGE, &PLAN, &FINISH, &PUT_STATEMENTS, &PUT_TOKEN_LINKS];
+pub(super) const BULKS: &[&Bulk] =
+    &[&STAGE, &STAGE_DECIDED, &JOIN, &PLAN, &FINISH, &PUT_STATEMENTS, &PUT_TOKEN_LINKS];
 
-/// Rows staged again after a crash are there already.
+/// Rows staged again after a crash are there already. What is the same for all rows is bound once,
+/// and what most rows do not have is not bound at all.
 static STAGE: Bulk = Bulk::new(
-    "INSERT OR FAIL INTO staged_rows (run, line, part, row_id, reference, profile, facts, \
-     billing, is_default, token_kind, token, token_fp, token_created_at, plan, outcome, code, \
-     message, field) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    " ON CONFLICT (run, line) DO NOTHING",
+    "WITH new (line, part, head, tail, row_id, reference, stated, token_kind, token, token_fp, \
+     plan) AS (VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    ") INSERT OR FAIL INTO staged_rows (run, line, part, head, tail, row_id, reference, stated, \
+     token_kind, token, token_fp, plan) SELECT ?, new.* FROM new WHERE TRUE \
+     ON CONFLICT (run, line) DO NOTHING",
 );
-/// An outcome that is decided stays, unless this decides it.
+static STAGE_DECIDED: Bulk = Bulk::new(
+    "WITH new (line, part, head, tail, row_id, reference, stated, token_kind, token, token_fp, \
+     plan, unfit, outcome, code, message, field) AS (VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    ") INSERT OR FAIL INTO staged_rows (run, line, part, head, tail, row_id, reference, stated, \
+     token_kind, token, token_fp, plan, unfit, outcome, code, message, field) \
+     SELECT ?, new.* FROM new WHERE TRUE ON CONFLICT (run, line) DO NOTHING",
+);
+/// The references are compared here: whoever looks for clusters may go by less than the whole text.
+static JOIN: Bulk = Bulk::new(
+    "WITH new (first, head) AS (VALUES ",
+    "(?, ?)",
+    ") INSERT OR FAIL INTO staged_joins (run, first, part, last, head) \
+     SELECT s.run, s.line, s.part, s.tail, h.line FROM new \
+     CROSS JOIN staged_rows AS s ON s.line = new.first \
+     CROSS JOIN staged_rows AS h ON h.run = s.run AND h.line = new.head \
+     WHERE s.run = ? AND s.reference = h.reference ON CONFLICT (run, first) DO NOTHING",
+);
+/// A token of a row that is decided goes.
 static PLAN: Bulk = Bulk::new(
     "WITH new (line, plan, outcome, code, message, field) AS (VALUES ",
     "(?, ?, ?, ?, ?, ?)",
-    ") UPDATE staged_rows SET plan = new.plan, \
-     token = CASE WHEN new.outcome IS NULL THEN staged_rows.token END, \
-     code = CASE WHEN new.outcome IS NULL THEN staged_rows.code ELSE new.code END, \
-     message = CASE WHEN new.outcome IS NULL THEN staged_rows.message ELSE new.message END, \
-     field = CASE WHEN new.outcome IS NULL THEN staged_rows.field ELSE new.field END, \
-     outcome = COALESCE(new.outcome, staged_rows.outcome) \
+    ") UPDATE staged_rows SET plan = new.plan, outcome = new.outcome, code = new.code, \
+     message = new.message, field = new.field, \
+     token = CASE WHEN new.outcome IS NULL THEN staged_rows.token END \
      FROM new WHERE staged_rows.run = ? AND staged_rows.line = new.line",
 );
 static FINISH: Bulk = Bulk::new(
@@ -111,6 +133,23 @@ fn bind_verdict(q: Bound, verdict: Option<&Verdict>) -> Bound {
         .bind(verdict.and_then(|v| v.code).map(Code::as_str))
         .bind(verdict.and_then(|v| v.message.as_deref()))
         .bind(verdict.and_then(|v| v.field.as_deref()))
+}
+
+/// What every staged row has.
+fn bind_staged(q: Bound, (row, stated): &(&StagedRow, String)) -> Bound {
+    let token = row.method.as_ref().and_then(|method| method.sealed.as_ref());
+    let sealed = token.map(|token| token.sealed.as_slice());
+    q.bind(signed(row.line))
+        .bind(i64::from(row.part))
+        .bind(signed(row.head))
+        .bind(signed(row.tail))
+        .bind(row.row_id.as_str())
+        .bind(row.reference.as_ref().map(model::Reference::as_str))
+        .bind(stated.as_str())
+        .bind(token.map(|token| token.kind.as_str()))
+        .bind(sealed.filter(|sealed| !sealed.is_empty()))
+        .bind(token.map(|token| token.fp.as_bytes().as_slice()))
+        .bind(row.plan.as_deref())
 }
 
 fn record(row: &SqliteRow) -> Result<RowRecord, StoreError> {
@@ -175,51 +214,44 @@ impl SqliteStore {
     pub(super) async fn write_staged(
         &self,
         fence: &Fence,
-        identity: &str,
-        rows: Vec<StagedRow>,
+        mut rows: Vec<StagedRow>,
     ) -> Result<(), StoreError> {
-        // Sealed and in order before anybody else is kept waiting.
-        let mut sealed: Vec<_> = rows
-            .into_iter()
-            .map(|row| {
-                let token = row.method.as_ref().and_then(|method| method.token.as_ref());
-                let token = token.map(|token| {
-                    (
-                        self.keys.seal_token(&fence.run, row.line, token),
-                        self.keys.token_fp(identity, token.kind, &token.value),
-                    )
-                });
-                (row, token)
-            })
-            .collect();
-        sealed.sort_unstable_by_key(|(row, _)| row.line);
-
+        // In order, and as text, before anybody else is kept waiting.
+        rows.sort_by_key(|row| row.line);
+        let (decided, plain): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .map(|row| (row, stated(row)))
+            .partition(|(row, _)| row.outcome.is_some() || row.unfit.is_some());
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         check_fence(&mut tx, fence).await?;
-        let bind = |q: Bound, (row, sealed): &(StagedRow, Option<(Vec<u8>, crate::TokenFp)>)| {
-            let method = row.method.as_ref();
-            let token = method.and_then(|method| method.token.as_ref());
-            q.bind(fence.run.as_str())
-                .bind(signed(row.line))
-                .bind(i64::from(row.part))
-                .bind(row.row_id.as_str())
-                .bind(row.reference.as_ref().map(model::Reference::as_str))
-                .bind(to_json(&row.profile))
-                .bind(method.map(|method| to_json(&method.facts)))
-                .bind(method.map(|method| to_json(&method.billing)))
-                .bind(method.and_then(|method| method.default).map(i64::from))
-                .bind(token.map(|token| token.kind.as_str()))
-                .bind(sealed.as_ref().map(|(token, _)| token.as_slice()))
-                .bind(sealed.as_ref().map(|(_, fp)| fp.as_bytes().as_slice()))
-                .bind(token.and_then(|token| token.created_at).map(Timestamp::micros))
-                .bind(row.plan.as_deref())
+        let run = |q: Bound| q.bind(fence.run.as_str());
+        STAGE.run(&mut tx, &plain, bind_staged, run).await?;
+        let bind = |q: Bound, pair: &(&StagedRow, String)| {
+            let row = pair.0;
+            bind_staged(q, pair)
+                .bind(unfit(row))
                 .bind(row.outcome.map(Outcome::as_str))
                 .bind(row.code.map(Code::as_str))
                 .bind(row.message.as_deref())
                 .bind(row.field.as_deref())
         };
-        STAGE.run(&mut tx, &sealed, bind, |q| q).await?;
+        STAGE_DECIDED.run(&mut tx, &decided, bind, run).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn write_joins(
+        &self,
+        fence: &Fence,
+        mut joins: Vec<Join>,
+    ) -> Result<(), StoreError> {
+        joins.sort_unstable_by_key(|join| join.first);
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        check_fence(&mut tx, fence).await?;
+        let bind = |q: Bound, join: &Join| q.bind(signed(join.first)).bind(signed(join.head));
+        JOIN.run(&mut tx, &joins, bind, |q| q.bind(fence.run.as_str())).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -296,8 +328,19 @@ impl SqliteStore {
     }
 
     pub(super) async fn count_rows(&self, run: &RunId) -> Result<RowTally, StoreError> {
-        let groups = sqlx::query_as(TALLY).bind(run.as_str()).fetch_all(&self.readers).await?;
-        RowTally::of(groups)
+        type Counted = (Option<String>, Option<String>, Option<String>, i64, i64);
+        let mut tx = self.readers.begin().await?;
+        let mut tally = RowTally::default();
+        let mut after = 0;
+        loop {
+            let groups: Vec<Counted> =
+                sqlx::query_as(TALLY).bind(run.as_str()).bind(after).fetch_all(&mut *tx).await?;
+            let Some(last) = groups.iter().map(|group| group.4).max() else { break };
+            after = last;
+            tally.add(groups.into_iter().map(|(a, b, c, rows, _)| (a, b, c, rows)))?;
+        }
+        tx.commit().await?;
+        Ok(tally)
     }
 
     pub(super) async fn read_rows(

@@ -20,16 +20,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, Reference, RemoteCustomerId, RunId, SystemClock, Timestamp};
+use model::{AccountName, Clock, RemoteCustomerId, RunId, SystemClock, Timestamp};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
-    EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
-    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RowTally, RunEnd,
-    RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
+    MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord,
+    RowTally, RunEnd, RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -215,24 +216,32 @@ impl Store for SqliteStore {
         self.one_run(run).await
     }
 
-    async fn stage_rows(
+    async fn stage_rows(&self, fence: &Fence, rows: Vec<StagedRow>) -> Result<(), StoreError> {
+        self.write_staged(fence, rows).await
+    }
+
+    async fn join_rows(&self, fence: &Fence, joins: Vec<Join>) -> Result<(), StoreError> {
+        self.write_joins(fence, joins).await
+    }
+
+    async fn know(
         &self,
         fence: &Fence,
-        identity: &str,
+        account: &AccountName,
         rows: Vec<StagedRow>,
-    ) -> Result<(), StoreError> {
-        self.write_staged(fence, identity, rows).await
+    ) -> Result<Vec<Group>, StoreError> {
+        self.known_groups(fence, account, rows).await
     }
 
     async fn load_groups(
         &self,
         fence: &Fence,
         account: &AccountName,
-        after: Option<&Reference>,
-        only_open: bool,
+        after: u64,
+        which: Which,
         most: u32,
-    ) -> Result<Vec<Group>, StoreError> {
-        self.read_groups(fence, account, after, only_open, most).await
+    ) -> Result<GroupPage, StoreError> {
+        self.read_groups(fence, account, after, which, most).await
     }
 
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {
