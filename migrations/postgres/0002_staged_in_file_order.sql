@@ -2,23 +2,43 @@
 -- of the first row of its cluster (rows of one reference that stand together), `tail` that of the
 -- last; both are 0 for a row that could not be read and belongs to none. Nothing else is indexed, so
 -- staging appends. `unfit` is why the provider's adapter declines the payment method.
-DROP INDEX staged_rows_by_reference;
-ALTER TABLE staged_rows
-    ADD COLUMN head BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN tail BIGINT NOT NULL DEFAULT 0,
-    ADD COLUMN stated TEXT COLLATE "C",
-    ADD COLUMN unfit TEXT COLLATE "C";
-UPDATE staged_rows SET stated = json_build_object('profile', profile::json, 'method',
-    CASE WHEN facts IS NOT NULL THEN json_build_object('facts', facts::json,
-        'billing', COALESCE(billing, '{}')::json, 'default', is_default = 1,
-        'token_created_at', token_created_at) END)::text;
-ALTER TABLE staged_rows
-    ALTER COLUMN stated SET NOT NULL,
-    DROP COLUMN profile,
-    DROP COLUMN facts,
-    DROP COLUMN billing,
-    DROP COLUMN is_default,
-    DROP COLUMN token_created_at;
+CREATE TABLE staged (
+    run TEXT COLLATE "C" NOT NULL REFERENCES runs (id),
+    line BIGINT NOT NULL,
+    part BIGINT NOT NULL,
+    head BIGINT NOT NULL,
+    tail BIGINT NOT NULL,
+    row_id TEXT COLLATE "C" NOT NULL,
+    reference TEXT COLLATE "C",
+    stated TEXT COLLATE "C" NOT NULL,
+    token_kind TEXT COLLATE "C",
+    token BYTEA,
+    token_fp BYTEA,
+    unfit TEXT COLLATE "C",
+    plan TEXT COLLATE "C",
+    outcome TEXT COLLATE "C",
+    code TEXT COLLATE "C",
+    message TEXT COLLATE "C",
+    field TEXT COLLATE "C",
+    customer_id TEXT COLLATE "C",
+    remote_customer_id TEXT COLLATE "C",
+    method_id TEXT COLLATE "C",
+    remote_method_id TEXT COLLATE "C",
+    done TEXT COLLATE "C",
+    PRIMARY KEY (run, line)
+) WITH (fillfactor = 70);
+
+INSERT INTO staged
+SELECT run, line, part, 0, 0, row_id, reference,
+    json_build_object('profile', profile::json, 'method', CASE WHEN facts IS NOT NULL THEN
+        json_build_object('facts', facts::json, 'billing', COALESCE(billing, '{}')::json,
+            'default', is_default = 1, 'token_created_at', token_created_at) END)::text,
+    token_kind, token, token_fp, NULL, plan, outcome, code, message, field, customer_id,
+    remote_customer_id, method_id, remote_method_id, done
+FROM staged_rows;
+
+DROP TABLE staged_rows;
+ALTER TABLE staged RENAME TO staged_rows;
 
 -- Clusters of one reference that stand apart in the file, and the cluster they belong to.
 CREATE TABLE staged_joins (
