@@ -194,6 +194,57 @@ async fn fill_links(
     Ok(())
 }
 
+/// These references with everything that bears on them.
+async fn fill(
+    tx: &mut PgConnection,
+    fence: &Fence,
+    account: &str,
+    texts: &[String],
+) -> Result<Vec<Group>, StoreError> {
+    let (run, part) = (fence.run.as_str(), i64::from(fence.part));
+    let references: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let references = references.as_slice();
+    let mut groups = Groups { all: Vec::new(), places: HashMap::new() };
+    for text in texts {
+        groups.places.insert(text.clone(), groups.all.len());
+        groups.all.push(Group {
+            reference: as_id(text.clone())?,
+            rows: Vec::new(),
+            customers: Vec::new(),
+            methods: Vec::new(),
+            links: Vec::new(),
+            statements: Vec::new(),
+            effects: Vec::new(),
+        });
+    }
+    if groups.all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(STAGED).bind(run).bind(part).bind(references);
+    for row in &rows.fetch_all(&mut *tx).await? {
+        if let Some(group) = groups.of(get(row, 0)?) {
+            group.rows.push(staged(row)?);
+        }
+    }
+    fill_customers(tx, account, references, &mut groups).await?;
+    fill_links(tx, account, references, &mut groups).await?;
+    let rows = sqlx::query(STATEMENTS).bind(account).bind(references);
+    for row in &rows.fetch_all(&mut *tx).await? {
+        if let Some(group) = groups.of(get(row, 0)?) {
+            group.statements.push(statement(row)?);
+        }
+    }
+    let rows = sqlx::query(EFFECTS).bind(account).bind(references).bind(run);
+    for row in &rows.fetch_all(&mut *tx).await? {
+        let effect = effect(row)?;
+        let whose = effect.reference.clone();
+        if let Some(group) = whose.and_then(|whose| groups.of(whose.as_str())) {
+            group.effects.push(effect);
+        }
+    }
+    Ok(groups.all)
+}
+
 impl PostgresStore {
     pub(super) async fn groups(
         &self,
@@ -213,46 +264,19 @@ impl PostgresStore {
             .bind(i64::from(most))
             .fetch_all(&mut *tx)
             .await?;
-        let references: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let references = references.as_slice();
-        let mut groups = Groups { all: Vec::new(), places: HashMap::new() };
-        for text in &texts {
-            groups.places.insert(text.clone(), groups.all.len());
-            groups.all.push(Group {
-                reference: as_id(text.clone())?,
-                rows: Vec::new(),
-                customers: Vec::new(),
-                methods: Vec::new(),
-                links: Vec::new(),
-                statements: Vec::new(),
-                effects: Vec::new(),
-            });
-        }
-        if groups.all.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows = sqlx::query(STAGED).bind(run).bind(part).bind(references);
-        for row in &rows.fetch_all(&mut *tx).await? {
-            if let Some(group) = groups.of(get(row, 0)?) {
-                group.rows.push(staged(row)?);
-            }
-        }
-        fill_customers(&mut tx, account, references, &mut groups).await?;
-        fill_links(&mut tx, account, references, &mut groups).await?;
-        let rows = sqlx::query(STATEMENTS).bind(account).bind(references);
-        for row in &rows.fetch_all(&mut *tx).await? {
-            if let Some(group) = groups.of(get(row, 0)?) {
-                group.statements.push(statement(row)?);
-            }
-        }
-        let rows = sqlx::query(EFFECTS).bind(account).bind(references).bind(run);
-        for row in &rows.fetch_all(&mut *tx).await? {
-            let effect = effect(row)?;
-            let whose = effect.reference.clone();
-            if let Some(group) = whose.and_then(|whose| groups.of(whose.as_str())) {
-                group.effects.push(effect);
-            }
-        }
-        Ok(groups.all)
+        fill(&mut tx, fence, account, &texts).await
+    }
+
+    pub(super) async fn groups_of(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        references: &[Reference],
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut tx = self.snapshot().await?;
+        let texts: Vec<String> = references.iter().map(Reference::to_string).collect();
+        let mut groups = fill(&mut tx, fence, account.as_str(), &texts).await?;
+        groups.retain(|group| !group.rows.is_empty());
+        Ok(groups)
     }
 }

@@ -325,6 +325,21 @@ async fn fill_history(
     Ok(())
 }
 
+/// These references with everything that bears on them.
+async fn fill(
+    tx: &mut SqliteConnection,
+    fence: &Fence,
+    account: &AccountName,
+    references: Vec<Reference>,
+) -> Result<Vec<Group>, StoreError> {
+    let mut groups = Groups::of(references);
+    fill_rows(tx, fence, &mut groups).await?;
+    fill_mirror(tx, account, &mut groups).await?;
+    fill_links(tx, account, &mut groups).await?;
+    fill_history(tx, fence, account, &mut groups).await?;
+    Ok(groups.groups)
+}
+
 impl SqliteStore {
     pub(super) async fn read_groups(
         &self,
@@ -349,13 +364,22 @@ impl SqliteStore {
         }
         let references: Result<Vec<Reference>, _> =
             references.into_iter().map(super::decode::as_id).collect();
-        let mut groups = Groups::of(references?);
-        fill_rows(&mut tx, fence, &mut groups).await?;
-        fill_mirror(&mut tx, account, &mut groups).await?;
-        fill_links(&mut tx, account, &mut groups).await?;
-        fill_history(&mut tx, fence, account, &mut groups).await?;
+        let groups = fill(&mut tx, fence, account, references?).await?;
         tx.commit().await?;
-        Ok(groups.groups)
+        Ok(groups)
+    }
+
+    pub(super) async fn read_references(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        references: &[Reference],
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut tx = self.readers.begin().await?;
+        let mut groups = fill(&mut tx, fence, account, references.to_vec()).await?;
+        tx.commit().await?;
+        groups.retain(|group| !group.rows.is_empty());
+        Ok(groups)
     }
 
     pub(super) async fn read_effects(
