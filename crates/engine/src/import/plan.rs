@@ -1,5 +1,7 @@
 //! Planning: what will be done for each staged row, and nothing is sent.
 
+use std::collections::BTreeSet;
+
 use model::{Code, Outcome};
 use store::{FinishRows, Group, RowPlan};
 
@@ -60,6 +62,13 @@ fn is_expected_rejection(plan: &RowPlan) -> bool {
 
 /// What will be done for each row of a reference, as far as the mirror tells.
 fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<RowPlan> {
+    // What a run that is taken up again has done for a row is not planned anew.
+    let settled: BTreeSet<u64> = group
+        .rows
+        .iter()
+        .filter(|row| row.outcome.is_some_and(|outcome| outcome != Outcome::Rejected))
+        .map(|row| row.line)
+        .collect();
     let mut work = applier.work(group);
     let mut words: Vec<Vec<&'static str>> = vec![Vec::new(); work.rows.len()];
     let mut note = |row: usize, word: &'static str| {
@@ -91,7 +100,7 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<Row
     work.rows
         .iter()
         .zip(words)
-        .filter(|(row, _)| row.staged.outcome.is_none())
+        .filter(|(row, _)| !settled.contains(&row.staged.line))
         .map(|(row, mut words)| {
             let mut verdict = None;
             match (&row.fate, &row.also) {
