@@ -265,7 +265,9 @@ impl EngineError {
                 RunState::AwaitingApproval => format!("`onfile runs approve {run}` lets it go on"),
                 RunState::Paused => format!("`onfile runs resume {run}` goes on"),
                 RunState::Planned | RunState::Running => {
-                    "a worker holds it; Ctrl-C there leaves it paused".into()
+                    "a worker holds it: Ctrl-C there leaves it paused; if its process died, its lease \
+                     runs out within a minute"
+                        .into()
                 }
                 RunState::Done | RunState::Failed | RunState::Cancelled => {
                     "it has ended; import the file again: nothing is created twice".into()

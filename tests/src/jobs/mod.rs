@@ -156,7 +156,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             that_is_all_ends_the_run, what_was_not_planned_waits_too, waits_for_approval_once, another_configuration_is_refused,
             an_account_in_use_is_refused, cancelled_leaves_nothing_behind,
             stopped_on_the_way_goes_on_as_a_canary, cannot_be_none;
-        resume: a_stopped_import_goes_on, looks_before_it_adds, sets_the_default_that_was_left,
+        resume: a_stopped_import_goes_on, looks_before_it_adds, what_was_written_stays,
+            sets_the_default_that_was_left,
             what_was_lost_is_not_sent_again, a_killed_import_goes_on,
             a_file_not_read_to_its_end_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;

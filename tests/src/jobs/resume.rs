@@ -113,6 +113,32 @@ pub async fn looks_before_it_adds(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn what_was_written_stays(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer[X-1]:1=delay_after_ms(1000)").await?;
+    let header = "reference,name,method,token,token_kind,last4,exp_month,exp_year\n";
+    let first = "R-1,Ria,card,tok_1,processor,4242,12,2030\n";
+    world.file("rows.csv", &format!("{header}{first}"))?;
+    world.job(&["import", "gov", "rows.csv", "--json"], 0).await?;
+    // One row is what it was; the other of the same customer waits when the run is stopped.
+    let more = "R-1,Ria,card,tok_2,processor,1881,1,2031\nX-1,Xenia,,,,,,\n";
+    world.file("rows.csv", &format!("{header}{first}{more}"))?;
+    let child = world.onfile.start(&["import", "gov", "rows.csv", "--json"])?;
+    called(&world, "create_customer", 2).await?;
+    let ran = stopped(child).await?;
+    world.all_fired()?;
+    ensure!(ran.count("/rows/unchanged")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/not_attempted")? == 1, "{ran:?}");
+    let run = run_of(&ran)?;
+    let ran = world.runs("resume", &run, 0).await?;
+    ensure!(ran.count("/rows/unchanged")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    ensure!(world.held() == ["R-1 Ria <-> 1881 4242", "X-1 Xenia <-> "], "{:#?}", world.held());
+    world.onfile.run(&["report", &run, "--out", "out"]).await?.expect(0)?;
+    let rows = std::fs::read_to_string(world.db.folder().join("out/rows.csv"))?;
+    ensure!(rows.lines().filter(|line| line.contains("spm_")).count() == 2, "{rows}");
+    Ok(())
+}
+
 pub async fn sets_the_default_that_was_left(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "add_method:1=delay_after_ms(1000)").await?;
     let now = SystemClock.now().micros() / 1_000_000;
