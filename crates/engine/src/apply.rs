@@ -1,9 +1,11 @@
 //! Carries out what is decided for a batch of references, step by step until nothing is left.
 
+use std::collections::BTreeSet;
+
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
-use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
-use store::{FinishRows, Group, KnownMethod, MethodsWrite, Verdict};
+use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
+use store::{FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
 
 use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
 use crate::observe::{self, MethodRead};
@@ -19,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) customers_created: u64,
     pub(crate) methods: u64,
     pub(crate) methods_created: u64,
+    /// Rows that were refused or are unresolved.
+    pub(crate) failed: u64,
 }
 
 /// A writing job at work.
@@ -28,6 +32,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) ctx: CallCtx,
     pub(crate) policy: Policy,
     pub(crate) batch: usize,
+    /// Whether anything may be sent: not beyond a canary that nobody has approved.
+    pub(crate) may_send: bool,
 }
 
 /// What stands for a customer that is not there yet when a request is only tried out.
@@ -60,15 +66,18 @@ impl Applier<'_> {
         work
     }
 
-    /// Applies a batch of references, the file's up to a line, and adds to the tally. When it fails, what took place has
-    /// been written and tallied, and the rows that wait for a step are open still.
+    /// Applies a batch of references and adds to the tally. When it fails, what took place has
+    /// been written and tallied, and the rows that wait for a step are open still. `cursor` is
+    /// where the part's work goes on after it.
     pub(crate) async fn apply(
         &mut self,
         groups: Vec<Group>,
-        upto: u64,
+        cursor: Option<String>,
         tally: &mut Tally,
     ) -> Result<(), EngineError> {
+        let settled = settled(&groups);
         let mut works: Vec<Work> = groups.into_iter().map(|group| self.work(group)).collect();
+        let before: Vec<Created> = works.iter().map(Created::of).collect();
         let mut finished = vec![false; works.len()];
         let ended = loop {
             match self.round(&mut works, &mut finished).await {
@@ -77,17 +86,21 @@ impl Applier<'_> {
                 Err(error) => break Err(error),
             }
         };
-        let cursor = ended.is_ok().then(|| upto.to_string());
-        let finish = self.finish(&works, &finished, cursor);
+        let cursor = cursor.filter(|_| ended.is_ok());
+        let finish = self.finish(&works, &finished, &settled, cursor);
         tally.rows += finish.rows.len() as u64;
-        for work in &works {
-            let created = CustomerNow::is_created(&work.customer);
-            tally.customers += 1;
-            tally.customers_created += u64::from(created);
-            for row in &work.rows {
-                tally.methods += u64::from(row.staged.method.is_some());
-                tally.methods_created += u64::from(matches!(row.fate, Fate::Saved(_)));
+        tally.failed +=
+            finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
+        for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
+            let now = Created::of(work);
+            // What an earlier stint of this run made was counted by it, with its customer.
+            if before == Created::default() && (*finished || now != before) {
+                tally.customers += 1;
+                tally.methods +=
+                    work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
             }
+            tally.customers_created += now.customers - before.customers;
+            tally.methods_created += now.methods - before.methods;
         }
         self.engine.store.finish_rows(&self.run.fence, &self.engine.account.name, finish).await?;
         ended
@@ -132,6 +145,10 @@ impl Applier<'_> {
         if calls.is_empty() && reads.is_empty() {
             return Ok(false);
         }
+        if !self.may_send && !calls.is_empty() {
+            let waiting = calls.iter().flatten().count() as u64;
+            return Err(EngineError::AwaitingApproval { run: self.run.id.clone(), waiting });
+        }
         self.read_methods(works, reads).await?;
         let mut done = Vec::new();
         let mut sender = Sender {
@@ -174,7 +191,7 @@ impl Applier<'_> {
                 }
                 Err(error) => {
                     work.customer = CustomerNow::Failed(Verdict::with(
-                        model::Outcome::NotAttempted,
+                        Outcome::NotAttempted,
                         Code::CustomerBlocked,
                         format!("its payment methods could not be read: {error}"),
                     ));
@@ -191,7 +208,7 @@ impl Applier<'_> {
                 }
                 Ok(None) => {
                     work.customer = CustomerNow::Failed(Verdict::with(
-                        model::Outcome::Refused,
+                        Outcome::Refused,
                         Code::ProviderRefused,
                         "the customer is gone at the provider; pull the account",
                     ));
@@ -203,14 +220,38 @@ impl Applier<'_> {
         Ok(())
     }
 
-    fn finish(&self, works: &[Work], finished: &[bool], cursor: Option<String>) -> FinishRows {
+    fn finish(
+        &self,
+        works: &[Work],
+        finished: &[bool],
+        settled: &BTreeSet<u64>,
+        cursor: Option<String>,
+    ) -> FinishRows {
         let keys = self.engine.store.keys();
         let now = self.engine.clock.now();
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
         let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         self.with_rules(|rules| {
             for (work, finished) in works.iter().zip(finished) {
-                finish.rows.extend(work.results(now, *finished));
+                // A row whose method is saved and whose default is to be set yet is open still: the
+                // run that goes on finds it.
+                let waits = match work.default_step(rules) {
+                    Step::SetDefault { row, .. } if !finished => work.rows.get(row),
+                    _ => None,
+                };
+                let waits = waits.map(|row| row.staged.line);
+                let kept: BTreeSet<u64> = work
+                    .rows
+                    .iter()
+                    .filter(|row| matches!(row.fate, Fate::Ended(_)))
+                    .map(|row| row.staged.line)
+                    .filter(|line| settled.contains(line))
+                    .collect();
+                finish.rows.extend(
+                    work.results(now, *finished)
+                        .into_iter()
+                        .filter(|row| Some(row.line) != waits && !kept.contains(&row.line)),
+                );
                 finish.links.extend(work.ties());
                 finish.statements.extend(work.stated(rules, &hash));
                 finish.forget_tokens.extend(work.spent_tokens());
@@ -218,6 +259,35 @@ impl Applier<'_> {
         });
         finish
     }
+}
+
+/// What a run has created for a reference so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Created {
+    customers: u64,
+    methods: u64,
+}
+
+impl Created {
+    fn of(work: &Work) -> Self {
+        let saved = work.rows.iter().filter(|row| matches!(row.fate, Fate::Saved(_)));
+        Self {
+            customers: u64::from(CustomerNow::is_created(&work.customer)),
+            methods: saved.count() as u64,
+        }
+    }
+}
+
+/// The lines that an earlier stint of the run has carried out: what it wrote of them stays.
+fn settled(groups: &[Group]) -> BTreeSet<u64> {
+    let rows = groups.iter().flat_map(|group| &group.rows);
+    let done = |row: &&StagedRow| row.outcome.is_some_and(|outcome| outcome != Outcome::Rejected);
+    rows.filter(done).map(|row| row.line).collect()
+}
+
+/// What `--max-failures` counts.
+const fn is_failure(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Refused | Outcome::Unresolved)
 }
 
 pub(crate) fn effect_for(route: Option<TokenRoute>, method: NewMethod) -> Effect {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use backend::{BackendError, TrafficError};
-use store::StoreError;
+use model::RunId;
+use store::{RunState, StoreError};
 
 /// What is wrong with an input file as a whole. Nothing of it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,14 @@ impl fmt::Display for FileError {
         }
         write!(f, ": {}", self.message)
     }
+}
+
+fn canary_failed(line: u64, rows: u64, why: &str) -> String {
+    let more = match rows {
+        0 | 1 => String::new(),
+        rows => format!(" (and {} more)", rows - 1),
+    };
+    format!("the canary failed: line {line}: {why}{more}")
 }
 
 /// Why a job did not end well.
@@ -86,6 +95,69 @@ pub enum EngineError {
         /// Rows read.
         read: u64,
     },
+    /// The canary went well, and the rest waits for a person (rule 7). Not an error of the run.
+    #[error("the canary is done and was read back; {waiting} rows wait for approval")]
+    AwaitingApproval {
+        /// The run.
+        run: RunId,
+        /// Rows that have something to be sent.
+        waiting: u64,
+    },
+    /// Something of the canary did not take place, or is not there when it is read back.
+    #[error("{}", canary_failed(*line, *rows, why))]
+    CanaryFailed {
+        /// The first line at fault.
+        line: u64,
+        /// How many rows are.
+        rows: u64,
+        /// What is wrong with the first; no value of the row.
+        why: String,
+    },
+    /// More rows were refused or are unresolved than allowed. The others stay planned.
+    #[error(
+        "{failed} of {planned} planned rows were refused or are unresolved, more than \
+         --max-failures allows"
+    )]
+    TooManyFailures {
+        /// The run.
+        run: RunId,
+        /// Refused and unresolved rows.
+        failed: u64,
+        /// Rows that had something to be sent.
+        planned: u64,
+    },
+    /// What decides the meaning of the run's rows is configured otherwise than when it began.
+    #[error(
+        "run {run} began under another configuration of account {account}: its identity, \
+         reference field, namespace, transliteration or the precedence"
+    )]
+    ConfigChanged {
+        /// The run.
+        run: RunId,
+        /// The account.
+        account: String,
+    },
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NoSuchRun(RunId),
+    /// The run does not stand where it must for what was asked.
+    #[error("run {run} is {}, not {wanted}", state.as_str().replace('_', " "))]
+    NotResting {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        state: RunState,
+        /// Where it would have to.
+        wanted: &'static str,
+    },
+    /// The run cannot go on from its rows.
+    #[error("run {run} cannot go on: {why}")]
+    NotResumable {
+        /// The run.
+        run: RunId,
+        /// Why.
+        why: &'static str,
+    },
     /// A signal or another worker stopped the run; it can be resumed.
     #[error("stopped")]
     Stopped,
@@ -108,6 +180,13 @@ impl EngineError {
             Self::AccountFault { .. } => "account_fault",
             Self::ProviderAway { .. } => "provider_away",
             Self::TooManyRejected { .. } => "too_many_rejected",
+            Self::AwaitingApproval { .. } => "awaiting_approval",
+            Self::CanaryFailed { .. } => "canary_failed",
+            Self::TooManyFailures { .. } => "too_many_failures",
+            Self::ConfigChanged { .. } => "config_changed",
+            Self::NoSuchRun(_) => "no_such_run",
+            Self::NotResting { .. } => "run_state",
+            Self::NotResumable { .. } => "not_resumable",
             Self::Stopped => "stopped",
             Self::Broken(_) => "internal",
         }
@@ -118,7 +197,10 @@ impl EngineError {
     #[must_use]
     pub const fn is_pause(&self) -> bool {
         match self {
-            Self::Stopped | Self::AccountFault { .. } | Self::ProviderAway { .. } => true,
+            Self::Stopped
+            | Self::AccountFault { .. }
+            | Self::ProviderAway { .. }
+            | Self::TooManyFailures { .. } => true,
             Self::Backend(error) => error.is_account_fault() || error.kind.read_is_retryable(),
             Self::Traffic(TrafficError::Credentials(_)) => true,
             Self::File(_)
@@ -127,6 +209,12 @@ impl EngineError {
             | Self::WrongAccount { .. }
             | Self::FindNotHonoured { .. }
             | Self::TooManyRejected { .. }
+            | Self::AwaitingApproval { .. }
+            | Self::CanaryFailed { .. }
+            | Self::ConfigChanged { .. }
+            | Self::NoSuchRun(_)
+            | Self::NotResting { .. }
+            | Self::NotResumable { .. }
             | Self::Broken(_) => false,
         }
     }
@@ -145,20 +233,51 @@ impl EngineError {
                     .into()
             }
             Self::AccountFault { .. } => {
-                "run `onfile check`; the rows that were not sent are still planned, import the \
-                 same file again once the credentials work"
+                "run `onfile check`; the rows that were not sent are still planned: once the \
+                 credentials work, `onfile runs resume`, or import the same file again"
                     .into()
             }
-            Self::ProviderAway { .. } => "the rows that were not sent are still planned; import \
-                the same file again once the provider answers"
+            Self::ProviderAway { .. } => "the rows that were not sent are still planned: once \
+                the provider answers, `onfile runs resume`, or import the same file again"
                 .into(),
             Self::TooManyRejected { .. } => {
                 "nothing was sent; mend the rows named by `onfile report`, or allow more with \
                  --max-rejected"
                     .into()
             }
-            Self::Stopped => "what was in flight was finished and is in the rows; import the same \
-                file again to go on"
+            Self::AwaitingApproval { run, .. } => {
+                format!("onfile runs approve {run}, or onfile runs cancel {run}")
+            }
+            Self::CanaryFailed { .. } => "nothing more was sent; see the row in `onfile report`, \
+                mend it or the account, and import the file again: nothing is created twice"
+                .into(),
+            Self::TooManyFailures { run, .. } => format!(
+                "the other rows are still planned; see `onfile report {run}`, then go on with \
+                 `onfile runs resume {run}` (its failures are counted anew), or end it with \
+                 `onfile runs cancel {run}`"
+            ),
+            Self::ConfigChanged { run, .. } => format!(
+                "put the old configuration back, or `onfile runs cancel {run}` and import the \
+                 file again"
+            ),
+            Self::NoSuchRun(_) => "`onfile runs` lists them".into(),
+            Self::NotResting { run, state, .. } => match state {
+                RunState::AwaitingApproval => format!("`onfile runs approve {run}` lets it go on"),
+                RunState::Paused => format!("`onfile runs resume {run}` goes on"),
+                RunState::Planned | RunState::Running => {
+                    "a worker holds it: Ctrl-C there leaves it paused; if its process died, its lease \
+                     runs out within a minute"
+                        .into()
+                }
+                RunState::Done | RunState::Failed | RunState::Cancelled => {
+                    "it has ended; import the file again: nothing is created twice".into()
+                }
+            },
+            Self::NotResumable { run, .. } => {
+                format!("`onfile runs cancel {run}`, and import the file again")
+            }
+            Self::Stopped => "what was in flight was finished and is in the rows; go on with \
+                `onfile runs resume`, or import the same file again"
                 .into(),
             _ => return None,
         })

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 pub use error::{EngineError, FileError};
 pub use group::Policy;
-pub use import::{Ended, ImportOptions, Limit, import};
+pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume};
 pub use pull::pull;
 
 /// What every job works with: one account, one store.
@@ -40,6 +40,9 @@ pub struct Engine {
     pub account: Account,
     /// Kind, host and merchant of the account, in one text: what token fingerprints are bound to.
     pub identity: String,
+    /// [`config_hash`] of what decides the meaning of a run's rows: a run does not go on under
+    /// another one (rule 7).
+    pub config_hash: String,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Who we are, for leases.
@@ -56,6 +59,18 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("account", &self.account.name).finish_non_exhaustive()
     }
+}
+
+/// SHA-256, in hex, of named parts of a configuration, in order.
+#[must_use]
+pub fn config_hash<'a>(parts: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new();
+    for text in parts.into_iter().flat_map(|(name, value)| [name, value]) {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hex::encode(hash.finalize())
 }
 
 /// Hears how far a job is.

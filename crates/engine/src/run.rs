@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Counts, Coverage, Ledger, RunId, Summary, Timestamp};
-use store::{Fence, NewRun, RunEnd, RunState};
+use model::{Calls, Counts, Coverage, Ledger, RunId, Summary};
+use store::{Fence, NewRun, RunEnd, RunRecord, RunState};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -19,7 +19,9 @@ pub(crate) struct ActiveRun {
     pub(crate) id: RunId,
     pub(crate) fence: Fence,
     job: &'static str,
-    started_at: Timestamp,
+    started_at: String,
+    /// What was said of it when it came to rest, if it was taken up again.
+    before: Option<Summary>,
     heart: JoinHandle<()>,
 }
 
@@ -56,16 +58,43 @@ impl ActiveRun {
             .await?
             .ok_or(EngineError::Broken("a run that was just begun has no part to claim"))?;
         info!(account = engine.account.name.as_str(), run.id = %new.id, job, "run begins");
-        let (store, fence) = (engine.store.clone(), part.fence.clone());
+        Ok(Self::at_work(engine, job, part.fence, engine.clock.now().to_string(), None))
+    }
+
+    /// Takes up a run that rests in one of these states, with its account's writer lease.
+    pub(crate) async fn take_up(
+        engine: &Engine,
+        job: &'static str,
+        record: &RunRecord,
+        from: &[RunState],
+        args: &str,
+    ) -> Result<Self, EngineError> {
+        let run = &record.id;
+        let part = engine.store.reopen_run(run, from, args, &engine.owner, LEASE).await?;
+        info!(account = engine.account.name.as_str(), run.id = %run, job, "run goes on");
+        let before: Option<Summary> =
+            record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let began = record.created_at.to_string();
+        Ok(Self::at_work(engine, job, part.fence, began, before))
+    }
+
+    fn at_work(
+        engine: &Engine,
+        job: &'static str,
+        fence: Fence,
+        started_at: String,
+        before: Option<Summary>,
+    ) -> Self {
+        let (store, held) = (engine.store.clone(), fence.clone());
         let heart = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(HEARTBEAT).await;
-                if let Err(error) = store.heartbeat(&fence, LEASE).await {
-                    warn!(run.id = %fence.run, %error, "heartbeat failed");
+                if let Err(error) = store.heartbeat(&held, LEASE).await {
+                    warn!(run.id = %held.run, %error, "heartbeat failed");
                 }
             }
         });
-        Ok(Self { id: new.id, fence: part.fence, job, started_at: engine.clock.now(), heart })
+        Self { id: fence.run.clone(), fence, job, started_at, before, heart }
     }
 
     /// Ends the run as its work ended, and says its summary. A job that failed or stopped is
@@ -78,26 +107,28 @@ impl ActiveRun {
     ) -> Result<Summary, EngineError> {
         let state = match failed {
             None => RunState::Done,
+            Some(EngineError::AwaitingApproval { .. }) => RunState::AwaitingApproval,
             Some(error) if error.is_pause() => RunState::Paused,
             Some(_) => RunState::Failed,
         };
+        let before = self.before.clone().unwrap_or_default();
         let summary = Summary {
             run: self.id.to_string(),
             job: self.job.to_owned(),
             account: engine.account.name.to_string(),
             state: state.as_str().to_owned(),
             dry_run: found.dry_run,
-            started_at: self.started_at.to_string(),
+            started_at: self.started_at.clone(),
             ended_at: engine.clock.now().to_string(),
             rows: found.rows,
             codes: found.codes,
             planned: found.planned,
-            customers: found.customers,
-            methods: found.methods,
-            calls: engine.calls.calls(&engine.account.name, &self.id),
+            customers: both(before.customers, found.customers),
+            methods: both(before.methods, found.methods),
+            calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
             findings: BTreeMap::new(),
             coverage: found.coverage,
-            error: failed.map(ToString::to_string),
+            error: failed.filter(|_| state != RunState::AwaitingApproval).map(ToString::to_string),
         };
         let text = serde_json::to_string(&summary)
             .map_err(|_| EngineError::Broken("a summary is always JSON"))?;
@@ -119,5 +150,32 @@ impl ActiveRun {
             "run ends"
         );
         Ok(summary)
+    }
+}
+
+/// Counts of before and of now.
+fn both(before: Option<Counts>, now: Option<Counts>) -> Option<Counts> {
+    let (Some(a), Some(b)) = (before, now) else { return before.or(now) };
+    Some(Counts {
+        seen: a.seen + b.seen,
+        created: a.created + b.created,
+        updated: a.updated + b.updated,
+        unchanged: a.unchanged + b.unchanged,
+        removed: a.removed + b.removed,
+    })
+}
+
+/// Calls of before and of now.
+fn all_calls(before: Calls, now: Calls) -> Calls {
+    let mut by_endpoint = before.by_endpoint;
+    for (endpoint, calls) in now.by_endpoint {
+        *by_endpoint.entry(endpoint).or_default() += calls;
+    }
+    Calls {
+        total: before.total + now.total,
+        throttled: before.throttled + now.throttled,
+        retried: before.retried + now.retried,
+        changing: before.changing + now.changing,
+        by_endpoint,
     }
 }

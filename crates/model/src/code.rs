@@ -106,6 +106,8 @@ codes! {
     CustomerFailed = "customer_failed";
     /// The run stopped before this row's turn.
     RunStopped = "run_stopped";
+    /// The run was cancelled before this row's turn.
+    RunCancelled = "run_cancelled";
     /// The person behind this reference was erased.
     Erased = "erased";
 }

@@ -82,7 +82,8 @@ pub struct Summary {
     /// Rows by code, for the rows that have one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<String, u64>,
-    /// Rows that have no outcome yet, by what is planned for them: of a dry run.
+    /// Rows that have no outcome yet, by what is planned for them: of a dry run, and of a run that
+    /// rests.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub planned: BTreeMap<String, u64>,
     /// Customers.

@@ -55,7 +55,7 @@ pub(crate) enum Command {
         /// The account
         account: String,
     },
-    /// Past runs
+    /// Runs: list, show, approve, resume, cancel
     Runs {
         #[command(subcommand)]
         what: Option<Runs>,
@@ -87,8 +87,16 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Send nothing if more rows than this are rejected: a number, or a share such as 5%
-    #[arg(long, default_value = "5%", value_name = "N|P%", value_parser = limit)]
+    #[arg(long, default_value = "5%", value_name = "N|P%")]
     pub(crate) max_rejected: engine::Limit,
+    /// Pause when more rows than this are refused or unresolved: a number, or a share of the rows
+    /// that have something to be sent
+    #[arg(long, value_name = "N|P%")]
+    pub(crate) max_failures: Option<engine::Limit>,
+    /// Send the first N rows only (and one of each kind), read them back, and wait for
+    /// `onfile runs approve`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) canary: Option<u64>,
     /// Wait for the account's writing run to end, instead of failing
     #[arg(long)]
     pub(crate) wait: bool,
@@ -123,6 +131,21 @@ pub(crate) enum Runs {
         /// Its id
         run: String,
     },
+    /// Sends the rest of an import whose canary went well
+    Approve {
+        /// The run's id
+        run: String,
+    },
+    /// Goes on with an import that was stopped, from its rows
+    Resume {
+        /// The run's id
+        run: String,
+    },
+    /// Ends a run that waits for approval or is paused; its tokens are destroyed
+    Cancel {
+        /// The run's id
+        run: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,15 +174,4 @@ pub(crate) struct SandboxArgs {
     /// Milliseconds before each call is carried out
     #[arg(long, default_value_t = 0)]
     pub(crate) latency: u64,
-}
-
-fn limit(text: &str) -> Result<engine::Limit, String> {
-    let wrong = || "expected a number of rows, or a share such as 5%".to_owned();
-    match text.strip_suffix('%') {
-        Some(share) => match share.trim().parse::<f64>() {
-            Ok(share) if (0.0..=100.0).contains(&share) => Ok(engine::Limit::Percent(share)),
-            _ => Err(wrong()),
-        },
-        None => text.parse().map(engine::Limit::Rows).map_err(|_| wrong()),
-    }
 }

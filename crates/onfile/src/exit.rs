@@ -42,6 +42,8 @@ pub(crate) fn of_engine(error: &EngineError) -> Exit {
     match error {
         EngineError::TooManyRejected { .. } => Exit::Differences,
         EngineError::Store(error) => of_store(error),
+        EngineError::ConfigChanged { .. } => Exit::Config,
+        EngineError::AwaitingApproval { .. } => Exit::Stopped,
         error if error.is_pause() => Exit::Stopped,
         _ => Exit::Error,
     }

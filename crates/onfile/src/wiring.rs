@@ -109,6 +109,14 @@ fn row(config: &Config, account: &AccountConfig) -> Result<AccountRow> {
     })
 }
 
+/// The hash of what decides the meaning of a run's rows (rule 7): rates and times are no part.
+fn config_hash(config: &Config, account: &AccountConfig) -> String {
+    let mut parts = account.identity();
+    parts.extend(account.semantic());
+    parts.extend(config.precedence.iter().map(|name| ("precedence", name.clone())));
+    engine::config_hash(parts.iter().map(|(name, value)| (*name, value.as_str())))
+}
+
 impl Opened {
     /// The engine for one account.
     pub(crate) fn engine(
@@ -122,6 +130,7 @@ impl Opened {
             store: Arc::clone(&self.store),
             account: self.account(account)?,
             identity: row(&self.config, account)?.identity(),
+            config_hash: config_hash(&self.config, account),
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),
             calls: Arc::<CallCounts>::clone(&self.calls),

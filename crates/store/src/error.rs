@@ -4,6 +4,8 @@ use std::error::Error;
 
 use model::{AccountName, RunId};
 
+use crate::RunState;
+
 /// Where an error came from, for the chain that a log prints.
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -39,6 +41,14 @@ pub enum StoreError {
         before: String,
         /// As the configuration has it.
         now: String,
+    },
+    /// The run does not stand where it must for what was asked.
+    #[error("run {run} is {}", state.as_str())]
+    RunState {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        state: RunState,
     },
     /// None of the configured keys opens the store.
     #[error("none of the configured encryption keys ({}) opens this store", list(configured))]
@@ -98,6 +108,7 @@ impl StoreError {
             Self::Fenced { .. } => "fenced",
             Self::AccountBusy { .. } => "account_busy",
             Self::AccountChanged { .. } => "account_changed",
+            Self::RunState { .. } => "run_state",
             Self::WrongKey { .. } => "wrong_key",
             Self::NoKey => "no_key",
             Self::Constraint(_) => "constraint",
@@ -120,6 +131,7 @@ impl StoreError {
             Self::AccountChanged { .. } => {
                 "put the old value back, or give the new account a name of its own: its customers are others"
             }
+            Self::RunState { .. } => "`onfile runs` shows where each run stands",
             Self::WrongKey { .. } => "configure the key this store was made with; nothing was read",
             Self::NoKey => "set [store] encryption_key to a key of 32 random bytes",
             Self::Unavailable(_) => "see whether the database runs and can be reached, then resume",

@@ -30,8 +30,8 @@ pub use keys::{Keys, TokenFp, WrapKey};
 pub use open::{StoreOptions, open};
 pub use records::{
     AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, GroupPage, KnownCustomer,
-    KnownMethod, MirrorStats, Owner, RowRecord, RowTally, RunRecord, RunState, ScanState,
-    SealedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink, Which,
+    KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally, RunRecord, RunState,
+    ScanState, SealedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink, Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
@@ -94,6 +94,37 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Writes how a run ended, and gives its writer lease back. Ended runs stay as they are.
     async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError>;
 
+    /// The run's input has been read to its end, and is wholly in the store: its SHA-256 in hex.
+    async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError>;
+
+    /// Takes up a run that rests in one of the states of `from`, or whose worker is gone: claims
+    /// a free part of it, takes the account's writer lease again if it writes, and writes `args`
+    /// in place of its options. [`StoreError::RunState`] when it stands elsewhere or is held,
+    /// [`StoreError::AccountBusy`] when another run writes to the account; nothing is written then.
+    async fn reopen_run(
+        &self,
+        run: &RunId,
+        from: &[RunState],
+        args: &str,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<ClaimedPart, StoreError>;
+
+    /// Ends a run that nobody works at as cancelled, with this summary: no part of it is handed
+    /// out any more, and what a worker still held of it is void. Rows that wait for a further
+    /// effect keep in `done` what took place. [`StoreError::RunState`] when it is final or held.
+    async fn cancel_run(&self, run: &RunId, summary: &str) -> Result<(), StoreError>;
+
+    /// Of a cancelled run: the next `most` rows after a line that have no outcome become
+    /// `not_attempted: run_cancelled`, and their tokens are destroyed. The last of these lines;
+    /// `None` when there is none left.
+    async fn cancel_rows(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Option<u64>, StoreError>;
+
     /// The latest runs first.
     async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError>;
 
@@ -129,6 +160,23 @@ pub trait Store: Send + Sync + fmt::Debug {
         which: Which,
         most: u32,
     ) -> Result<GroupPage, StoreError>;
+
+    /// The references of the fence's part that begin on these lines, as [`Store::load_groups`]
+    /// loads them; those that it does not have are left out.
+    async fn load_heads(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        heads: &[u64],
+    ) -> Result<Vec<Group>, StoreError>;
+
+    /// The rows of the fence's part after a line for which something is or was planned, in order.
+    async fn planned_rows(
+        &self,
+        fence: &Fence,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<PlannedRow>, StoreError>;
 
     /// Writes what is planned for rows, in place of what was planned before. The token of a row
     /// that is decided is destroyed; its fingerprint stays.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use model::{
     AccountName, Address, Code, ContentHash, CustomerId, EffectId, EffectKind, Ledger, MethodFacts,
-    MethodId, Origin, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId, RunId,
-    Timestamp, Token, TokenKind,
+    MethodId, MethodKind, Origin, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
+    RunId, Timestamp, Token, TokenKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +187,8 @@ pub struct RunRecord {
     pub input_name: Option<String>,
     /// SHA-256 of the file, in hex.
     pub input_hash: Option<String>,
+    /// SHA-256 of the configuration that decided meaning when it was made, in hex.
+    pub config_hash: Option<String>,
     /// The summary written at its end, as JSON.
     pub summary: Option<String>,
     /// Why it failed.
@@ -278,6 +280,19 @@ pub struct RowRecord {
     pub remote_method_id: Option<String>,
     pub done: Option<String>,
     pub plan: Option<String>,
+}
+
+/// A row of a run with what was planned for it, whatever has become of it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRow {
+    /// The line it begins on, from 1.
+    pub line: u64,
+    /// The first line of its reference.
+    pub head: u64,
+    /// In the planner's words.
+    pub plan: String,
+    /// The kind of its payment method; none for a customer alone.
+    pub method: Option<MethodKind>,
 }
 
 /// The rows of a run, counted from the rows alone.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Address, Code, MethodFacts, Outcome, Profile, Timestamp, TokenKind};
+use model::{Address, Code, MethodFacts, MethodKind, Outcome, Profile, Timestamp, TokenKind};
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{from_json, to_json};
@@ -56,6 +56,12 @@ pub(crate) fn stated(row: &StagedRow) -> String {
             .map(Timestamp::micros),
     });
     to_json(&StatedOut { profile: &row.profile, method })
+}
+
+/// The kind of payment method in the column `stated`.
+pub(crate) fn method_kind(stated: &str) -> Result<Option<MethodKind>, StoreError> {
+    let StatedIn { method, .. } = from_json("what a row states", stated)?;
+    Ok(method.map(|method| method.facts.kind()))
 }
 
 /// The column `unfit` of a row.

@@ -9,6 +9,9 @@ use model::{
 
 use crate::{EffectState, RunState, Statement, TokenFp, TokenLink};
 
+/// What a row says that waited when its run was cancelled.
+pub(crate) const CANCELLED: &str = "the run was cancelled before this row's turn";
+
 /// A run to be made.
 #[derive(Debug, Clone)]
 pub struct NewRun {

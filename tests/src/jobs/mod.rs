@@ -1,9 +1,11 @@
 //! Whole jobs: the command line against the simulated provider, on both databases. What the
 //! provider holds afterwards is read from the simulator itself, never from onfile.
 
+mod canary;
 mod faults;
 mod import;
 mod pull;
+mod resume;
 mod secrets;
 
 use std::future::Future;
@@ -148,6 +150,17 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_provider_that_is_away_ends_the_run, a_list_without_end_is_incomplete,
             one_odd_customer_spoils_no_pull, wrong_credentials_pause_the_run,
             an_error_page_is_no_refusal;
+        canary: sends_the_first_rows_alone, has_one_of_each_kind, refused_fails_the_run,
+            unresolved_fails_the_run, not_read_back_fails_the_run,
+            a_customer_not_read_back_fails_the_run, shown_late_is_waited_for,
+            that_is_all_ends_the_run, what_was_not_planned_waits_too, waits_for_approval_once, another_configuration_is_refused,
+            an_account_in_use_is_refused, cancelled_leaves_nothing_behind,
+            stopped_on_the_way_goes_on_as_a_canary, cannot_be_none;
+        resume: a_stopped_import_goes_on, looks_before_it_adds, what_was_written_stays,
+            sets_the_default_that_was_left,
+            what_was_lost_is_not_sent_again, a_killed_import_goes_on,
+            a_file_not_read_to_its_end_is_not_resumed, too_many_failures_pause_the_run,
+            failures_within_the_budget_do_not, what_does_not_rest_is_refused;
         secrets: leave_no_trace;
     }
     all

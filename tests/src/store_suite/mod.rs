@@ -12,6 +12,7 @@ mod methods;
 mod open;
 mod outcomes;
 mod pull;
+mod rest;
 mod runs;
 mod schema;
 mod staging;
@@ -59,6 +60,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         keys::CASES,
         accounts::CASES,
         runs::CASES,
+        rest::CASES,
         staging::CASES,
         import::CASES,
         journal::CASES,

@@ -43,10 +43,14 @@ async fn a_run_reads_back(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!((run.id, run.job, run.account), (new.id.clone(), new.job, new.account));
     assert_eq!((run.cause, run.args), (new.cause, new.args));
     assert_eq!((run.input_name, run.input_hash), (new.input_name, new.input_hash));
+    assert_eq!(run.config_hash, new.config_hash);
     assert_eq!((run.summary, run.error, run.ended_at), (None, None, None));
     assert_eq!(run.state, RunState::Planned);
     assert!(run.created_at > at(0));
-    cx.claim(&new.id).await?;
+    let fence = cx.claim(&new.id).await?;
+    cx.store().input_read(&fence, "ab").await?;
+    let read = cx.store().run(&new.id).await?.and_then(|run| run.input_hash);
+    assert_eq!(read.as_deref(), Some("ab"));
     let state = cx.store().run(&new.id).await?.map(|run| run.state);
     assert_eq!(state, Some(RunState::Running));
 
@@ -310,6 +314,7 @@ async fn every_fenced_write(
     refuses! {
         heartbeat(LEASE);
         finish_part();
+        input_read("cc");
         stage_rows(vec![staged(2, "r2", None)?]);
         stage_rows(Vec::new());
         join_rows(vec![store::Join { first: 2, head: 1 }]);

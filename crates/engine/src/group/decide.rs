@@ -152,7 +152,9 @@ impl Work {
 
     fn methods_step(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
         let (known, fresh) = match &self.customer {
-            CustomerNow::Present { how: Presence::Created, .. } => (true, true),
+            CustomerNow::Present { how: Presence::Created, .. } if !self.made_before => {
+                (true, true)
+            }
             CustomerNow::Present { .. } => (true, self.methods_read || planning),
             _ => (false, true),
         };

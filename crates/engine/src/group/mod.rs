@@ -110,6 +110,8 @@ pub(crate) struct Work {
     /// otherwise than the provider has them.
     wishes: Vec<FieldName>,
     wish_noted: bool,
+    /// The customer was created before this stint of the run: it is looked at like any other.
+    made_before: bool,
     /// A payment method of this customer could not be read: nothing can be told from the others.
     pub(crate) unreadable: bool,
 }
@@ -198,6 +200,7 @@ impl Work {
             known_profile,
             wishes: Vec::new(),
             wish_noted: false,
+            made_before: false,
             unreadable: false,
         };
         for effect in &group.effects {
@@ -217,6 +220,7 @@ impl Work {
                         && let CustomerNow::Present { how, .. } = &mut work.customer
                     {
                         *how = Presence::Created;
+                        work.made_before = true;
                     }
                 }
                 EffectState::Unknown | EffectState::Unresolved | EffectState::Sending => {

@@ -1,21 +1,68 @@
-//! Applying: the plan, batch by batch.
+//! Applying: the plan, batch by batch, within the budget of failures.
 
 use model::Counts;
 use store::Which;
 
-use super::GROUPS;
+use super::args::{Args, Limit};
+use super::{GROUPS, canary};
 use crate::EngineError;
 use crate::apply::{Applier, Tally};
 use crate::run::Findings;
 
-/// Carries the plan out.
+/// How many failures are allowed, and how far to go before they are counted again.
+struct Budget {
+    limit: Option<Limit>,
+    /// Rows that had something to be sent when this stint began.
+    planned: u64,
+    /// The least batch: as many references as are in flight at once anyway.
+    least: u32,
+    /// References in the next batch.
+    batch: u32,
+    /// The failures that the last batch began with.
+    before: u64,
+}
+
+impl Budget {
+    /// With a limit, it begins with a small batch, so that a provider that refuses everything
+    /// costs hardly more rows than the limit.
+    fn new(limit: Option<Limit>, planned: u64, in_flight: usize) -> Self {
+        let least = u32::try_from(in_flight).unwrap_or(GROUPS).clamp(1, GROUPS);
+        let batch = if limit.is_some() { least } else { GROUPS };
+        Self { limit, planned, least, batch, before: 0 }
+    }
+
+    /// Whether the failures so far are more than it allows.
+    fn is_passed(&self, failed: u64) -> bool {
+        self.limit.is_some_and(|limit| limit.is_passed(failed, self.planned))
+    }
+
+    /// The next batch: twice the last one while nothing fails, the least one again when it does.
+    fn pace(&mut self, failed: u64) {
+        if self.limit.is_some() {
+            let calm = failed == self.before;
+            self.batch = if calm { (self.batch * 2).min(GROUPS) } else { self.least };
+            self.before = failed;
+        }
+    }
+}
+
+/// Carries the plan out; `planned` rows of it have something to be sent.
 pub(super) async fn apply(
     applier: &mut Applier<'_>,
+    args: &Args,
     rows: u64,
+    planned: u64,
     found: &mut Findings,
 ) -> Result<(), EngineError> {
     let mut tally = Tally::default();
-    let applied = apply_all(applier, rows, &mut tally).await;
+    let mut budget = Budget::new(args.max_failures, planned, applier.engine.account.in_flight());
+    let mut applied = match args.canary() {
+        Some(most) => canary::first(applier, most, &mut tally).await,
+        None => Ok(()),
+    };
+    if applied.is_ok() {
+        applied = apply_all(applier, rows, &mut budget, &mut tally).await;
+    }
     found.customers = Some(Counts {
         seen: tally.customers,
         created: tally.customers_created,
@@ -29,6 +76,7 @@ pub(super) async fn apply(
 async fn apply_all(
     applier: &mut Applier<'_>,
     rows: u64,
+    budget: &mut Budget,
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
     let engine = applier.engine;
@@ -37,13 +85,51 @@ async fn apply_all(
         engine.stop.check()?;
         let page = engine
             .store
-            .load_groups(&applier.run.fence, &engine.account.name, after, Which::Open, GROUPS)
+            .load_groups(&applier.run.fence, &engine.account.name, after, Which::Open, budget.batch)
             .await?;
         if page.groups.is_empty() {
             return Ok(());
         }
+        // Only while something is left: a budget protects what has not been sent.
+        if budget.is_passed(tally.failed) {
+            return Err(EngineError::TooManyFailures {
+                run: applier.run.id.clone(),
+                failed: tally.failed,
+                planned: budget.planned,
+            });
+        }
         after = page.upto;
-        applier.apply(page.groups, after, tally).await?;
+        applier.apply(page.groups, Some(after.to_string()), tally).await?;
+        budget.pace(tally.failed);
         engine.progress.at("applied", tally.rows, Some(rows));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_begins_small_and_falls_back() {
+        let mut budget = Budget::new(Some(Limit::Percent(10.0)), 30, 8);
+        assert_eq!(budget.batch, 8);
+        for (failed, batch) in [(0, 16), (0, 32), (2, 8), (2, 16), (3, 8)] {
+            budget.pace(failed);
+            assert_eq!(budget.batch, batch, "after {failed}");
+        }
+        assert!(!budget.is_passed(3));
+        assert!(budget.is_passed(4));
+        for _ in 0..9 {
+            budget.pace(3);
+        }
+        assert_eq!(budget.batch, GROUPS);
+    }
+
+    #[test]
+    fn without_a_limit_batches_are_whole() {
+        let mut budget = Budget::new(None, 30, 8);
+        budget.pace(30);
+        assert_eq!(budget.batch, GROUPS);
+        assert!(!budget.is_passed(30));
     }
 }

@@ -3,17 +3,21 @@
 //! The whole file is read, checked, staged and planned before anything is sent, and every row ends
 //! with exactly one outcome.
 
+mod again;
 mod apply;
+mod args;
+mod canary;
 mod plan;
+mod read_back;
 mod stage;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use backend::{CallCtx, Lane};
-use model::{RunId, Summary};
-use serde_json::json;
-use store::{NewRun, RowTally, StoreError};
+use model::{EffectKind, RunId, Summary};
+use store::{NewRun, RowTally, StoreError, Which};
 
 use crate::apply::Applier;
 use crate::file::RowReader;
@@ -21,31 +25,16 @@ use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError, observe};
 
+pub use again::{approve, cancel, resume};
+use args::Args;
+pub use args::Limit;
+
+/// The job's name.
+const JOB: &str = "import";
 /// References decided on and applied together.
 const GROUPS: u32 = 500;
 /// How often an account in use is looked at again.
 const BUSY: Duration = Duration::from_secs(1);
-
-/// A number of rows, or a share of them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Limit {
-    /// So many rows.
-    Rows(u64),
-    /// A share of the rows read, in percent, 0 to 100.
-    Percent(f64),
-}
-
-impl Limit {
-    /// Whether `rows` out of `of` are more than it allows.
-    #[must_use]
-    pub fn is_passed(self, rows: u64, of: u64) -> bool {
-        match self {
-            Self::Rows(most) => rows > most,
-            #[expect(clippy::cast_precision_loss, reason = "compared with a percentage")]
-            Self::Percent(most) => rows as f64 * 100.0 > most * of as f64,
-        }
-    }
-}
 
 /// What is imported, and how.
 #[derive(Debug, Clone)]
@@ -60,6 +49,11 @@ pub struct ImportOptions {
     pub policy: Policy,
     /// More rejected rows than this, and nothing is sent.
     pub max_rejected: Limit,
+    /// More refused and unresolved rows than this, of those that have something to be sent, and
+    /// the run pauses.
+    pub max_failures: Option<Limit>,
+    /// Send only the first rows, read them back, and wait for approval.
+    pub canary: Option<u64>,
     /// Wait for the account's writing run to end, instead of failing.
     pub wait: bool,
     /// Why this runs: `person`, `schedule NAME`.
@@ -83,25 +77,21 @@ pub struct Ended {
 pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, EngineError> {
     let reader = stage::open(&options).await?;
     let run = RunId::generate();
+    let args = Args::of(&options);
     let new = NewRun {
         id: run,
-        job: "import".into(),
+        job: JOB.into(),
         account: engine.account.name.clone(),
         cause: options.cause.clone(),
         writing: !options.dry_run,
-        args: json!({
-            "dry_run": options.dry_run,
-            "ignore_unknown": options.ignore_unknown,
-            "max_rejected": format!("{:?}", options.max_rejected),
-        })
-        .to_string(),
+        args: args.text()?,
         input_name: options.path.file_name().map(|name| name.to_string_lossy().into_owned()),
         input_hash: None,
-        config_hash: None,
+        config_hash: Some(engine.config_hash.clone()),
         parts: 1,
     };
     let run = loop {
-        match ActiveRun::begin(engine, "import", new.clone()).await {
+        match ActiveRun::begin(engine, JOB, new.clone()).await {
             Err(EngineError::Store(StoreError::AccountBusy { .. })) if options.wait => {
                 engine.stop.check()?;
                 tokio::time::sleep(BUSY).await;
@@ -110,7 +100,17 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         }
     };
     let mut found = Findings { dry_run: options.dry_run, ..Findings::default() };
-    let worked = work(engine, &run, &options, reader, &mut found).await;
+    let worked = work(engine, &run, &args, reader, &mut found).await;
+    conclude(engine, run, found, worked).await
+}
+
+/// Counts the rows, unless they were counted last thing, and ends the run as its work ended.
+async fn conclude(
+    engine: &Engine,
+    run: ActiveRun,
+    mut found: Findings,
+    worked: Result<Option<RowTally>, EngineError>,
+) -> Result<Ended, EngineError> {
     let (worked, tally) = match worked {
         Ok(tally) => (Ok(()), tally),
         Err(error) => (Err(error), None),
@@ -123,7 +123,7 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         Ok(()) if !ledger.balances() => {
             Some(EngineError::Broken("the ledger of rows does not balance"))
         }
-        Ok(()) if !options.dry_run && !planned.is_empty() => {
+        Ok(()) if !found.dry_run && !planned.is_empty() => {
             Some(EngineError::Broken("the run ended and left rows without an outcome"))
         }
         worked => worked.err(),
@@ -135,46 +135,75 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
     Ok(Ended { summary, error })
 }
 
+fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'a> {
+    Applier {
+        engine,
+        run,
+        ctx: CallCtx::for_run(Lane::Bulk, &run.id),
+        policy: args.policy(),
+        batch: engine.account.capabilities().import_batch.unwrap_or(1) as usize,
+        may_send: true,
+    }
+}
+
 /// Stages, plans and applies; the rows as they were counted, if nothing moved them since.
 async fn work(
     engine: &Engine,
     run: &ActiveRun,
-    options: &ImportOptions,
+    args: &Args,
     reader: RowReader,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
-    let capabilities = engine.account.capabilities();
-    let mut applier = Applier {
-        engine,
-        run,
-        ctx: CallCtx::for_run(Lane::Bulk, &run.id),
-        policy: options.policy,
-        batch: capabilities.import_batch.unwrap_or(1) as usize,
-    };
-    let staged = stage::stage(&applier, reader, options.dry_run).await?;
+    let applier = applier(engine, run, args);
+    let staged = stage::stage(&applier, reader, args.dry_run).await?;
     found.input_hash = Some(staged.totals.sha256.clone());
     if !staged.totals.balances() {
         return Err(EngineError::Broken("the ledger of physical lines does not balance"));
     }
-    let rows = staged.totals.rows;
     let mut decided = staged.decided;
     if staged.joined {
-        let opened = plan::replan(&applier).await?;
+        let opened = plan::replan(&applier, Which::Joined).await?;
         decided.retain(|line| !opened.contains(line));
     }
     plan::forget(&applier, &decided).await?;
+    // From here on the run can go on from its rows, whatever becomes of this process.
+    engine.store.input_read(&run.fence, &staged.totals.sha256).await?;
+    carry_out(applier, args, staged.totals.rows, found).await
+}
+
+/// Applies the plan of a run, unless that only planned, or too much of it is rejected.
+async fn carry_out(
+    mut applier: Applier<'_>,
+    args: &Args,
+    rows: u64,
+    found: &mut Findings,
+) -> Result<Option<RowTally>, EngineError> {
+    let Applier { engine, run, .. } = applier;
     let tally = engine.store.tally(&run.id).await?;
     if tally.ledger.read != rows {
         return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
     }
     let rejected = tally.ledger.rejected + plan::expected_rejections(&tally);
-    if options.max_rejected.is_passed(rejected, rows) {
+    // It stops a run before its first effect (rule 7).
+    let untouched = engine.store.effects_of_run(&run.id, 1).await?.is_empty();
+    if untouched && args.max_rejected.is_passed(rejected, rows) {
         return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
-    if options.dry_run {
+    if args.dry_run {
         return Ok(Some(tally));
     }
     observe::same_account(engine, &applier.ctx).await?;
-    apply::apply(&mut applier, rows, found).await?;
+    apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)
+}
+
+/// What a plan in the planner's words will do at the provider.
+fn effects_in(plan: &str) -> impl Iterator<Item = EffectKind> {
+    plan.split('+').filter_map(EffectKind::parse)
+}
+
+/// How many of the planned rows have something to be sent.
+fn with_effects(planned: &BTreeMap<String, u64>) -> u64 {
+    let sent = planned.iter().filter(|(plan, _)| effects_in(plan).next().is_some());
+    sent.map(|(_, rows)| rows).sum()
 }

@@ -40,9 +40,12 @@ pub(super) async fn plan_rows(
     Ok(())
 }
 
-/// Plans the references whose rows stand apart in the file, now that all of them are known, in
-/// place of what was planned for each part; the rows that are open again.
-pub(super) async fn replan(applier: &Applier<'_>) -> Result<BTreeSet<u64>, EngineError> {
+/// Plans staged references again: those whose rows stand apart in the file, now that all of them
+/// are known, or those of a run that goes on; the rows that were decided and are open again.
+pub(super) async fn replan(
+    applier: &Applier<'_>,
+    which: Which,
+) -> Result<BTreeSet<u64>, EngineError> {
     let Applier { engine, run, .. } = applier;
     let mut after = 0;
     let mut planned = 0;
@@ -51,7 +54,7 @@ pub(super) async fn replan(applier: &Applier<'_>) -> Result<BTreeSet<u64>, Engin
         engine.stop.check()?;
         let page = engine
             .store
-            .load_groups(&run.fence, &engine.account.name, after, Which::Joined, GROUPS)
+            .load_groups(&run.fence, &engine.account.name, after, which, GROUPS)
             .await?;
         if page.groups.is_empty() {
             return Ok(opened);
@@ -60,10 +63,12 @@ pub(super) async fn replan(applier: &Applier<'_>) -> Result<BTreeSet<u64>, Engin
         let plans = applier.with_rules(|rules| {
             let mut changed = Vec::new();
             for mut group in page.groups {
-                let before: Vec<RowPlan> = group.rows.iter_mut().map(take_plan).collect();
+                let before: Vec<Option<RowPlan>> =
+                    group.rows.iter_mut().map(|row| take_plan(row, which)).collect();
                 planned += before.len() as u64;
                 let now = plan_group(applier, rules, group).into_iter().map(|(_, plan)| plan);
-                for (before, now) in before.iter().zip(now).filter(|(before, now)| *before != now) {
+                for (before, now) in before.into_iter().zip(now) {
+                    let Some(before) = before.filter(|before| *before != now) else { continue };
                     if before.verdict.is_some() && now.verdict.is_none() {
                         opened.insert(now.line);
                     }
@@ -75,19 +80,23 @@ pub(super) async fn replan(applier: &Applier<'_>) -> Result<BTreeSet<u64>, Engin
         if !plans.is_empty() {
             engine.store.commit_plan(&run.fence, plans).await?;
         }
-        engine.progress.at("rows of one customer that stand apart", planned, None);
+        engine.progress.at("planned again", planned, None);
     }
 }
 
-/// Takes back what was planned for a row.
-fn take_plan(row: &mut StagedRow) -> RowPlan {
-    let verdict = row.outcome.take().map(|outcome| Verdict {
-        outcome,
-        code: row.code.take(),
-        message: row.message.take(),
-        field: row.field.take(),
-    });
-    RowPlan { line: row.line, plan: row.plan.take(), verdict }
+/// Takes back what was planned for a row; `None` where that stands. As long as nothing was
+/// applied, a verdict is part of the plan; in a run that goes on it stands.
+fn take_plan(row: &mut StagedRow, which: Which) -> Option<RowPlan> {
+    let verdict = match (which, row.outcome) {
+        (Which::Open, Some(_)) => return None,
+        (Which::Open, None) | (Which::Joined, None) => None,
+        (Which::Joined, Some(outcome)) => {
+            row.outcome = None;
+            let (code, message, field) = (row.code.take(), row.message.take(), row.field.take());
+            Some(Verdict { outcome, code, message, field })
+        }
+    };
+    Some(RowPlan { line: row.line, plan: row.plan.take(), verdict })
 }
 
 /// Destroys the tokens of rows that were decided while they were staged.

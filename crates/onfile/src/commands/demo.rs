@@ -90,6 +90,8 @@ async fn import(engine: &Engine, file: &Path) -> Result<Ended> {
         dry_run: false,
         policy: Policy::default(),
         max_rejected: Limit::Rows(0),
+        max_failures: None,
+        canary: None,
         wait: false,
         cause: "demo".into(),
     };

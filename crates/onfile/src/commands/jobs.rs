@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use engine::{Ended, Engine, ImportOptions, Policy, Stop, Stopper};
+use engine::{Ended, Engine, EngineError, ImportOptions, Policy, Stop, Stopper};
+use model::RunId;
 
 use super::env;
 use crate::cli::{Global, Import, OnTokenChange};
@@ -23,6 +24,8 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
             add_changed_tokens: args.on_token_change == OnTokenChange::Add,
         },
         max_rejected: args.max_rejected,
+        max_failures: args.max_failures,
+        canary: args.canary,
         wait: args.wait,
         cause: "person".into(),
     };
@@ -34,6 +37,25 @@ pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {
     job(global, account, async |engine: &Engine| engine::pull(engine, "person").await).await
 }
 
+/// Goes on with a run that rests: after its canary, or where it stopped.
+pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<Exit> {
+    let run = RunId::new(run)?;
+    // Which account's secrets are needed stands in the run.
+    let options = LoadOptions::for_accounts(Vec::<String>::new());
+    let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
+    let record = opened.store.run(&run).await;
+    opened.store.close().await;
+    let record = record?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))?;
+    job(global, record.account.as_str(), async move |engine: &Engine| {
+        if approved {
+            engine::approve(engine, &run).await
+        } else {
+            engine::resume(engine, &run).await
+        }
+    })
+    .await
+}
+
 /// So many rows that need somebody are shown after a job.
 const SHOWN_ROWS: usize = 10;
 
@@ -41,7 +63,7 @@ const SHOWN_ROWS: usize = 10;
 async fn job(
     global: &Global,
     account: &str,
-    work: impl AsyncFnOnce(&Engine) -> Result<Ended, engine::EngineError>,
+    work: impl AsyncFnOnce(&Engine) -> Result<Ended, EngineError>,
 ) -> Result<Exit> {
     let config = wiring::load(&global.config, &env, &LoadOptions::for_accounts([account]))?;
     config.account(account)?;
@@ -75,7 +97,7 @@ async fn point_at_rows(store: &dyn store::Store, ended: &Ended) -> Result<()> {
     if ended.summary.codes.is_empty() {
         return Ok(());
     }
-    let run = model::RunId::new(ended.summary.run.clone())?;
+    let run = RunId::new(ended.summary.run.clone())?;
     let (lines, more) = super::report::bad_rows(store, &run, SHOWN_ROWS).await?;
     if !lines.is_empty() {
         out::line("");
@@ -106,7 +128,10 @@ pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
         out::line(report::summary(&ended.summary).trim_end());
     }
     if let Some(error) = &ended.error {
-        out::error_line(&format!("error[{}]: {error}", error.code()));
+        match error {
+            EngineError::AwaitingApproval { .. } => out::error_line(&error.to_string()),
+            error => out::error_line(&format!("error[{}]: {error}", error.code())),
+        }
         let mut cause = std::error::Error::source(error);
         while let Some(beneath) = cause {
             out::error_line(&format!("  because: {beneath}"));

@@ -1,50 +1,79 @@
-//! `onfile runs`: what was done, and what came of it.
+//! `onfile runs`: what was done, what came of it, and what becomes of a run that rests.
 
-use anyhow::{Context, Result};
-use model::{RunId, Summary};
+use anyhow::Result;
+use engine::EngineError;
+use model::{RunId, Summary, SystemClock};
 use serde_json::json;
 
-use super::env;
+use super::{env, jobs};
 use crate::cli::{Global, Runs};
 use crate::config::LoadOptions;
 use crate::exit::Exit;
+use crate::wiring::Opened;
 use crate::{out, wiring};
 
 const LATEST: u32 = 50;
 
 pub(crate) async fn run(global: &Global, what: Option<Runs>) -> Result<Exit> {
-    let options = LoadOptions::for_accounts(Vec::<String>::new());
-    let config = wiring::load(&global.config, &env, &options)?;
-    let opened = wiring::open(config).await?;
     match what.unwrap_or(Runs::List) {
-        Runs::List => {
-            let runs = opened.store.runs(LATEST).await?;
-            if global.json {
-                let runs: Vec<_> = runs.iter().map(listed).collect();
-                out::json(&json!({ "runs": runs }));
-            } else {
-                out::line(report::runs(&runs).trim_end());
-            }
-        }
+        Runs::Approve { run } => return jobs::go_on(global, &run, true).await,
+        Runs::Resume { run } => return jobs::go_on(global, &run, false).await,
+        Runs::List => with_store(global, async |opened| list(global, opened).await).await?,
         Runs::Show { run } => {
-            let id = RunId::new(run.clone())?;
-            let record = opened
-                .store
-                .run(&id)
-                .await?
-                .with_context(|| format!("there is no run {run}; `onfile runs` lists them"))?;
-            let summary: Option<Summary> =
-                record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
-            match (global.json, summary) {
-                (true, Some(summary)) => out::json(&serde_json::to_value(&summary)?),
-                (true, None) => out::json(&listed(&record)),
-                (false, Some(summary)) => out::line(report::summary(&summary).trim_end()),
-                (false, None) => out::line(report::runs(&[record]).trim_end()),
-            }
+            with_store(global, async |opened| show(global, opened, &run).await).await?;
+        }
+        Runs::Cancel { run } => {
+            with_store(global, async |opened| cancel(global, opened, &run).await).await?;
         }
     }
-    opened.store.close().await;
     Ok(Exit::Clean)
+}
+
+/// Does something with the store alone: no account's secrets are read.
+async fn with_store(global: &Global, work: impl AsyncFnOnce(&Opened) -> Result<()>) -> Result<()> {
+    let options = LoadOptions::for_accounts(Vec::<String>::new());
+    let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
+    let done = work(&opened).await;
+    opened.store.close().await;
+    done
+}
+
+async fn list(global: &Global, opened: &Opened) -> Result<()> {
+    let runs = opened.store.runs(LATEST).await?;
+    if global.json {
+        let runs: Vec<_> = runs.iter().map(listed).collect();
+        out::json(&json!({ "runs": runs }));
+    } else {
+        out::line(report::runs(&runs).trim_end());
+    }
+    Ok(())
+}
+
+async fn show(global: &Global, opened: &Opened, run: &str) -> Result<()> {
+    let id = RunId::new(run)?;
+    let record = opened.store.run(&id).await?.ok_or(EngineError::NoSuchRun(id))?;
+    let summary: Option<Summary> =
+        record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    // The summary is of the last time it came to rest; it may have gone on since.
+    let summary = summary.map(|was| Summary { state: record.state.as_str().to_owned(), ..was });
+    match (global.json, summary) {
+        (true, Some(summary)) => out::json(&serde_json::to_value(&summary)?),
+        (true, None) => out::json(&listed(&record)),
+        (false, Some(summary)) => out::line(report::summary(&summary).trim_end()),
+        (false, None) => out::line(report::runs(&[record]).trim_end()),
+    }
+    Ok(())
+}
+
+async fn cancel(global: &Global, opened: &Opened, run: &str) -> Result<()> {
+    let id = RunId::new(run)?;
+    let summary = engine::cancel(&*opened.store, &SystemClock, &id).await?;
+    if global.json {
+        out::json(&serde_json::to_value(&summary)?);
+    } else {
+        out::line(report::summary(&summary).trim_end());
+    }
+    Ok(())
 }
 
 fn listed(run: &store::RunRecord) -> serde_json::Value {

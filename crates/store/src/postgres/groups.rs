@@ -23,7 +23,7 @@ const OPEN: &str = "SELECT s.line, s.tail, COALESCE(j.head, s.head) FROM staged_
 const JOINED: &str = "SELECT DISTINCT head FROM staged_joins \
      WHERE run = $1 AND part = $3 AND head > $2 ORDER BY head LIMIT $4";
 const STAGED: &str = "WITH ranges (first, last) AS ( \
-     SELECT line, tail FROM staged_rows WHERE run = $1 AND line = ANY($3) \
+     SELECT line, tail FROM staged_rows WHERE run = $1 AND part = $2 AND line = ANY($3) \
      UNION ALL SELECT first, last FROM staged_joins \
      WHERE run = $1 AND part = $2 AND head = ANY($3)) \
      SELECT s.line, s.part, s.head, s.tail, s.row_id, s.reference, s.stated, s.token_kind, \
@@ -218,6 +218,24 @@ async fn fill(
     Ok(())
 }
 
+/// The references that begin on these lines.
+async fn of_heads(
+    tx: &mut PgConnection,
+    fence: &Fence,
+    account: &AccountName,
+    heads: &[u64],
+) -> Result<Vec<Group>, StoreError> {
+    let lines: Vec<i64> = heads.iter().copied().map(signed).collect();
+    let (run, part) = (fence.run.as_str(), i64::from(fence.part));
+    let rows = sqlx::query(STAGED).bind(run).bind(part).bind(lines).fetch_all(&mut *tx).await?;
+    let rows: Result<Vec<StagedRow>, StoreError> = rows.iter().map(staged).collect();
+    let mut rows = rows?;
+    rows.sort_by_key(|row| row.line);
+    let mut groups = Groups::of(rows);
+    fill(tx, run, account.as_str(), &mut groups).await?;
+    Ok(groups.all)
+}
+
 impl PostgresStore {
     pub(super) async fn known_groups(
         &self,
@@ -270,13 +288,16 @@ impl PostgresStore {
         if heads.is_empty() {
             return Ok(GroupPage { groups: Vec::new(), upto });
         }
-        let lines: Vec<i64> = heads.into_iter().map(signed).collect();
-        let rows = sqlx::query(STAGED).bind(run).bind(part).bind(lines).fetch_all(&mut *tx).await?;
-        let rows: Result<Vec<StagedRow>, StoreError> = rows.iter().map(staged).collect();
-        let mut rows = rows?;
-        rows.sort_by_key(|row| row.line);
-        let mut groups = Groups::of(rows);
-        fill(&mut tx, run, account.as_str(), &mut groups).await?;
-        Ok(GroupPage { groups: groups.all, upto })
+        Ok(GroupPage { groups: of_heads(&mut tx, fence, account, &heads).await?, upto })
+    }
+
+    pub(super) async fn groups_of(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        heads: &[u64],
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut tx = self.snapshot().await?;
+        of_heads(&mut tx, fence, account, heads).await
     }
 }

@@ -7,6 +7,7 @@
 //! compared with is the server's.
 
 mod accounts;
+mod cancel;
 mod decode;
 mod groups;
 mod import;
@@ -34,9 +35,9 @@ use crate::keys::KeyRow;
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
-    MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord,
-    RowTally, RunEnd, RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
-    Which,
+    MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan,
+    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, StagedRow, Store, StoreError,
+    StoreInfo, StoreOptions, Which,
 };
 
 /// The server's clock in microseconds.
@@ -308,6 +309,52 @@ impl Store for PostgresStore {
 
     async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
         self.write_end(run, end).await
+    }
+
+    async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError> {
+        self.put_input(fence, sha256).await
+    }
+
+    async fn reopen_run(
+        &self,
+        run: &RunId,
+        from: &[RunState],
+        args: &str,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<ClaimedPart, StoreError> {
+        self.take_up_run(run, from, args, owner, lease).await
+    }
+
+    async fn cancel_run(&self, run: &RunId, summary: &str) -> Result<(), StoreError> {
+        self.write_cancelled(run, summary).await
+    }
+
+    async fn cancel_rows(
+        &self,
+        run: &RunId,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Option<u64>, StoreError> {
+        self.write_cancelled_rows(run, after_line, most).await
+    }
+
+    async fn load_heads(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        heads: &[u64],
+    ) -> Result<Vec<Group>, StoreError> {
+        self.groups_of(fence, account, heads).await
+    }
+
+    async fn planned_rows(
+        &self,
+        fence: &Fence,
+        after_line: u64,
+        most: u32,
+    ) -> Result<Vec<PlannedRow>, StoreError> {
+        self.read_planned(fence, after_line, most).await
     }
 
     async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {

@@ -27,7 +27,7 @@ const INSERT_RUN: &str = "INSERT INTO runs (id, job, account, cause, writing, st
 const INSERT_PARTS: &str = "INSERT INTO parts (run, no, state, rows_done, epoch, lease_until, \
      deliveries) SELECT $1, no, 'ready', 0, 0, 0, 0 FROM generate_series(0, $2 - 1) AS no \
      ON CONFLICT (run, no) DO NOTHING";
-const RUN_STATE: &str = "SELECT state FROM runs WHERE id = $1";
+pub(super) const RUN_STATE: &str = "SELECT state FROM runs WHERE id = $1";
 const TAKE_ACCOUNT: &str = concat!(
     "INSERT INTO writers (account, run, owner, lease_until) VALUES ($1, $2, $3, ",
     now_us!(),
@@ -52,11 +52,14 @@ const RUN_OF_PART: &str = "SELECT account, writing FROM runs WHERE id = $1";
 const RUN_AT_WORK: &str = "UPDATE runs SET state = 'running', \
      started_at = COALESCE(started_at, $2) WHERE id = $1 AND (state <> 'running' \
      OR started_at IS NULL) AND state NOT IN ('done', 'failed', 'cancelled')";
+const PUT_INPUT: &str = "UPDATE runs SET input_hash = $2 WHERE id = $1";
+const REOPEN: &str = "UPDATE runs SET state = 'running', args = $3, \
+     started_at = COALESCE(started_at, $4) WHERE id = $1 AND state = ANY($2)";
 const PART_DONE: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
      WHERE run = $1 AND no = $2";
 const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
      WHERE run = $1 AND state = 'running'";
-const FREE_ACCOUNT: &str = "DELETE FROM writers WHERE run = $1";
+pub(super) const FREE_ACCOUNT: &str = "DELETE FROM writers WHERE run = $1";
 const END_RUN: &str = "UPDATE runs SET state = $2, summary = COALESCE($3, summary), error = $4, ended_at = $5, \
      input_hash = COALESCE($6, input_hash) \
      WHERE id = $1 AND state NOT IN ('done', 'failed', 'cancelled')";
@@ -64,7 +67,7 @@ const END_RUN: &str = "UPDATE runs SET state = $2, summary = COALESCE($3, summar
 macro_rules! run_columns {
     () => {
         "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, error, \
-         created_at, ended_at FROM runs"
+         created_at, ended_at, config_hash FROM runs"
     };
 }
 const RUNS: &str = concat!(run_columns!(), " ORDER BY created_at DESC, id DESC LIMIT $1");
@@ -209,6 +212,51 @@ impl PostgresStore {
         Ok(Some(ClaimedPart { fence: Fence { run: run.clone(), part, epoch }, cursor, deliveries }))
     }
 
+    pub(super) async fn take_up_run(
+        &self,
+        run: &RunId,
+        from: &[RunState],
+        args: &str,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<ClaimedPart, StoreError> {
+        let mut tx = self.begin().await?;
+        let part: Option<(i64, i64, Option<String>, i64)> = sqlx::query_as(TAKE_PART)
+            .bind(run.as_str())
+            .bind(&owner.0)
+            .bind(micros(lease))
+            .fetch_optional(&mut *tx)
+            .await?;
+        let of: Option<(String, i64)> =
+            sqlx::query_as(RUN_OF_PART).bind(run.as_str()).fetch_optional(&mut *tx).await?;
+        let (account, writing) = of.ok_or(StoreError::NotFound("run"))?;
+        let state: String =
+            sqlx::query_scalar(RUN_STATE).bind(run.as_str()).fetch_one(&mut *tx).await?;
+        let state = RunState::parse(&state)
+            .ok_or_else(|| StoreError::corrupt("a run's state", "it is no word of ours"))?;
+        let elsewhere = || StoreError::RunState { run: run.clone(), state };
+        let (no, epoch, cursor, deliveries) =
+            part.filter(|_| from.contains(&state)).ok_or_else(elsewhere)?;
+        if writing != 0 {
+            take_account(&mut tx, &account, run, owner, lease).await?;
+        }
+        let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
+        let reopened = sqlx::query(REOPEN)
+            .bind(run.as_str())
+            .bind(from)
+            .bind(args)
+            .bind(self.now().micros())
+            .execute(&mut *tx)
+            .await?;
+        // Somebody else moved it in between.
+        if reopened.rows_affected() == 0 {
+            return Err(elsewhere());
+        }
+        tx.commit().await?;
+        let part = u32::try_from(no).map_err(|e| StoreError::corrupt("a part's number", e))?;
+        Ok(ClaimedPart { fence: Fence { run: run.clone(), part, epoch }, cursor, deliveries })
+    }
+
     pub(super) async fn hold_on(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         hold_for(&mut connection, fence, lease, lease).await.map(|_| ())
@@ -222,6 +270,14 @@ impl PostgresStore {
             .bind(i64::from(fence.part))
             .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn put_input(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        sqlx::query(PUT_INPUT).bind(fence.run.as_str()).bind(sha256).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -280,5 +336,6 @@ fn record(row: &PgRow) -> Result<RunRecord, StoreError> {
         error: get(row, 9)?,
         created_at: time(row, 10)?,
         ended_at: opt_time(row, 11)?,
+        config_hash: get(row, 12)?,
     })
 }

@@ -29,7 +29,7 @@ const JOINED: &str = "SELECT DISTINCT head FROM staged_joins INDEXED BY staged_j
 // walks all of them, so the order (`CROSS JOIN`) and the index are said where it matters.
 const ROWS: &str = "WITH ranges (first, last) AS ( \
      SELECT h.line, h.tail FROM json_each(?3) AS wanted \
-     CROSS JOIN staged_rows AS h ON h.run = ?1 AND h.line = wanted.value \
+     CROSS JOIN staged_rows AS h ON h.run = ?1 AND h.line = wanted.value AND h.part = ?2 \
      UNION ALL SELECT j.first, j.last FROM json_each(?3) AS wanted \
      CROSS JOIN staged_joins AS j INDEXED BY staged_joins_by_head \
      ON j.run = ?1 AND j.part = ?2 AND j.head = wanted.value) \
@@ -300,6 +300,25 @@ async fn fill(
     Ok(())
 }
 
+/// The references that begin on these lines.
+async fn of_heads(
+    conn: &mut SqliteConnection,
+    fence: &Fence,
+    account: &AccountName,
+    heads: &[u64],
+) -> Result<Vec<Group>, StoreError> {
+    let rows = sqlx::query(ROWS)
+        .bind(fence.run.as_str())
+        .bind(i64::from(fence.part))
+        .bind(to_json(&heads))
+        .fetch_all(&mut *conn)
+        .await?;
+    let rows: Result<Vec<StagedRow>, StoreError> = rows.iter().map(staged).collect();
+    let mut groups = Groups::of(rows?);
+    fill(conn, fence, account, &mut groups).await?;
+    Ok(groups.all)
+}
+
 impl SqliteStore {
     pub(super) async fn known_groups(
         &self,
@@ -355,17 +374,21 @@ impl SqliteStore {
         if heads.is_empty() {
             return Ok(GroupPage { groups: Vec::new(), upto });
         }
-        let rows = sqlx::query(ROWS)
-            .bind(run)
-            .bind(part)
-            .bind(to_json(&heads))
-            .fetch_all(&mut *tx)
-            .await?;
-        let rows: Result<Vec<StagedRow>, StoreError> = rows.iter().map(staged).collect();
-        let mut groups = Groups::of(rows?);
-        fill(&mut tx, fence, account, &mut groups).await?;
+        let groups = of_heads(&mut tx, fence, account, &heads).await?;
         tx.commit().await?;
-        Ok(GroupPage { groups: groups.all, upto })
+        Ok(GroupPage { groups, upto })
+    }
+
+    pub(super) async fn groups_of(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        heads: &[u64],
+    ) -> Result<Vec<Group>, StoreError> {
+        let mut tx = self.readers.begin().await?;
+        let groups = of_heads(&mut tx, fence, account, heads).await?;
+        tx.commit().await?;
+        Ok(groups)
     }
 
     pub(super) async fn read_effects(

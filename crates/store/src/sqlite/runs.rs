@@ -29,6 +29,8 @@ const CLAIM: &str = "UPDATE parts SET epoch = epoch + 1, deliveries = deliveries
      RETURNING epoch, cursor, deliveries";
 const START: &str = "UPDATE runs SET state = 'running', started_at = COALESCE(started_at, ?2) \
      WHERE id = ?1";
+const PUT_INPUT: &str = "UPDATE runs SET input_hash = ?2 WHERE id = ?1";
+const PUT_ARGS: &str = "UPDATE runs SET args = ?2 WHERE id = ?1";
 const HEARTBEAT: &str =
     "UPDATE parts SET lease_until = ?4 WHERE run = ?1 AND no = ?2 AND epoch = ?3";
 const HEARTBEAT_WRITER: &str = "UPDATE writers SET lease_until = ?2 WHERE run = ?1";
@@ -38,11 +40,11 @@ const END_RUN: &str = "UPDATE runs SET state = ?2, summary = COALESCE(?3, summar
      ended_at = ?5, input_hash = COALESCE(?6, input_hash) WHERE id = ?1";
 const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
      WHERE run = ?1 AND state = 'running'";
-const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
+pub(super) const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
 const RUNS: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
-     error, created_at, ended_at FROM runs ORDER BY created_at DESC, id DESC LIMIT ?1";
+     error, created_at, ended_at, config_hash FROM runs ORDER BY created_at DESC, id DESC LIMIT ?1";
 const RUN: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
-     error, created_at, ended_at FROM runs WHERE id = ?1";
+     error, created_at, ended_at, config_hash FROM runs WHERE id = ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
@@ -55,6 +57,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     FREE_PART,
     CLAIM,
     START,
+    PUT_INPUT,
+    PUT_ARGS,
     HEARTBEAT,
     HEARTBEAT_WRITER,
     FINISH_PART,
@@ -102,7 +106,7 @@ async fn take_writer(
     Ok(())
 }
 
-async fn state_of(
+pub(super) async fn state_of(
     conn: &mut SqliteConnection,
     run: &RunId,
 ) -> Result<Option<RunState>, StoreError> {
@@ -130,6 +134,7 @@ fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
         error: get(row, 9)?,
         created_at: time(row, 10)?,
         ended_at: opt_time(row, 11)?,
+        config_hash: get(row, 12)?,
     })
 }
 
@@ -198,18 +203,63 @@ impl SqliteStore {
         if writing != 0 {
             take_writer(&mut tx, &account, run, owner, lease).await?;
         }
+        let claimed = self.hand_out(&mut tx, run, no, owner, lease).await?;
+        tx.commit().await?;
+        Ok(Some(claimed))
+    }
+
+    /// Hands a free part out: the run is at work.
+    async fn hand_out(
+        &self,
+        tx: &mut SqliteConnection,
+        run: &RunId,
+        no: i64,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<ClaimedPart, StoreError> {
         let (epoch, cursor, deliveries): (i64, Option<String>, i64) = sqlx::query_as(CLAIM)
             .bind(run.as_str())
             .bind(no)
             .bind(owner.0.as_str())
-            .bind(now.saturating_add(micros(lease)))
+            .bind(server_now().saturating_add(micros(lease)))
             .fetch_one(&mut *tx)
             .await?;
-        sqlx::query(START).bind(run.as_str()).bind(self.now().micros()).execute(&mut *tx).await?;
-        tx.commit().await?;
+        sqlx::query(START).bind(run.as_str()).bind(self.now().micros()).execute(tx).await?;
         let part = u32::try_from(no).map_err(|e| StoreError::corrupt("a part's number", e))?;
-        let fence = Fence { run: run.clone(), part, epoch };
-        Ok(Some(ClaimedPart { fence, cursor, deliveries }))
+        Ok(ClaimedPart { fence: Fence { run: run.clone(), part, epoch }, cursor, deliveries })
+    }
+
+    pub(super) async fn take_up_run(
+        &self,
+        run: &RunId,
+        from: &[RunState],
+        args: &str,
+        owner: &Owner,
+        lease: Duration,
+    ) -> Result<ClaimedPart, StoreError> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        let found: Option<SqliteRow> =
+            sqlx::query(RUN_OF_PART).bind(run.as_str()).fetch_optional(&mut *tx).await?;
+        let row = found.ok_or(StoreError::NotFound("run"))?;
+        let account: AccountName = id(&row, 0)?;
+        let writing: i64 = get(&row, 1)?;
+        let state = word(&row, 2, "a run's state", RunState::parse)?;
+        let free: Option<i64> = sqlx::query_scalar(FREE_PART)
+            .bind(run.as_str())
+            .bind(server_now())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(no) = free.filter(|_| from.contains(&state)) else {
+            return Err(StoreError::RunState { run: run.clone(), state });
+        };
+        if writing != 0 {
+            take_writer(&mut tx, &account, run, owner, lease).await?;
+        }
+        let claimed = self.hand_out(&mut tx, run, no, owner, lease).await?;
+        sqlx::query(PUT_ARGS).bind(run.as_str()).bind(args).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(claimed)
     }
 
     pub(super) async fn hold_part(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
@@ -246,6 +296,15 @@ impl SqliteStore {
             .bind(fence.epoch)
             .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn put_input(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        super::check_fence(&mut tx, fence).await?;
+        sqlx::query(PUT_INPUT).bind(fence.run.as_str()).bind(sha256).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }

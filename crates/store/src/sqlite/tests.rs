@@ -25,6 +25,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         connect::STATEMENTS,
         accounts::STATEMENTS,
         runs::STATEMENTS,
+        cancel::STATEMENTS,
         import::STATEMENTS,
         groups::STATEMENTS,
         journal::STATEMENTS,
@@ -71,7 +72,8 @@ const SMALL: &[&str] = &[
 ];
 
 /// What walks over an account or a run on purpose: counts, and whether there is anything at all.
-const WALKS: &[&str] = &["COUNT(*)", "GROUP BY outcome", "SELECT EXISTS", "ORDER BY as_of DESC"];
+const WALKS: &[&str] =
+    &["COUNT(*)", "GROUP BY outcome", "SELECT EXISTS", "ORDER BY as_of DESC", "GROUP BY s.line"];
 
 #[tokio::test]
 async fn two_handles_on_one_file_take_turns() {

@@ -1,0 +1,153 @@
+//! Runs that rest: taken up again by `approve` and `resume`, ended by `cancel`.
+
+use model::{Clock, Code, RunId, Summary};
+use store::{RowTally, RunRecord, RunState, Store, StoreError, Which};
+
+use super::args::Args;
+use super::{Ended, JOB, applier, carry_out, conclude, plan};
+use crate::apply::Applier;
+use crate::run::{ActiveRun, Findings};
+use crate::{Engine, EngineError};
+
+/// Rows given their outcome in one transaction.
+const ROWS: u32 = 2000;
+
+/// Lets an import whose canary went well go on with the rest.
+///
+/// # Errors
+/// When it does not wait for that, when its account is in use, or when the configuration means
+/// something else by now. A run that went on and failed is an [`Ended`] with its error.
+pub async fn approve(engine: &Engine, run: &RunId) -> Result<Ended, EngineError> {
+    let wanted = "awaiting approval";
+    let (record, mut args) = resting(engine, run, &[RunState::AwaitingApproval], wanted).await?;
+    args.approved_at = Some(engine.clock.now().to_string());
+    go_on(engine, &record, &args, &[RunState::AwaitingApproval], wanted).await
+}
+
+/// Goes on with an import that was stopped, or whose process is gone: from its rows, never from
+/// the file. What an earlier stint sent without hearing of it is not sent again.
+///
+/// # Errors
+/// As [`approve`]; and when the file had not been read to its end.
+pub async fn resume(engine: &Engine, run: &RunId) -> Result<Ended, EngineError> {
+    // One that is at work is held by its worker, and the store says so.
+    let from = [RunState::Paused, RunState::Running];
+    let (record, args) = resting(engine, run, &from, "paused").await?;
+    go_on(engine, &record, &args, &from, "paused").await
+}
+
+async fn known(store: &dyn Store, run: &RunId) -> Result<RunRecord, EngineError> {
+    store.run(run).await?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))
+}
+
+/// The run and its options, if it can go on here and now.
+async fn resting(
+    engine: &Engine,
+    run: &RunId,
+    from: &[RunState],
+    wanted: &'static str,
+) -> Result<(RunRecord, Args), EngineError> {
+    let record = known(&*engine.store, run).await?;
+    let not = |why| EngineError::NotResumable { run: run.clone(), why };
+    if record.job != JOB {
+        return Err(not("only imports go on where they stopped"));
+    }
+    if record.account != engine.account.name {
+        return Err(EngineError::Broken("a run goes on at its own account"));
+    }
+    if !from.contains(&record.state) {
+        return Err(EngineError::NotResting { run: run.clone(), state: record.state, wanted });
+    }
+    if record.config_hash.as_ref() != Some(&engine.config_hash) {
+        let account = engine.account.name.to_string();
+        return Err(EngineError::ConfigChanged { run: run.clone(), account });
+    }
+    // Written when the file has been read to its end.
+    if record.input_hash.is_none() {
+        return Err(not("it ended before its file was read to the end, and nothing was sent"));
+    }
+    let args = Args::parse(&record.args).ok_or_else(|| not("another version began it"))?;
+    Ok((record, args))
+}
+
+/// Plans what has no outcome once more, and carries it out.
+async fn plan_and_apply(
+    applier: Applier<'_>,
+    args: &Args,
+    rows: u64,
+    found: &mut Findings,
+) -> Result<Option<RowTally>, EngineError> {
+    plan::replan(&applier, Which::Open).await?;
+    carry_out(applier, args, rows, found).await
+}
+
+async fn go_on(
+    engine: &Engine,
+    record: &RunRecord,
+    args: &Args,
+    from: &[RunState],
+    wanted: &'static str,
+) -> Result<Ended, EngineError> {
+    let run = match ActiveRun::take_up(engine, JOB, record, from, &args.text()?).await {
+        Err(EngineError::Store(StoreError::RunState { run, state })) => {
+            return Err(EngineError::NotResting { run, state, wanted });
+        }
+        run => run?,
+    };
+    let mut found = Findings { dry_run: args.dry_run, ..Findings::default() };
+    let rows = engine.store.tally(&run.id).await?.ledger.read;
+    let worked = plan_and_apply(applier(engine, &run, args), args, rows, &mut found).await;
+    conclude(engine, run, found, worked).await
+}
+
+/// Ends a run that rests: its rows without an outcome become `not_attempted: run_cancelled`, and
+/// their tokens are destroyed. Cancelling a cancelled run finishes what was left of that.
+///
+/// # Errors
+/// When it has ended otherwise, or a worker holds it.
+pub async fn cancel(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    run: &RunId,
+) -> Result<Summary, EngineError> {
+    let record = known(store, run).await?;
+    let mut summary: Summary =
+        record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(
+            || Summary {
+                run: run.to_string(),
+                job: record.job.clone(),
+                account: record.account.to_string(),
+                started_at: record.created_at.to_string(),
+                ..Summary::default()
+            },
+        );
+    if record.state != RunState::Cancelled {
+        let tally = store.tally(run).await?;
+        let open: u64 = tally.planned.values().sum();
+        summary.state = RunState::Cancelled.as_str().to_owned();
+        summary.ended_at = clock.now().to_string();
+        summary.error = None;
+        summary.planned.clear();
+        summary.codes = tally.codes;
+        if tally.ledger.read > 0 {
+            summary.rows = Some(tally.ledger);
+        }
+        if open > 0 {
+            *summary.codes.entry(Code::RunCancelled.as_str().to_owned()).or_default() += open;
+        }
+        let text = serde_json::to_string(&summary)
+            .map_err(|_| EngineError::Broken("a summary is always JSON"))?;
+        match store.cancel_run(run, &text).await {
+            Err(StoreError::RunState { run, state }) => {
+                let wanted = "awaiting approval or paused";
+                return Err(EngineError::NotResting { run, state, wanted });
+            }
+            cancelled => cancelled?,
+        }
+    }
+    let mut after = 0;
+    while let Some(last) = store.cancel_rows(run, after, ROWS).await? {
+        after = last;
+    }
+    Ok(summary)
+}

@@ -1,0 +1,349 @@
+//! Runs that rest: taken up again, or cancelled with what waits in them.
+
+use std::sync::Arc;
+
+use model::{Code, EffectKind, MethodKind, Outcome, RunId};
+use store::{
+    EffectOutcome, EffectState, Fence, FinishRows, IntentAnswer, RowPlan, RowResult, RunEnd,
+    RunState, StoreError, Verdict,
+};
+
+use crate::store_suite::cases;
+use crate::store_suite::support::{Cx, LEASE, intent, name, new_run, owner, staged};
+
+cases![
+    a_resting_run_is_taken_up_again,
+    a_run_that_stands_elsewhere_is_not_taken_up,
+    a_run_is_not_taken_up_while_another_writes,
+    one_of_many_takes_a_run_up,
+    a_run_whose_worker_is_gone_is_taken_up,
+    references_are_loaded_by_their_first_line,
+    planned_rows_come_by_line,
+    a_cancelled_run_ends_its_rows,
+    a_run_at_work_is_not_cancelled,
+    a_cancelled_run_is_void_for_its_worker,
+    a_cancelled_row_says_what_took_place,
+];
+
+async fn rest(cx: &Cx, run: &RunId, state: RunState) -> anyhow::Result<()> {
+    let end = RunEnd {
+        state,
+        summary: Some("{\"first\":1}".into()),
+        error: None,
+        input_hash: Some("ff".into()),
+    };
+    Ok(cx.store().end_run(run, &end).await?)
+}
+
+async fn state(cx: &Cx, run: &RunId) -> anyhow::Result<RunState> {
+    Ok(cx.store().run(run).await?.expect("it was begun").state)
+}
+
+async fn take_up(cx: &Cx, run: &RunId, from: &[RunState]) -> Result<Fence, StoreError> {
+    let part = cx.store().reopen_run(run, from, "{\"new\":1}", &owner("w2"), LEASE).await?;
+    Ok(part.fence)
+}
+
+async fn a_resting_run_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
+    for resting in [RunState::AwaitingApproval, RunState::Paused] {
+        let run = cx.begin("alpha", true, 1).await?;
+        let first = cx.claim(&run).await?;
+        rest(cx, &run, resting).await?;
+        let from = [RunState::AwaitingApproval, RunState::Paused];
+        let part = cx.store().reopen_run(&run, &from, "{\"n\":2}", &owner("w2"), LEASE).await?;
+        assert_eq!((part.fence.epoch, part.deliveries), (first.epoch + 1, 2));
+        let record = cx.store().run(&run).await?.expect("it was begun");
+        assert_eq!((record.state, record.args.as_str()), (RunState::Running, "{\"n\":2}"));
+        assert_eq!(record.config_hash.as_deref(), Some("bb"));
+        assert_eq!(record.input_hash.as_deref(), Some("ff"));
+        assert_eq!(record.summary.as_deref(), Some("{\"first\":1}"));
+        // The account is its own again.
+        let second = cx.store().begin_run(&new_run("alpha", true, 1)?, &owner("w3"), LEASE).await;
+        match second {
+            Err(StoreError::AccountBusy { run: holder, owner, .. }) => {
+                assert_eq!((holder, owner.as_str()), (run.clone(), "w2"));
+            }
+            other => panic!("{other:?}"),
+        }
+        let late = cx.store().heartbeat(&first, LEASE).await;
+        assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+        cx.store().heartbeat(&part.fence, LEASE).await?;
+        rest(cx, &run, RunState::Done).await?;
+    }
+    Ok(())
+}
+
+async fn a_run_that_stands_elsewhere_is_not_taken_up(cx: &Cx) -> anyhow::Result<()> {
+    for stands in [RunState::Paused, RunState::Done, RunState::Failed, RunState::Cancelled] {
+        let run = cx.begin("alpha", true, 1).await?;
+        rest(cx, &run, stands).await?;
+        let before = cx.dump().await?;
+        match take_up(cx, &run, &[RunState::AwaitingApproval]).await {
+            Err(StoreError::RunState { run: named, state }) => {
+                assert_eq!((named, state), (run.clone(), stands));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(cx.dump().await?, before, "{stands:?}");
+    }
+    let nothing = take_up(cx, &RunId::generate(), &[RunState::Paused]).await;
+    assert!(matches!(nothing, Err(StoreError::NotFound(_))), "{nothing:?}");
+    Ok(())
+}
+
+async fn a_run_is_not_taken_up_while_another_writes(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    rest(cx, &run, RunState::AwaitingApproval).await?;
+    let other = cx.begin("alpha", true, 1).await?;
+    let before = cx.dump().await?;
+    match take_up(cx, &run, &[RunState::AwaitingApproval]).await {
+        Err(StoreError::AccountBusy { run: holder, .. }) => assert_eq!(holder, other),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(cx.dump().await?, before);
+    cx.store()
+        .end_run(
+            &other,
+            &RunEnd { state: RunState::Done, summary: None, error: None, input_hash: None },
+        )
+        .await?;
+    take_up(cx, &run, &[RunState::AwaitingApproval]).await?;
+    Ok(())
+}
+
+async fn one_of_many_takes_a_run_up(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    rest(cx, &run, RunState::AwaitingApproval).await?;
+    let mut tasks = Vec::new();
+    for n in 0..8 {
+        let (store, run) = (Arc::clone(&cx.store), run.clone());
+        tasks.push(tokio::spawn(async move {
+            let from = [RunState::AwaitingApproval];
+            store.reopen_run(&run, &from, "{}", &owner(&format!("w{n}")), LEASE).await
+        }));
+    }
+    let mut won = 0;
+    for task in tasks {
+        match task.await? {
+            Ok(part) => {
+                won += 1;
+                assert_eq!(part.fence.epoch, 1);
+            }
+            Err(StoreError::RunState { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    assert_eq!(won, 1);
+    Ok(())
+}
+
+async fn a_run_whose_worker_is_gone_is_taken_up(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    let first = cx.claim(&run).await?;
+    let from = [RunState::Paused, RunState::Running];
+    let held = take_up(cx, &run, &from).await;
+    let at_work = RunState::Running;
+    assert!(
+        matches!(held, Err(StoreError::RunState { state, .. }) if state == at_work),
+        "{held:?}"
+    );
+    cx.expire_leases().await?;
+    assert_eq!(take_up(cx, &run, &from).await?.epoch, first.epoch + 1);
+    Ok(())
+}
+
+async fn references_are_loaded_by_their_first_line(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut elsewhere = staged(5, "r5", None)?;
+    elsewhere.part = 7;
+    let rows = vec![
+        staged(1, "r1", Some("one"))?,
+        staged(2, "r2", None)?,
+        staged(3, "r3", None)?,
+        staged(4, "r1", None)?,
+        elsewhere,
+    ];
+    cx.stage(&fence, rows).await?;
+    let found = cx.store().load_heads(&fence, &name("alpha")?, &[1, 3, 5, 9]).await?;
+    let mut all = cx.open_groups(&fence).await?;
+    all.retain(|group| group.reference.as_str() != "r2");
+    assert_eq!(format!("{found:?}"), format!("{all:?}"));
+    assert_eq!(found.len(), 2);
+    assert_eq!(found.iter().map(|group| group.rows.len()).sum::<usize>(), 3);
+    assert!(cx.store().load_heads(&fence, &name("alpha")?, &[]).await?.is_empty());
+    Ok(())
+}
+
+fn plan(line: u64, words: Option<&str>) -> RowPlan {
+    RowPlan { line, plan: words.map(str::to_owned), verdict: None }
+}
+
+fn created(line: u64) -> RowResult {
+    RowResult {
+        line,
+        verdict: Verdict::plain(Outcome::Created),
+        customer: None,
+        remote_customer: None,
+        method: None,
+        remote_method: None,
+        done: None,
+    }
+}
+
+async fn planned_rows_come_by_line(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut elsewhere = staged(6, "r6", None)?;
+    elsewhere.part = 7;
+    let rows = vec![
+        staged(5, "r1", None)?,
+        staged(2, "r2", Some("two"))?,
+        staged(3, "r3", None)?,
+        staged(4, "r1", Some("four"))?,
+        elsewhere,
+    ];
+    cx.stage(&fence, rows).await?;
+    let plans = vec![
+        plan(2, Some("import_method")),
+        plan(3, None),
+        plan(4, Some("create_customer+import_method")),
+        plan(5, Some("create_customer")),
+        plan(6, Some("create_customer")),
+    ];
+    cx.store().commit_plan(&fence, plans).await?;
+    // What has become of a row since does not matter.
+    let finish = FinishRows { rows: vec![created(4)], ..FinishRows::default() };
+    cx.store().finish_rows(&fence, &name("alpha")?, finish).await?;
+    let mut found = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = cx.store().planned_rows(&fence, after, 2).await?;
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = last.line;
+        found.extend(page);
+    }
+    let found: Vec<_> = found.iter().map(|r| (r.line, r.head, r.plan.as_str(), r.method)).collect();
+    let card = Some(MethodKind::Card);
+    assert_eq!(
+        found,
+        [
+            (2, 2, "import_method", card),
+            (4, 4, "create_customer+import_method", card),
+            (5, 4, "create_customer", None),
+        ]
+    );
+    Ok(())
+}
+
+async fn a_cancelled_run_ends_its_rows(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    let fence = cx.claim(&run).await?;
+    let mut rows = Vec::new();
+    for line in 1..=5 {
+        rows.push(staged(line, &format!("r{line}"), Some(&format!("token-{line}")))?);
+    }
+    cx.stage(&fence, rows).await?;
+    cx.store().commit_plan(&fence, vec![plan(3, Some("import_method"))]).await?;
+    let finish = FinishRows { rows: vec![created(2)], ..FinishRows::default() };
+    cx.store().finish_rows(&fence, &name("alpha")?, finish).await?;
+    rest(cx, &run, RunState::AwaitingApproval).await?;
+
+    let early = cx.store().cancel_rows(&run, 0, 10).await;
+    assert!(matches!(early, Err(StoreError::RunState { .. })), "{early:?}");
+    cx.store().cancel_run(&run, "{\"last\":1}").await?;
+    assert_eq!(cx.store().cancel_rows(&run, 0, 3).await?, Some(4));
+    assert_eq!(cx.store().cancel_rows(&run, 4, 3).await?, Some(5));
+    assert_eq!(cx.store().cancel_rows(&run, 5, 3).await?, None);
+    assert_eq!(cx.store().cancel_rows(&run, 0, 3).await?, None);
+
+    let record = cx.store().run(&run).await?.expect("it was begun");
+    assert_eq!(record.state, RunState::Cancelled);
+    assert_eq!(record.summary.as_deref(), Some("{\"last\":1}"));
+    assert!(record.ended_at.is_some());
+    for row in cx.store().rows(&run, 0, 10).await? {
+        if row.line == 2 {
+            assert_eq!((row.outcome, row.code.as_deref()), (Some(Outcome::Created), None));
+        } else {
+            assert_eq!(row.outcome, Some(Outcome::NotAttempted), "{row:?}");
+            assert_eq!(row.code.as_deref(), Some(Code::RunCancelled.as_str()));
+            assert!(row.message.is_some());
+        }
+    }
+    let sealed = "SELECT count(*) FROM staged_rows WHERE token IS NOT NULL AND line <> 2";
+    assert_eq!(cx.number(sealed).await?, 0);
+    assert_eq!(cx.number("SELECT count(*) FROM staged_rows WHERE token_fp IS NULL").await?, 0);
+    let ledger = cx.store().tally(&run).await?.ledger;
+    assert_eq!((ledger.read, ledger.created, ledger.not_attempted), (5, 1, 4));
+    // It is over: nobody takes it up, and it is not cancelled a second time.
+    assert!(cx.store().claim_part(&run, &owner("w2"), LEASE).await?.is_none());
+    let again = cx.store().cancel_run(&run, "{}").await;
+    assert!(matches!(again, Err(StoreError::RunState { .. })), "{again:?}");
+    Ok(())
+}
+
+async fn a_run_at_work_is_not_cancelled(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 2).await?;
+    cx.claim(&run).await?;
+    let before = cx.dump().await?;
+    match cx.store().cancel_run(&run, "{}").await {
+        Err(StoreError::RunState { state, .. }) => assert_eq!(state, RunState::Running),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(cx.dump().await?, before);
+    assert_eq!(state(cx, &run).await?, RunState::Running);
+    let nothing = cx.store().cancel_run(&RunId::generate(), "{}").await;
+    assert!(matches!(nothing, Err(StoreError::NotFound(_))), "{nothing:?}");
+    Ok(())
+}
+
+async fn a_cancelled_run_is_void_for_its_worker(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    let fence = cx.claim(&run).await?;
+    cx.expire_leases().await?;
+    cx.store().cancel_run(&run, "{}").await?;
+    assert_eq!(cx.rows_in("writers").await?, 0);
+    // The worker that was thought gone wakes up.
+    let late = cx.stage(&fence, vec![staged(1, "r1", None)?]).await;
+    assert!(late.is_err(), "it wrote");
+    let late = cx.store().heartbeat(&fence, LEASE).await;
+    assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+    assert_eq!(cx.rows_in("staged_rows").await?, 0);
+    Ok(())
+}
+
+async fn a_cancelled_row_says_what_took_place(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    let fence = cx.claim(&run).await?;
+    cx.stage(&fence, vec![staged(1, "r1", Some("one"))?, staged(2, "r2", None)?]).await?;
+    let mut outcomes = Vec::new();
+    for (kind, state) in [
+        (EffectKind::CreateCustomer, EffectState::Done),
+        (EffectKind::AddMethod, EffectState::Done),
+        (EffectKind::SetDefault, EffectState::Refused),
+    ] {
+        let mut one = intent(kind, "r1", Some("r1"))?;
+        one.line = Some(1);
+        let answers = cx.store().commit_intents(&fence, &name("alpha")?, vec![one]).await?;
+        let [IntentAnswer::Accepted { effect, .. }] = answers.as_slice() else { panic!("held") };
+        outcomes.push(EffectOutcome {
+            effect: effect.clone(),
+            state,
+            origin: None,
+            code: None,
+            message: None,
+            request_id: None,
+            status: None,
+            applied: Vec::new(),
+        });
+    }
+    cx.store().commit_outcomes(&fence, &name("alpha")?, outcomes).await?;
+    rest(cx, &run, RunState::Paused).await?;
+    cx.store().cancel_run(&run, "{}").await?;
+    assert_eq!(cx.store().cancel_rows(&run, 0, 10).await?, Some(2));
+    let rows = cx.store().rows(&run, 0, 10).await?;
+    let [one, two] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(one.outcome, Some(Outcome::NotAttempted));
+    assert_eq!(one.done.as_deref(), Some("create_customer+add_method"));
+    assert_eq!(two.done, None);
+    Ok(())
+}
