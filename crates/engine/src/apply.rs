@@ -3,10 +3,10 @@
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
-use store::{FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
+use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
 
 use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
-use crate::observe::{self, MethodRead};
+use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, new_method, rejected};
 use crate::{Engine, EngineError};
@@ -55,7 +55,10 @@ impl Applier<'_> {
                 Effect::CreateCustomer { reference: reference.clone(), profile: profile.clone() };
             self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
         };
+        let keys = self.engine.store.keys();
+        let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         Ok(f(&Rules {
+            hash: &hash,
             capabilities: self.engine.account.capabilities(),
             policy: self.policy,
             now: self.engine.clock.now(),
@@ -67,8 +70,6 @@ impl Applier<'_> {
     /// A group, ready to be decided on.
     pub(crate) fn work(&self, group: Group) -> Work {
         let mut work = Work::new(group, &self.run.id);
-        let keys = self.engine.store.keys();
-        work.compare_statements(&|field, value| keys.statement_hash(field, value));
         work.settle_conflicts();
         work
     }
@@ -116,6 +117,7 @@ impl Applier<'_> {
         let mut calls: Vec<Vec<Item>> = Vec::new();
         let mut bulk: Vec<Item> = Vec::new();
         let mut reads: Vec<(usize, RemoteCustomerId)> = Vec::new();
+        let mut customers: Vec<(usize, RemoteCustomerId)> = Vec::new();
         self.with_rules(|rules| {
             for (place, (work, finished)) in works.iter_mut().zip(finished.iter_mut()).enumerate() {
                 if *finished {
@@ -123,8 +125,14 @@ impl Applier<'_> {
                 }
                 match work.next(rules, false) {
                     Step::Finished => *finished = true,
+                    Step::ReadCustomer => {
+                        customers.extend(work.customer_id().map(|id| (place, id)));
+                    }
                     Step::ReadMethods => reads.extend(work.customer_id().map(|id| (place, id))),
                     Step::Create { row } => calls.extend(create(work, place, row).map(|i| vec![i])),
+                    Step::Update { row, changes } => {
+                        calls.extend(update(work, place, row, changes).map(|i| vec![i]));
+                    }
                     Step::SetDefault { row, method } => {
                         calls.extend(set_default(work, place, row, method).map(|i| vec![i]));
                     }
@@ -142,9 +150,10 @@ impl Applier<'_> {
             let rest = bulk.split_off(bulk.len().min(self.batch));
             calls.push(std::mem::replace(&mut bulk, rest));
         }
-        if calls.is_empty() && reads.is_empty() {
+        if calls.is_empty() && reads.is_empty() && customers.is_empty() {
             return Ok(false);
         }
+        self.read_customers(works, customers).await?;
         self.read_methods(works, reads).await?;
         let mut done = Vec::new();
         let mut sender = Sender {
@@ -160,6 +169,66 @@ impl Applier<'_> {
             }
         }
         sent.map(|()| true)
+    }
+
+    /// Reads customers whose fields the file wishes otherwise, and writes what was read: a mirror
+    /// may be old, and what somebody changed since is not written over.
+    async fn read_customers(
+        &self,
+        works: &mut [Work],
+        reads: Vec<(usize, RemoteCustomerId)>,
+    ) -> Result<(), EngineError> {
+        if reads.is_empty() {
+            return Ok(());
+        }
+        // Not later than the start of any of the requests.
+        let as_of = self.engine.clock.now();
+        let references: Vec<(usize, RemoteCustomerId, Reference)> = reads
+            .into_iter()
+            .filter_map(|(place, id)| Some((place, id, works.get(place)?.reference.clone())))
+            .collect();
+        let read: Vec<(usize, Result<Found, EngineError>)> = stream::iter(references)
+            .map(|(place, id, reference)| async move {
+                (place, observe::get(self.engine, &self.ctx, &id, &reference).await)
+            })
+            .buffer_unordered(self.engine.account.in_flight())
+            .collect()
+            .await;
+        let mut customers = Vec::new();
+        for (place, read) in read {
+            let Some(work) = works.get_mut(place) else { continue };
+            match read {
+                Ok(Found::Customer(customer)) => {
+                    work.read(customer.profile.clone());
+                    customers.push(*customer);
+                }
+                Ok(Found::Nobody | Found::Retired) => {
+                    work.customer = CustomerNow::Failed(Verdict::with(
+                        model::Outcome::Rejected,
+                        Code::RemovedAtProvider,
+                        "the customer is gone at the provider; pull the account",
+                    ));
+                }
+                Err(EngineError::Backend(error))
+                    if !error.is_account_fault() && !error.kind.read_is_retryable() =>
+                {
+                    work.customer = CustomerNow::Failed(Verdict::with(
+                        model::Outcome::NotAttempted,
+                        Code::CustomerBlocked,
+                        format!("the customer could not be read: {error}"),
+                    ));
+                }
+                Ok(Found::Collision) => {
+                    let account = self.engine.account.name.to_string();
+                    return Err(EngineError::FindNotHonoured { account });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let account = self.engine.account.name.clone();
+        let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
+        self.engine.store.apply_customers(&self.run.fence, write).await?;
+        Ok(())
     }
 
     /// Reads the methods of customers that were there before this run, and writes what was read.
@@ -222,15 +291,13 @@ impl Applier<'_> {
         finished: &[bool],
         cursor: Option<String>,
     ) -> Result<FinishRows, EngineError> {
-        let keys = self.engine.store.keys();
         let now = self.engine.clock.now();
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
-        let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         self.with_rules(|rules| {
             for (work, finished) in works.iter().zip(finished) {
                 finish.rows.extend(work.results(now, *finished));
                 finish.links.extend(work.ties());
-                finish.statements.extend(work.stated(rules, &hash));
+                finish.statements.extend(work.stated(rules));
                 finish.forget_tokens.extend(work.spent_tokens());
             }
         })?;
@@ -283,6 +350,15 @@ fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
     })
 }
 
+fn update(work: &Work, place: usize, row: usize, changes: Box<Profile>) -> Option<Item> {
+    let line = work.rows.get(row)?.staged.line;
+    Some(Item {
+        target: Target { work: place, row },
+        reference: work.reference.clone(),
+        what: What::Update { line, customer: work.customer_id()?, changes },
+    })
+}
+
 fn set_default(
     work: &Work,
     place: usize,
@@ -306,8 +382,10 @@ fn take(work: &mut Work, row: usize, what: Done) {
             row.done.push(model::EffectKind::CreateCustomer);
             work.customer = CustomerNow::Present { id, how: Presence::Created };
         }
-        Done::Found(id) => {
-            work.customer = CustomerNow::Present { id, how: Presence::Found };
+        Done::Found(id, profile) => work.found(id, *profile),
+        Done::Updated => {
+            row.done.push(model::EffectKind::UpdateCustomer);
+            work.updated();
         }
         Done::Saved(kind, id) => {
             row.done.push(kind);

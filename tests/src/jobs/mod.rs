@@ -5,6 +5,7 @@ mod faults;
 mod import;
 mod pull;
 mod secrets;
+mod three_way;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -149,6 +150,9 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             one_odd_customer_spoils_no_pull, wrong_credentials_pause_the_run,
             an_error_page_is_no_refusal;
         secrets: leave_no_trace;
+        three_way: a_payers_changes_are_not_undone, a_change_since_the_last_read_is_seen,
+            a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
+            update_existing_says_what_cannot_be;
     }
     all
 }

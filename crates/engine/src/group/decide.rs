@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use backend::{TokenRoute, TokenRule};
-use model::{
-    Agreement, Code, EffectKind, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId,
-};
+use model::{Agreement, Code, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId};
 use store::{KnownMethod, StagedMethod, TokenLink, Verdict};
 
 use super::{Add, BY_FACTS, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
@@ -66,6 +64,9 @@ impl Work {
     /// `planning` decides without reading: what this run has not read is taken from the mirror,
     /// and a payment method that would be added counts as added.
     pub(crate) fn next(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
+        if self.stale {
+            self.compare(rules);
+        }
         if let CustomerNow::Failed(verdict) = &self.customer {
             let mut verdict = verdict.clone();
             for row in &mut self.rows {
@@ -74,7 +75,7 @@ impl Work {
                     verdict = Verdict::with(
                         Outcome::NotAttempted,
                         Code::CustomerFailed,
-                        "the customer of this row could not be created",
+                        "the customer of this row could not be created or read",
                     );
                 }
             }
@@ -85,12 +86,20 @@ impl Work {
         {
             return step;
         }
+        if !planning && self.wants_customer_read(rules) {
+            return Step::ReadCustomer;
+        }
         let step = self.methods_step(rules, planning);
         self.note_wishes(rules);
         match step {
-            Step::Finished => self.default_step(rules),
+            Step::Finished => self.after_methods(rules),
             step => step,
         }
+    }
+
+    /// The step behind those that save payment methods.
+    pub(crate) fn after_methods(&mut self, rules: &Rules<'_>) -> Step {
+        self.update_step(rules).unwrap_or_else(|| self.default_step(rules))
     }
 
     /// The step that creates the customer, if any row is left that wants it.
@@ -127,26 +136,6 @@ impl Work {
         Some(Step::Create { row: first })
     }
 
-    /// A wish that the provider cannot take is noted on its row; the row's other effects run
-    /// (rule 7). No provider changes a saved payment method.
-    fn note_wishes(&mut self, rules: &Rules<'_>) {
-        for row in &mut self.rows {
-            if let (Fate::Kept(_), Some(fact), None) = (&row.fate, row.changed_fact, &row.also) {
-                row.also = Some(not_updatable(fact));
-            }
-        }
-        if rules.capabilities.update_customer {
-            return;
-        }
-        let held = self.wishes.iter().find(|field| rules.capabilities.holds(**field));
-        let Some(field) = held.filter(|_| !self.wish_noted) else { return };
-        let row = self.rows.iter_mut().find(|row| !matches!(row.fate, Fate::Ended(_)));
-        if let Some(row) = row {
-            self.wish_noted = true;
-            row.also.get_or_insert(not_updatable(field.as_str()));
-        }
-    }
-
     fn methods_step(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
         let (known, fresh) = match &self.customer {
             CustomerNow::Present { how: Presence::Created, .. } => (true, true),
@@ -159,6 +148,9 @@ impl Work {
         for index in 0..self.rows.len() {
             let Some(row) = self.rows.get(index) else { break };
             let (Fate::Open, Some(method)) = (&row.fate, &row.staged.method) else { continue };
+            if known && !fresh && self.wants_default_read(row, rules) {
+                return Step::ReadMethods;
+            }
             if let Some(fate) = row.kept(&self.links, &self.methods, &self.reference, rules) {
                 self.set_fate(index, fate);
                 continue;
@@ -244,56 +236,12 @@ impl Work {
             ([], false) => Matched::Nothing,
         }
     }
-
-    /// Makes a method the default: a kept one when the file's flag has become true, a new one when
-    /// the call that saved it could not say so.
-    pub(crate) fn default_step(&self, rules: &Rules<'_>) -> Step {
-        if !rules.capabilities.set_default || self.blocked {
-            return Step::Finished;
-        }
-        for (index, row) in self.rows.iter().enumerate() {
-            if row.also.is_none()
-                && let Some(method) = self.default_wanted(row, rules)
-            {
-                return Step::SetDefault { row: index, method: method.clone() };
-            }
-        }
-        Step::Finished
-    }
-
-    /// The method that the row wants to be the default and that is not yet.
-    pub(super) fn default_wanted<'a>(
-        &self,
-        row: &'a Row,
-        rules: &Rules<'_>,
-    ) -> Option<&'a RemoteMethodId> {
-        if !row.wants_default() || row.done.contains(&EffectKind::SetDefault) {
-            return None;
-        }
-        match &row.fate {
-            Fate::Kept(id) if row.default_is_new && !self.is_default(id) => Some(id),
-            Fate::Saved(id) if !row.default_is_carried(rules) => Some(id),
-            _ => None,
-        }
-    }
-
-    fn is_default(&self, id: &RemoteMethodId) -> bool {
-        self.methods.iter().any(|method| method.id == *id && method.default == Some(true))
-    }
 }
 
 enum Matched {
     Tied(RemoteMethodId),
     Declined(Verdict),
     Nothing,
-}
-
-fn not_updatable(field: &str) -> Verdict {
-    reject(
-        Code::NotUpdatable,
-        format!("`{field}` changed in the file, and this provider cannot change it"),
-        Some(field),
-    )
 }
 
 fn token_changed() -> Verdict {
@@ -305,7 +253,7 @@ fn token_changed() -> Verdict {
     )
 }
 
-fn blocked() -> Verdict {
+pub(super) fn blocked() -> Verdict {
     Verdict::with(
         Outcome::NotAttempted,
         Code::CustomerBlocked,

@@ -30,7 +30,7 @@ pub(super) async fn plan(
         let plans = applier.with_rules(|rules| {
             groups
                 .into_iter()
-                .flat_map(|group| plan_group(applier, rules, group))
+                .flat_map(|group| plan_group(applier, rules, group, dry_run))
                 .collect::<Vec<RowPlan>>()
         })?;
         planned += plans.len() as u64;
@@ -54,12 +54,20 @@ const fn depends_on_reading(code: Code) -> bool {
 }
 
 fn is_expected_rejection(plan: &RowPlan) -> bool {
-    let word = plan.plan.as_deref().and_then(Code::parse);
-    word.is_some_and(depends_on_reading)
+    let mut words = plan.plan.iter().flat_map(|plan| plan.split('+')).filter_map(Code::parse);
+    words.any(|word| {
+        depends_on_reading(word) || matches!(word, Code::NotUpdatable | Code::ChangedAtProvider)
+    })
 }
 
-/// What will be done for each row of a reference, as far as the mirror tells.
-fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<RowPlan> {
+/// What will be done for each row of a reference, as far as the mirror tells. Nothing follows a dry
+/// run, so what it would look at again is said as it seems now.
+fn plan_group(
+    applier: &Applier<'_>,
+    rules: &Rules<'_>,
+    group: Group,
+    dry_run: bool,
+) -> Vec<RowPlan> {
     let mut work = applier.work(group);
     let mut words: Vec<Vec<&'static str>> = vec![Vec::new(); work.rows.len()];
     let mut note = |row: usize, word: &'static str| {
@@ -83,11 +91,16 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<Row
                 },
             );
         }
+        step = work.after_methods(rules);
+    }
+    if let Step::Update { row, .. } = step {
+        note(row, "update_customer");
         step = work.default_step(rules);
     }
     if let Step::SetDefault { row, .. } = step {
         note(row, "set_default");
     }
+    let looks_again = !dry_run && work.looks_again(rules);
     work.rows
         .iter()
         .zip(words)
@@ -102,8 +115,10 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<Row
                 (Fate::Ended(_), _) => words.push("blocked"),
                 // Beside its own subject something is wished that cannot be: if that is all, the
                 // row is decided.
-                (_, Some(also)) if words.is_empty() => verdict = Some(also.clone()),
-                (_, Some(_)) => words.push("not_updatable"),
+                (_, Some(also)) if words.is_empty() && !looks_again => {
+                    verdict = Some(also.clone());
+                }
+                (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),
                 _ => {}
             }
             let plan = (!words.is_empty()).then(|| words.join("+"));
