@@ -1,5 +1,7 @@
 //! Carries out what is decided for a batch of references, step by step until nothing is left.
 
+use std::collections::BTreeMap;
+
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
@@ -28,6 +30,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) ctx: CallCtx,
     pub(crate) policy: Policy,
     pub(crate) batch: usize,
+    /// See [`Rules::shared`].
+    pub(crate) shared: BTreeMap<u64, bool>,
 }
 
 /// What stands for a customer that is not there yet when a request is only tried out.
@@ -58,6 +62,7 @@ impl Applier<'_> {
         let keys = self.engine.store.keys();
         let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         Ok(f(&Rules {
+            shared: &self.shared,
             hash: &hash,
             capabilities: self.engine.account.capabilities(),
             policy: self.policy,

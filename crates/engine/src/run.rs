@@ -29,6 +29,7 @@ pub(crate) struct Findings {
     pub(crate) rows: Option<Ledger>,
     pub(crate) codes: BTreeMap<String, u64>,
     pub(crate) planned: BTreeMap<String, u64>,
+    pub(crate) findings: BTreeMap<String, u64>,
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
@@ -95,7 +96,7 @@ impl ActiveRun {
             customers: found.customers,
             methods: found.methods,
             calls: engine.calls.calls(&engine.account.name, &self.id),
-            findings: BTreeMap::new(),
+            findings: found.findings,
             coverage: found.coverage,
             error: failed.map(ToString::to_string),
         };

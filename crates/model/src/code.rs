@@ -62,6 +62,8 @@ codes! {
     TokenExpired = "token_expired";
     /// The single-use token was used for another customer.
     TokenReused = "token_reused";
+    /// Imported, although the same token stands under another reference.
+    TokenShared = "token_shared";
     /// A saved payment method with these facts came from another token.
     TokenChanged = "token_changed";
     /// Too few facts to tell the payment method from those the customer has.

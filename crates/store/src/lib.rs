@@ -30,7 +30,7 @@ pub use open::{StoreOptions, open};
 pub use records::{
     AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, KnownCustomer, KnownMethod,
     MirrorStats, Owner, RowRecord, RowTally, RunRecord, RunState, ScanState, SealedToken,
-    StagedMethod, StagedRow, Statement, StoreInfo, TokenLink,
+    SharedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
@@ -121,6 +121,10 @@ pub trait Store: Send + Sync + fmt::Debug {
         only_open: bool,
         most: u32,
     ) -> Result<Vec<Group>, StoreError>;
+
+    /// The rows of the fence's run whose token stands under another reference of the run as well,
+    /// by line. One pass over the run's rows, for all its parts: called once, after staging.
+    async fn shared_tokens(&self, fence: &Fence) -> Result<Vec<SharedToken>, StoreError>;
 
     /// Writes what is planned for rows, and the outcome of those that are decided already. The
     /// token of a row that is decided is destroyed; its fingerprint stays.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use model::{Clock as _, SystemClock};
 use sandbox::{Change, NewMethod};
 
 use super::World;
@@ -184,5 +185,46 @@ pub async fn update_existing_says_what_cannot_be(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/rows/unchanged")? == 2, "{ran:?}");
     let lines = rows_of(&world, &ran).await?;
     ensure!(lines[0].contains("; differs: email"), "{lines:#?}");
+    Ok(())
+}
+
+pub async fn a_shared_token_is_a_finding(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    // By line the first is Z-1, which is planned and sent last.
+    let rows = "Z-1,Zoe,z@b.c,card,tok_1,processor,4242,12,2030,\n\
+                A-1,Ann,a@b.c,card,tok_1,processor,4242,12,2030,\n\
+                B-1,Bob,b@b.c,card,tok_2,processor,1881,12,2030,\n";
+    let dry = import(&world, rows, &["--dry-run"]).await?.expect(0)?;
+    ensure!(dry.count("/findings/token_shared")? == 1, "{dry:?}");
+    let ran = import(&world, rows, &[]).await?.expect(0)?;
+    ensure!(ran.count("/rows/created")? == 3, "{ran:?}");
+    ensure!(ran.count("/findings/token_shared")? == 1, "{ran:?}");
+    let lines = rows_of(&world, &ran).await?;
+    ensure!(lines[1].contains(",created,token_shared,"), "{lines:#?}");
+    ensure!(!lines.join("\n").contains("tok_1"), "{lines:#?}");
+    // Once imported, each link decides.
+    let again = nothing_changes(&world, import(&world, rows, &[])).await?.expect(0)?;
+    ensure!(again.count("/rows/unchanged")? == 3, "{again:?}");
+    ensure!(again.count("/findings/token_shared").is_err(), "{again:?}");
+    // In a later file, under another reference.
+    let later = "C-1,Cid,c@b.c,card,tok_2,processor,1881,12,2030,\n";
+    let ran = import(&world, later, &[]).await?.expect(0)?;
+    ensure!(ran.count("/findings/token_shared")? == 1, "{ran:?}");
+    Ok(())
+}
+
+pub async fn a_single_use_token_is_used_once(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let now = SystemClock.now().micros() / 1_000_000;
+    let token = format!("pxt_{now}_a");
+    let rows = format!(
+        "Z-1,Zoe,z@b.c,card,{token},proxynized,4242,12,2030,\n\
+         A-1,Ann,a@b.c,card,{token},proxynized,4242,12,2030,\n"
+    );
+    let ran = import(&world, &rows, &[]).await?.expect(2)?;
+    ensure!(ran.count("/codes/token_reused")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    ensure!(world.held() == ["Z-1 Zoe <z@b.c> 4242"], "{:#?}", world.held());
+    ensure!(world.provider.counters().calls("add_method") == 1);
     Ok(())
 }

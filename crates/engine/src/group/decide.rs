@@ -319,6 +319,25 @@ impl Row {
         }
     }
 
+    /// Whether the row's token was imported under another reference, or stands under another one on
+    /// an earlier line. The first line with a token keeps it, whatever becomes of that line: what
+    /// another reference of this run made of it since is said there.
+    pub(super) fn is_shared(
+        &self,
+        links: &[TokenLink],
+        reference: &Reference,
+        rules: &Rules<'_>,
+    ) -> bool {
+        let elsewhere =
+            || links.iter().any(|link| Some(link.fp) == self.fp() && link.reference != *reference);
+        match (rules.shared.get(&self.staged.line), self.fp().and(self.token_rule(rules))) {
+            (Some(false), _) => true,
+            // The later rows of a single-use token are declined: a link is of an earlier import.
+            (Some(true), Some(rule)) if !rule.single_use => false,
+            _ => elsewhere(),
+        }
+    }
+
     /// Why the row is declined whatever the customer has.
     fn declined(
         &self,
@@ -347,12 +366,11 @@ impl Row {
                 Some("token_created_at"),
             ));
         }
-        let elsewhere =
-            links.iter().any(|link| link.fp == token.fp && link.reference != *reference);
-        (elsewhere && rule.single_use).then(|| {
+        (rule.single_use && self.is_shared(links, reference, rules)).then(|| {
             reject(
                 Code::TokenReused,
-                "this single-use token was imported under another reference",
+                "this single-use token stands under another reference, on an earlier line or in \
+                 an earlier import",
                 Some("token"),
             )
         })

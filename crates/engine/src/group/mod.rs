@@ -7,6 +7,8 @@ mod tests;
 mod verdict;
 mod wishes;
 
+use std::collections::BTreeMap;
+
 use backend::{Capabilities, TokenRoute};
 use model::{
     Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
@@ -94,6 +96,9 @@ pub(crate) struct Row {
     default_is_new: bool,
     /// Making its method the default was tried: it is not tried again by this run.
     default_tried: bool,
+    /// Its token stands, or was imported, under another reference: of a token that can be used
+    /// many times that is a finding, and no more.
+    pub(crate) shared: bool,
     /// A fact of the saved payment method that the file states otherwise than the last time.
     changed_fact: Option<&'static str>,
 }
@@ -169,6 +174,9 @@ pub(crate) struct Rules<'a> {
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) policy: Policy,
     pub(crate) now: Timestamp,
+    /// Lines whose token stands under another reference of this run as well, and whether theirs is
+    /// the first.
+    pub(crate) shared: &'a BTreeMap<u64, bool>,
     /// The store's keyed hash of a field and its value, in hex.
     pub(crate) hash: &'a dyn Fn(&str, &str) -> String,
     /// The adapter's own check of a row's payment method, before anything is sent.
@@ -218,6 +226,7 @@ impl Work {
                         acceptable: false,
                         default_is_new: false,
                         default_tried: false,
+                        shared: false,
                         changed_fact: None,
                     }
                 })

@@ -17,6 +17,7 @@ use store::{
     StagedRow, Statement, TokenFp, TokenLink, Verdict,
 };
 
+mod shared;
 mod wishes;
 
 use super::{Add, CustomerNow, Fate, Policy, Presence, Rules, Step, Work};
@@ -199,6 +200,7 @@ fn rules(policy: Policy) -> Rules<'static> {
         policy,
         now: NOW,
         hash: &hash,
+        shared: const { &BTreeMap::new() },
         fits: &|_| Ok(()),
         customer_fits: &|_, _| Ok(()),
     }

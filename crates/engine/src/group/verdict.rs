@@ -80,6 +80,13 @@ impl Work {
     /// said of the customer is said on its `first` row.
     fn verdict(&self, row: &Row, first: bool, now: Timestamp) -> Verdict {
         let mut own = self.own_verdict(row, now);
+        if row.shared && matches!(row.fate, Fate::Saved(_) | Fate::Tied(..)) {
+            let said = own.message.map(|said| format!("; {said}")).unwrap_or_default();
+            own.code = Some(Code::TokenShared);
+            own.message = Some(format!(
+                "the same token stands, or was imported, under another reference{said}"
+            ));
+        }
         if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
             let fields = self.differs.join(", ");
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());

@@ -92,6 +92,9 @@ impl Work {
     pub(crate) fn compare(&mut self, rules: &Rules<'_>) {
         self.stale = false;
         (self.wishes, self.differs) = self.compare_profile(rules);
+        for row in &mut self.rows {
+            row.shared = row.is_shared(&self.links, &self.reference, rules);
+        }
         let truth = (rules.hash)("default", "true");
         let marks: Vec<(bool, Option<&'static str>)> = self
             .rows

@@ -7,11 +7,12 @@ mod apply;
 mod plan;
 mod stage;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use backend::{CallCtx, Lane};
-use model::{RunId, Summary};
+use model::{Code, RunId, Summary};
 use serde_json::json;
 use store::{NewRun, RowTally, StoreError};
 
@@ -113,6 +114,7 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
     let worked = work(engine, &run, &options, reader, &mut found).await;
     let RowTally { ledger, codes, planned } = engine.store.tally(&run.id).await?;
     found.rows = Some(ledger);
+    found.findings = findings(&codes, &planned);
     found.codes = codes;
     found.planned = planned;
     let error = match worked {
@@ -123,6 +125,17 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
     };
     let summary = run.end(engine, found, error.as_ref()).await?;
     Ok(Ended { summary, error })
+}
+
+/// What the rows say that somebody should look at, whatever became of them. A plan says it too.
+fn findings(
+    codes: &BTreeMap<String, u64>,
+    planned: &BTreeMap<String, u64>,
+) -> BTreeMap<String, u64> {
+    let word = Code::TokenShared.as_str();
+    let said = planned.iter().filter(|(plan, _)| plan.split('+').any(|part| part == word));
+    let rows = codes.get(word).copied().unwrap_or(0) + said.map(|(_, rows)| rows).sum::<u64>();
+    (rows > 0).then(|| (word.to_owned(), rows)).into_iter().collect()
 }
 
 /// Stages, plans and applies.
@@ -140,12 +153,14 @@ async fn work(
     }
     let rows = totals.rows;
     let capabilities = engine.account.capabilities();
+    let shared = engine.store.shared_tokens(&run.fence).await?;
     let mut applier = Applier {
         engine,
         run,
         ctx: CallCtx::for_run(Lane::Bulk, &run.id),
         policy: options.policy,
         batch: capabilities.import_batch.unwrap_or(1) as usize,
+        shared: shared.into_iter().map(|token| (token.line, token.first)).collect(),
     };
     let expected = plan::plan(&applier, rows, options.dry_run).await?;
     let ledger = engine.store.tally(&run.id).await?.ledger;

@@ -107,6 +107,9 @@ fn plan_group(
         .filter(|(row, _)| row.staged.outcome.is_none())
         .map(|(row, mut words)| {
             let mut verdict = None;
+            if row.shared && !words.is_empty() && !matches!(row.fate, Fate::Kept(_)) {
+                words.push(Code::TokenShared.as_str());
+            }
             match (&row.fate, &row.also) {
                 (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {
                     Some(code) if depends_on_reading(code) => words.push(code.as_str()),

@@ -14,6 +14,7 @@ mod journal;
 mod mirror;
 mod pull;
 mod runs;
+mod shared;
 mod traffic;
 
 use std::borrow::Cow;
@@ -35,7 +36,7 @@ use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
     MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RowTally, RunEnd,
-    RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    RunRecord, ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
 };
 
 /// The server's clock in microseconds.
@@ -329,6 +330,10 @@ impl Store for PostgresStore {
         most: u32,
     ) -> Result<Vec<Group>, StoreError> {
         self.groups(fence, account, after, only_open, most).await
+    }
+
+    async fn shared_tokens(&self, fence: &Fence) -> Result<Vec<SharedToken>, StoreError> {
+        self.read_shared_tokens(fence).await
     }
 
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ mod journal;
 mod mirror;
 mod pull;
 mod runs;
+mod shared;
 mod traffic;
 
 use std::fmt;
@@ -29,7 +30,7 @@ use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, Intent, IntentAnswer, Keys, Lease, MethodsApplied,
     MethodsWrite, MirrorStats, NewRun, NewScan, Owner, RowPlan, RowRecord, RowTally, RunEnd,
-    RunRecord, ScanState, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
+    RunRecord, ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -233,6 +234,10 @@ impl Store for SqliteStore {
         most: u32,
     ) -> Result<Vec<Group>, StoreError> {
         self.read_groups(fence, account, after, only_open, most).await
+    }
+
+    async fn shared_tokens(&self, fence: &Fence) -> Result<Vec<SharedToken>, StoreError> {
+        self.read_shared_tokens(fence).await
     }
 
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {
