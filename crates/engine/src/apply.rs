@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) customers_created: u64,
     pub(crate) methods: u64,
     pub(crate) methods_created: u64,
+    /// Customers by the fields of theirs that only our store keeps.
+    pub(crate) kept: BTreeMap<String, u64>,
 }
 
 /// A writing job at work.
@@ -98,6 +100,11 @@ impl Applier<'_> {
         };
         let cursor = cursor.filter(|_| ended.is_ok());
         let finish = self.finish(&works, &finished, cursor)?;
+        self.with_rules(|rules| {
+            for field in works.iter().flat_map(|work| work.only_ours(rules)) {
+                *tally.kept.entry(field).or_default() += 1;
+            }
+        })?;
         tally.rows += finish.rows.len() as u64;
         for work in &works {
             let created = CustomerNow::is_created(&work.customer);
@@ -302,6 +309,7 @@ impl Applier<'_> {
             for (work, finished) in works.iter().zip(finished) {
                 finish.rows.extend(work.results(now, *finished));
                 finish.links.extend(work.ties());
+                finish.kept.extend(work.kept(rules));
                 finish.statements.extend(work.stated(rules));
                 finish.forget_tokens.extend(work.spent_tokens());
             }

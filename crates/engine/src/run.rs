@@ -30,6 +30,7 @@ pub(crate) struct Findings {
     pub(crate) codes: BTreeMap<String, u64>,
     pub(crate) planned: BTreeMap<String, u64>,
     pub(crate) findings: BTreeMap<String, u64>,
+    pub(crate) kept: BTreeMap<String, u64>,
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
@@ -97,6 +98,7 @@ impl ActiveRun {
             methods: found.methods,
             calls: engine.calls.calls(&engine.account.name, &self.id),
             findings: found.findings,
+            kept_in_store: found.kept,
             coverage: found.coverage,
             error: failed.map(ToString::to_string),
         };

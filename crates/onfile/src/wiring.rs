@@ -65,6 +65,8 @@ pub(crate) async fn open(config: Config) -> Result<Opened> {
     let accounts: Vec<AccountRow> =
         config.accounts.iter().map(|account| row(&config, account)).collect::<Result<_>>()?;
     store.bind_accounts(&accounts).await?;
+    let file = config.precedence.iter().position(|listed| listed == "file");
+    store.rank_file(file.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)).await?;
     Ok(Opened { config, store, calls: Arc::default(), clock, owner: owner() })
 }
 

@@ -34,8 +34,8 @@ pub use records::{
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
-    IntentAnswer, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun, NewScan,
-    RowPlan, RowResult, RunEnd, Verdict,
+    IntentAnswer, KeptFields, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite,
+    NewRun, NewScan, RowPlan, RowResult, RunEnd, Verdict,
 };
 
 /// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
@@ -53,6 +53,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// before: a changed kind, host, merchant or environment of an account that has data is
     /// [`StoreError::AccountChanged`], and nothing is written. Namespace and rank may change.
     async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError>;
+
+    /// Writes where the file stands among the accounts' ranks: whose value of a field wins. Until
+    /// it is written, the file comes last.
+    async fn rank_file(&self, rank: u32) -> Result<(), StoreError>;
 
     /// How much the mirror of an account holds, and how old it is.
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError>;
@@ -130,8 +134,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// token of a row that is decided is destroyed; its fingerprint stays.
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError>;
 
-    /// Writes the outcome of rows, what the file stated of them, and token links that need no
-    /// effect; moves the part's cursor.
+    /// Writes the outcome of rows, what the file stated of them, what of it only our store keeps
+    /// (a customer that has no canonical record is left out), and token links that need no effect; moves the part's cursor.
     async fn finish_rows(
         &self,
         fence: &Fence,

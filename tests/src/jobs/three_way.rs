@@ -228,3 +228,32 @@ pub async fn a_single_use_token_is_used_once(db: Arc<TestDb>) -> Result {
     ensure!(world.provider.counters().calls("add_method") == 1);
     Ok(())
 }
+
+pub async fn what_the_provider_cannot_hold_is_kept(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let file = |company: &str| {
+        let text = format!(
+            "reference,name,company,phone,metadata.tier\n\
+             A-1,Ann,{company},,gold\nB-1,Bob,Bobs,303 555 0100,\n"
+        );
+        world.file("rows.csv", &text)
+    };
+    file("Anns")?;
+    let dry = world.onfile.run(&[&IMPORT[..], &["--dry-run"]].concat()).await?.expect(0)?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(0)?;
+    for ran in [&dry, &ran] {
+        ensure!(ran.count("/kept_in_store/company")? == 2, "{ran:?}");
+        ensure!(ran.count("/kept_in_store/phone")? == 1, "{ran:?}");
+        ensure!(ran.count("/kept_in_store/metadata.tier")? == 1, "{ran:?}");
+        ensure!(ran.count("/kept_in_store/name").is_err(), "{ran:?}");
+    }
+    // Another company is no wish: the provider has none. A pull in between changes nothing.
+    world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    file("Annas")?;
+    let again = nothing_changes(&world, world.onfile.run(&IMPORT)).await?.expect(0)?;
+    ensure!(again.count("/rows/unchanged")? == 2, "{again:?}");
+    let shown = world.onfile.run(&IMPORT[..3]).await?.expect(0)?;
+    let wanted = "kept in store only: company 2, metadata.tier 1, phone 1";
+    ensure!(shown.stdout.contains(wanted), "{}", shown.stdout);
+    Ok(())
+}

@@ -17,6 +17,7 @@ use store::{
     StagedRow, Statement, TokenFp, TokenLink, Verdict,
 };
 
+mod kept;
 mod shared;
 mod wishes;
 

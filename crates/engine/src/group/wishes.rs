@@ -4,7 +4,7 @@
 
 use backend::{Capabilities, MethodListing};
 use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal};
-use store::{Statement, TokenFp, Verdict};
+use store::{KeptFields, Statement, TokenFp, Verdict};
 
 use super::decide::blocked;
 use super::verdict::severity;
@@ -23,6 +23,14 @@ impl Cell {
     /// The keyed hash of its value, in the form in which values are compared.
     fn hash(&self, rules: &Rules<'_>) -> String {
         (rules.hash)(&self.field, &normal(self.name, &self.value))
+    }
+
+    /// Writes it into a profile.
+    fn put(self, profile: &mut Profile) {
+        match self.field.strip_prefix("metadata.") {
+            Some(key) => drop(profile.metadata.insert(key.to_owned(), self.value)),
+            None => profile.set(self.name, Some(self.value)),
+        }
     }
 
     /// The same field in another profile.
@@ -65,6 +73,19 @@ fn as_sent(profile: &Profile, name: FieldName, capabilities: &Capabilities) -> O
         FieldName::FirstName => stated.or_else(|| part(split()?.0)),
         FieldName::LastName => stated.or_else(|| part(split()?.1)),
         _ => stated,
+    }
+}
+
+/// Whether a field stays in our store because the provider has no place for it. A name is held
+/// when its parts are, and the other way round.
+fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
+    let holds = |field| capabilities.holds(field);
+    match name {
+        FieldName::Name => {
+            !holds(name) && !holds(FieldName::FirstName) && !holds(FieldName::LastName)
+        }
+        FieldName::FirstName | FieldName::LastName => !holds(name) && !holds(FieldName::Name),
+        _ => !holds(name),
     }
 }
 
@@ -229,10 +250,7 @@ impl Work {
             if !self.wishes.iter().any(|wish| wish.field == cell.field && !wish.moved) {
                 continue;
             }
-            match cell.field.strip_prefix("metadata.") {
-                Some(key) => drop(changes.metadata.insert(key.to_owned(), cell.value)),
-                None => changes.set(cell.name, Some(cell.value)),
-            }
+            cell.put(&mut changes);
         }
         let row = self.first_row().filter(|_| changes != Profile::default())?;
         self.update_tried = true;
@@ -306,6 +324,27 @@ impl Work {
         let theirs = self.methods.iter().find(|method| method.default == Some(true));
         !stated.is_empty()
             && theirs.is_some_and(|theirs| theirs.id != *wanted && !stated.contains(&&theirs.id))
+    }
+
+    /// The fields that the file states and only our store can keep, by name (rule 8).
+    pub(crate) fn only_ours(&self, rules: &Rules<'_>) -> Vec<String> {
+        let cells = cells(&self.profile(), rules.capabilities).into_iter();
+        let ours = cells.filter(|cell| is_only_ours(cell.name, rules.capabilities));
+        ours.map(|cell| cell.field).collect()
+    }
+
+    /// Those of them that the file states otherwise than the last time, with whose they are.
+    pub(crate) fn kept(&self, rules: &Rules<'_>) -> Option<KeptFields> {
+        let customer = self.customer_id().filter(|_| !self.stale)?;
+        let before = self.before(None);
+        let mut fields = Profile::default();
+        for cell in cells(&self.profile(), rules.capabilities) {
+            let last = before.and_then(|before| before.fields.get(&cell.field));
+            if is_only_ours(cell.name, rules.capabilities) && last != Some(&cell.hash(rules)) {
+                cell.put(&mut fields);
+            }
+        }
+        (fields != Profile::default()).then_some(KeptFields { customer, fields })
     }
 
     /// What the file is remembered to have stated: what it states now over what it stated before,

@@ -162,7 +162,7 @@ async fn work(
         batch: capabilities.import_batch.unwrap_or(1) as usize,
         shared: shared.into_iter().map(|token| (token.line, token.first)).collect(),
     };
-    let expected = plan::plan(&applier, rows, options.dry_run).await?;
+    let (expected, kept) = plan::plan(&applier, rows, options.dry_run).await?;
     let ledger = engine.store.tally(&run.id).await?.ledger;
     if ledger.read != rows {
         return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
@@ -172,6 +172,7 @@ async fn work(
         return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
     if options.dry_run {
+        found.kept = kept;
         return Ok(());
     }
     observe::same_account(engine, &applier.ctx).await?;

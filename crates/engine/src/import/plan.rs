@@ -1,5 +1,7 @@
 //! Planning: what will be done for each staged row, and nothing is sent.
 
+use std::collections::BTreeMap;
+
 use model::{Code, Outcome};
 use store::{FinishRows, Group, RowPlan};
 
@@ -9,28 +11,30 @@ use crate::apply::Applier;
 use crate::group::{CustomerNow, Fate, Rules, Step};
 
 /// Decides on every row, and writes what is planned; how many rows look like being rejected by what
-/// the provider is known to have, which applying looks at again.
+/// the provider is known to have, which applying looks at again; and how many customers have fields
+/// that only our store can keep, by field.
 pub(super) async fn plan(
     applier: &Applier<'_>,
     rows: u64,
     dry_run: bool,
-) -> Result<u64, EngineError> {
+) -> Result<(u64, BTreeMap<String, u64>), EngineError> {
     let Applier { engine, run, .. } = applier;
     let mut after = None;
     let mut planned = 0;
     let mut expected = 0;
+    let mut kept = BTreeMap::new();
     loop {
         engine.stop.check()?;
         let groups = engine
             .store
             .load_groups(&run.fence, &engine.account.name, after.as_ref(), true, GROUPS)
             .await?;
-        let Some(last) = groups.last() else { return Ok(expected) };
+        let Some(last) = groups.last() else { return Ok((expected, kept)) };
         after = Some(last.reference.clone());
         let plans = applier.with_rules(|rules| {
             groups
                 .into_iter()
-                .flat_map(|group| plan_group(applier, rules, group, dry_run))
+                .flat_map(|group| plan_group(applier, rules, group, dry_run, &mut kept))
                 .collect::<Vec<RowPlan>>()
         })?;
         planned += plans.len() as u64;
@@ -67,6 +71,7 @@ fn plan_group(
     rules: &Rules<'_>,
     group: Group,
     dry_run: bool,
+    kept: &mut BTreeMap<String, u64>,
 ) -> Vec<RowPlan> {
     let mut work = applier.work(group);
     let mut words: Vec<Vec<&'static str>> = vec![Vec::new(); work.rows.len()];
@@ -99,6 +104,9 @@ fn plan_group(
     }
     if let Step::SetDefault { row, .. } = step {
         note(row, "set_default");
+    }
+    for field in work.only_ours(rules) {
+        *kept.entry(field).or_default() += 1;
     }
     let looks_again = !dry_run && work.looks_again(rules);
     work.rows

@@ -262,6 +262,10 @@ impl Store for PostgresStore {
         self.bind_all(accounts).await
     }
 
+    async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {
+        self.write_file_rank(rank).await
+    }
+
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
         self.stats_of(account).await
     }

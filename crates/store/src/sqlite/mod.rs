@@ -166,6 +166,10 @@ impl Store for SqliteStore {
         self.bind_accounts_now(accounts).await
     }
 
+    async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {
+        self.write_file_rank(rank).await
+    }
+
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
         self.count_mirror(account).await
     }
