@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use model::{Code, Profile, Reference, RemoteCustomerId, RemoteMethod};
 use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
 
-use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
+use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work, fit};
 use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, new_method, rejected};
@@ -56,17 +56,21 @@ impl Applier<'_> {
             let effect = effect_for(route, method);
             self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
         };
-        let customer_fits = |reference: &Reference, profile: &Profile| -> Result<(), Verdict> {
-            let effect =
-                Effect::CreateCustomer { reference: reference.clone(), profile: profile.clone() };
-            self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
+        let (capabilities, omit) = (self.engine.account.capabilities(), self.engine.omit_unfit);
+        let customer_fits = |reference: &Reference, profile: &Profile| {
+            let prepare = |profile: &Profile| {
+                let (reference, profile) = (reference.clone(), profile.clone());
+                let effect = Effect::CreateCustomer { reference, profile };
+                self.engine.account.prepare(&effect).map(drop)
+            };
+            fit(capabilities, omit, profile, prepare).map_err(|rejection| rejected(&rejection))
         };
         let keys = self.engine.store.keys();
         let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         Ok(f(&Rules {
             shared: &self.shared,
             hash: &hash,
-            capabilities: self.engine.account.capabilities(),
+            capabilities,
             policy: self.policy,
             now: self.engine.clock.now(),
             fits: &fits,
@@ -345,7 +349,7 @@ fn create(work: &Work, place: usize, row: usize) -> Option<Item> {
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
-        what: What::Create { line, profile: Box::new(work.profile()) },
+        what: What::Create { line, profile: Box::new(work.sent_profile()) },
     })
 }
 

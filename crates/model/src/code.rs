@@ -74,6 +74,8 @@ codes! {
     FieldLength = "field_length";
     /// A field has characters that the provider does not take.
     FieldCharset = "field_charset";
+    /// Imported without a field whose value the provider does not take.
+    FieldOmitted = "field_omitted";
     /// The provider offers no way to change this.
     NotUpdatable = "not_updatable";
     /// Payment methods cannot be moved into this provider.

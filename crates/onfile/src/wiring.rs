@@ -14,7 +14,7 @@ use transport::{Rate, Transport, TransportConfig};
 use url::Url;
 
 use crate::calls::CallCounts;
-use crate::config::{AccountConfig, Config, Env, LoadOptions, StoreUrl};
+use crate::config::{AccountConfig, Config, Env, LoadOptions, OnUnfit, StoreUrl};
 use crate::permits::StorePermits;
 use crate::registry;
 
@@ -127,6 +127,7 @@ impl Opened {
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),
             calls: Arc::<CallCounts>::clone(&self.calls),
+            omit_unfit: account.on_unfit_field == OnUnfit::Omit,
             stop,
             progress,
         })

@@ -129,9 +129,12 @@ impl Work {
             self.end_open(&blocked());
             return Some(Step::Finished);
         }
-        if let Err(verdict) = (rules.customer_fits)(&self.reference, &self.profile()) {
-            self.customer = CustomerNow::Failed(verdict);
-            return Some(self.next(rules, planning));
+        match (rules.customer_fits)(&self.reference, &self.profile()) {
+            Ok(omitted) => self.omitted = omitted,
+            Err(verdict) => {
+                self.customer = CustomerNow::Failed(verdict);
+                return Some(self.next(rules, planning));
+            }
         }
         Some(Step::Create { row: first })
     }

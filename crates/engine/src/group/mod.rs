@@ -2,6 +2,7 @@
 //! comes out, and when there is none, every row has its outcome (rules 4 and 7).
 
 mod decide;
+mod fit;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -9,6 +10,7 @@ mod wishes;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::fit::fit;
 use backend::{Capabilities, TokenRoute};
 use model::{
     Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
@@ -126,6 +128,8 @@ pub(crate) struct Work {
     /// written.
     differs: Vec<String>,
     wish_noted: bool,
+    /// Fields that the provider does not take as they are: left out of the create.
+    omitted: Vec<FieldName>,
     /// Changing the customer's fields was tried: it is not tried again by this run.
     update_tried: bool,
     /// A payment method of this customer could not be read: nothing can be told from the others.
@@ -169,6 +173,10 @@ pub(crate) enum Step {
     Finished,
 }
 
+/// Whether an adapter takes a customer, and without which fields.
+pub(crate) type CustomerFits<'a> =
+    dyn Fn(&Reference, &Profile) -> Result<Vec<FieldName>, Verdict> + 'a;
+
 /// What decides beside the group itself.
 pub(crate) struct Rules<'a> {
     pub(crate) capabilities: &'a Capabilities,
@@ -181,8 +189,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) hash: &'a dyn Fn(&str, &str) -> String,
     /// The adapter's own check of a row's payment method, before anything is sent.
     pub(crate) fits: &'a dyn Fn(&StagedRow) -> Result<(), Verdict>,
-    /// The adapter's own check of the customer.
-    pub(crate) customer_fits: &'a dyn Fn(&Reference, &Profile) -> Result<(), Verdict>,
+    /// The adapter's own check of the customer: the fields that must be left out for it.
+    pub(crate) customer_fits: &'a CustomerFits<'a>,
 }
 
 fn reject(code: Code, message: impl Into<String>, field: Option<&str>) -> Verdict {
@@ -243,6 +251,7 @@ impl Work {
             wishes: Vec::new(),
             differs: Vec::new(),
             wish_noted: false,
+            omitted: Vec::new(),
             update_tried: false,
             unreadable: false,
         };
@@ -306,6 +315,17 @@ impl Work {
             }
         }
         whole
+    }
+
+    /// The profile as the create sends it.
+    pub(crate) fn sent_profile(&self) -> Profile {
+        let whole = self.profile();
+        self.omitted.iter().fold(whole, |rest, field| fit::without(&rest, *field))
+    }
+
+    /// Whether fields are left out of the create.
+    pub(crate) fn omits(&self) -> bool {
+        !self.omitted.is_empty()
     }
 
     /// Takes in that this run's create was refused because the customer was there, and what was

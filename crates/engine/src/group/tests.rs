@@ -18,12 +18,13 @@ use store::{
 };
 
 mod kept;
+mod omitted;
 mod shared;
 mod wishes;
 
 use super::{Add, CustomerNow, Fate, Policy, Presence, Rules, Step, Work};
 
-const CAPABILITIES: Capabilities = Capabilities {
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
     kind: "test",
     create_customer: true,
     get_customer: true,
@@ -203,7 +204,7 @@ fn rules(policy: Policy) -> Rules<'static> {
         hash: &hash,
         shared: const { &BTreeMap::new() },
         fits: &|_| Ok(()),
-        customer_fits: &|_, _| Ok(()),
+        customer_fits: &|_, _| Ok(Vec::new()),
     }
 }
 

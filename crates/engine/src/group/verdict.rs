@@ -87,6 +87,18 @@ impl Work {
                 "the same token stands, or was imported, under another reference{said}"
             ));
         }
+        if let Some(field) = self.omitted.first().filter(|_| first && self.customer.is_created()) {
+            let names: Vec<String> =
+                self.omitted.iter().map(|f| format!("`{}`", f.as_str())).collect();
+            let said = own.message.map(|said| format!("; {said}")).unwrap_or_default();
+            own.code =
+                own.code.filter(|code| *code != Code::CardExpired).or(Some(Code::FieldOmitted));
+            own.message = Some(format!(
+                "left out, since the provider does not take the value: {}{said}",
+                names.join(", ")
+            ));
+            own.field = Some(field.as_str().to_owned());
+        }
         if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
             let fields = self.differs.join(", ");
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());

@@ -10,6 +10,9 @@ use super::decide::blocked;
 use super::verdict::severity;
 use super::{CustomerNow, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
 
+/// Before the hash of a value that was stated and left out: the provider does not have it.
+const LEFT_OUT: char = '-';
+
 /// A profile field that the file states.
 #[derive(Clone)]
 struct Cell {
@@ -23,6 +26,16 @@ impl Cell {
     /// The keyed hash of its value, in the form in which values are compared.
     fn hash(&self, rules: &Rules<'_>) -> String {
         (rules.hash)(&self.field, &normal(self.name, &self.value))
+    }
+
+    /// Whether this very value was stated the last time.
+    fn was_stated(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
+        last.is_some_and(|last| last.trim_start_matches(LEFT_OUT) == self.hash(rules))
+    }
+
+    /// Whether this very value was stated the last time, and left out.
+    fn was_left_out(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
+        last.is_some_and(|last| last.starts_with(LEFT_OUT)) && self.was_stated(last, rules)
     }
 
     /// Writes it into a profile.
@@ -113,6 +126,11 @@ impl Work {
     pub(crate) fn compare(&mut self, rules: &Rules<'_>) {
         self.stale = false;
         (self.wishes, self.differs) = self.compare_profile(rules);
+        // Created before this run was taken up again: what was left out then is left out still.
+        if self.customer.is_created() && self.omitted.is_empty() {
+            let fits = (rules.customer_fits)(&self.reference, &self.profile());
+            self.omitted = fits.unwrap_or_default();
+        }
         for row in &mut self.rows {
             row.shared = row.is_shared(&self.links, &self.reference, rules);
         }
@@ -157,7 +175,7 @@ impl Work {
             }
             let last = before.and_then(|before| before.fields.get(&cell.field));
             let theirs = cell.of(there, rules.capabilities);
-            if last == Some(&cell.hash(rules))
+            if cell.was_stated(last, rules)
                 || theirs.as_ref().is_some_and(|theirs| alike(cell.name, theirs, &cell.value))
             {
                 continue;
@@ -165,7 +183,8 @@ impl Work {
             let moved = match last {
                 Some(last) => {
                     let theirs = theirs.map(|value| Cell { value, ..cell.clone() }.hash(rules));
-                    theirs.as_ref() != Some(last)
+                    // What was left out the last time is not there.
+                    theirs.as_ref() != Some(last).filter(|last| !last.starts_with(LEFT_OUT))
                 }
                 // The file says it for the first time, of a customer that it stated before and
                 // that has no such value yet.
@@ -329,7 +348,13 @@ impl Work {
     /// The fields that the file states and only our store can keep, by name (rule 8).
     pub(crate) fn only_ours(&self, rules: &Rules<'_>) -> Vec<String> {
         let cells = cells(&self.profile(), rules.capabilities).into_iter();
-        let ours = cells.filter(|cell| is_only_ours(cell.name, rules.capabilities));
+        let before = self.before(None);
+        let ours = cells.filter(|cell| {
+            let last = before.and_then(|before| before.fields.get(&cell.field));
+            is_only_ours(cell.name, rules.capabilities)
+                || self.omitted.contains(&cell.name)
+                || cell.was_left_out(last, rules)
+        });
         ours.map(|cell| cell.field).collect()
     }
 
@@ -340,7 +365,9 @@ impl Work {
         let mut fields = Profile::default();
         for cell in cells(&self.profile(), rules.capabilities) {
             let last = before.and_then(|before| before.fields.get(&cell.field));
-            if is_only_ours(cell.name, rules.capabilities) && last != Some(&cell.hash(rules)) {
+            let ours = is_only_ours(cell.name, rules.capabilities);
+            let omitted = self.omitted.contains(&cell.name);
+            if (ours || omitted) && !cell.was_stated(last, rules) {
                 cell.put(&mut fields);
             }
         }
@@ -365,6 +392,9 @@ impl Work {
             for cell in cells(&self.profile(), rules.capabilities) {
                 if !self.wishes.iter().any(|wish| wish.field == cell.field) {
                     let hash = cell.hash(rules);
+                    let left_out = self.omitted.contains(&cell.name)
+                        || cell.was_left_out(fields.get(&cell.field), rules);
+                    let hash = if left_out { format!("{LEFT_OUT}{hash}") } else { hash };
                     fields.insert(cell.field, hash);
                 }
             }

@@ -83,6 +83,9 @@ fn plan_group(
     let mut step = work.next(rules, true);
     if let Step::Create { row } = step {
         note(row, "create_customer");
+        if work.omits() {
+            note(row, Code::FieldOmitted.as_str());
+        }
         work.customer = CustomerNow::Planned;
         step = work.next(rules, true);
     }
