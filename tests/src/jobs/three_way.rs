@@ -257,3 +257,17 @@ pub async fn what_the_provider_cannot_hold_is_kept(db: Arc<TestDb>) -> Result {
     ensure!(shown.stdout.contains(wanted), "{}", shown.stdout);
     Ok(())
 }
+
+pub async fn a_customer_that_is_gone_is_not_made_again(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    import(&world, "A-1,Ann,a@b.c,,,,,,,\nB-1,Bob,b@b.c,,,,,,,\n", &[]).await?.expect(0)?;
+    let ann = world.provider.customer_by_reference("pa_main", "A-1").context("imported")?.id;
+    world.provider.delete_customer("pa_main", &ann)?;
+    // Its fields are wished otherwise, so it is looked at, and is not there.
+    let rows = "A-1,Ann,new@b.c,,,,,,,\nB-1,Bob,b@b.c,,,,,,,\n";
+    let ran = nothing_changes(&world, import(&world, rows, &[])).await?.expect(2)?;
+    ensure!(ran.count("/codes/removed_at_provider")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/unchanged")? == 1, "{ran:?}");
+    ensure!(world.held() == ["B-1 Bob <b@b.c> "], "{:#?}", world.held());
+    Ok(())
+}
