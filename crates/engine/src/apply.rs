@@ -1,14 +1,14 @@
 //! Carries out what is decided for a batch of references, step by step until nothing is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
-use store::{FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
+use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
 
-use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
-use crate::observe::{self, MethodRead};
+use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work, fit};
+use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
 use crate::{Engine, EngineError};
@@ -23,6 +23,8 @@ pub(crate) struct Tally {
     pub(crate) methods_created: u64,
     /// Rows that were refused or are unresolved.
     pub(crate) failed: u64,
+    /// Customers by the fields of theirs that only our store keeps.
+    pub(crate) kept: BTreeMap<String, u64>,
 }
 
 /// A writing job at work.
@@ -34,6 +36,10 @@ pub(crate) struct Applier<'a> {
     pub(crate) batch: usize,
     /// Whether anything may be sent: not beyond a canary that nobody has approved.
     pub(crate) may_send: bool,
+    /// Whether nothing is to be sent at all: what is planned is the last word.
+    pub(crate) dry_run: bool,
+    /// See [`Rules::shared`].
+    pub(crate) shared: BTreeMap<u64, bool>,
 }
 
 /// What stands for a customer that is not there yet when a request is only tried out.
@@ -44,13 +50,21 @@ pub(crate) fn nobody() -> Result<RemoteCustomerId, EngineError> {
 impl Applier<'_> {
     /// Hands the rules of deciding to `f`: what the adapter would say of a row, without a call.
     pub(crate) fn with_rules<T>(&self, f: impl FnOnce(&Rules<'_>) -> T) -> T {
-        let customer_fits = |reference: &Reference, profile: &Profile| -> Result<(), Verdict> {
-            let effect =
-                Effect::CreateCustomer { reference: reference.clone(), profile: profile.clone() };
-            self.engine.account.prepare(&effect).map(drop).map_err(|r| rejected(&r))
+        let (capabilities, omit) = (self.engine.account.capabilities(), self.engine.omit_unfit);
+        let customer_fits = |reference: &Reference, profile: &Profile| {
+            let prepare = |profile: &Profile| {
+                let (reference, profile) = (reference.clone(), profile.clone());
+                let effect = Effect::CreateCustomer { reference, profile };
+                self.engine.account.prepare(&effect).map(drop)
+            };
+            fit(capabilities, omit, profile, prepare).map_err(|rejection| rejected(&rejection))
         };
+        let keys = self.engine.store.keys();
+        let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         f(&Rules {
-            capabilities: self.engine.account.capabilities(),
+            shared: &self.shared,
+            hash: &hash,
+            capabilities,
             policy: self.policy,
             now: self.engine.clock.now(),
             customer_fits: &customer_fits,
@@ -60,8 +74,6 @@ impl Applier<'_> {
     /// A group, ready to be decided on.
     pub(crate) fn work(&self, group: Group) -> Work {
         let mut work = Work::new(group, &self.run.id);
-        let keys = self.engine.store.keys();
-        work.compare_statements(&|field, value| keys.statement_hash(field, value));
         work.settle_conflicts();
         work
     }
@@ -88,6 +100,11 @@ impl Applier<'_> {
         };
         let cursor = cursor.filter(|_| ended.is_ok());
         let finish = self.finish(&works, &finished, &settled, cursor);
+        self.with_rules(|rules| {
+            for field in works.iter().flat_map(|work| work.only_ours(rules)) {
+                *tally.kept.entry(field).or_default() += 1;
+            }
+        });
         tally.rows += finish.rows.len() as u64;
         tally.failed +=
             finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
@@ -116,6 +133,7 @@ impl Applier<'_> {
         let mut calls: Vec<Vec<Item>> = Vec::new();
         let mut bulk: Vec<Item> = Vec::new();
         let mut reads: Vec<(usize, RemoteCustomerId)> = Vec::new();
+        let mut customers: Vec<(usize, RemoteCustomerId)> = Vec::new();
         self.with_rules(|rules| {
             for (place, (work, finished)) in works.iter_mut().zip(finished.iter_mut()).enumerate() {
                 if *finished {
@@ -123,8 +141,14 @@ impl Applier<'_> {
                 }
                 match work.next(rules, false) {
                     Step::Finished => *finished = true,
+                    Step::ReadCustomer => {
+                        customers.extend(work.customer_id().map(|id| (place, id)));
+                    }
                     Step::ReadMethods => reads.extend(work.customer_id().map(|id| (place, id))),
                     Step::Create { row } => calls.extend(create(work, place, row).map(|i| vec![i])),
+                    Step::Update { row, changes } => {
+                        calls.extend(update(work, place, row, changes).map(|i| vec![i]));
+                    }
                     Step::SetDefault { row, method } => {
                         calls.extend(set_default(work, place, row, method).map(|i| vec![i]));
                     }
@@ -142,13 +166,14 @@ impl Applier<'_> {
             let rest = bulk.split_off(bulk.len().min(self.batch));
             calls.push(std::mem::replace(&mut bulk, rest));
         }
-        if calls.is_empty() && reads.is_empty() {
+        if calls.is_empty() && reads.is_empty() && customers.is_empty() {
             return Ok(false);
         }
         if !self.may_send && !calls.is_empty() {
             let waiting = calls.iter().flatten().count() as u64;
             return Err(EngineError::AwaitingApproval { run: self.run.id.clone(), waiting });
         }
+        self.read_customers(works, customers).await?;
         self.read_methods(works, reads).await?;
         let mut done = Vec::new();
         let mut sender = Sender {
@@ -164,6 +189,66 @@ impl Applier<'_> {
             }
         }
         sent.map(|()| true)
+    }
+
+    /// Reads customers whose fields the file wishes otherwise, and writes what was read: a mirror
+    /// may be old, and what somebody changed since is not written over.
+    async fn read_customers(
+        &self,
+        works: &mut [Work],
+        reads: Vec<(usize, RemoteCustomerId)>,
+    ) -> Result<(), EngineError> {
+        if reads.is_empty() {
+            return Ok(());
+        }
+        // Not later than the start of any of the requests.
+        let as_of = self.engine.clock.now();
+        let references: Vec<(usize, RemoteCustomerId, Reference)> = reads
+            .into_iter()
+            .filter_map(|(place, id)| Some((place, id, works.get(place)?.reference.clone())))
+            .collect();
+        let read: Vec<(usize, Result<Found, EngineError>)> = stream::iter(references)
+            .map(|(place, id, reference)| async move {
+                (place, observe::get(self.engine, &self.ctx, &id, &reference).await)
+            })
+            .buffer_unordered(self.engine.account.in_flight())
+            .collect()
+            .await;
+        let mut customers = Vec::new();
+        for (place, read) in read {
+            let Some(work) = works.get_mut(place) else { continue };
+            match read {
+                Ok(Found::Customer(customer)) => {
+                    work.read(customer.profile.clone());
+                    customers.push(*customer);
+                }
+                Ok(Found::Nobody | Found::Retired) => {
+                    work.customer = CustomerNow::Failed(Verdict::with(
+                        model::Outcome::Rejected,
+                        Code::RemovedAtProvider,
+                        "the customer is gone at the provider; pull the account",
+                    ));
+                }
+                Err(EngineError::Backend(error))
+                    if !error.is_account_fault() && !error.kind.read_is_retryable() =>
+                {
+                    work.customer = CustomerNow::Failed(Verdict::with(
+                        model::Outcome::NotAttempted,
+                        Code::CustomerBlocked,
+                        format!("the customer could not be read: {error}"),
+                    ));
+                }
+                Ok(Found::Collision) => {
+                    let account = self.engine.account.name.to_string();
+                    return Err(EngineError::FindNotHonoured { account });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let account = self.engine.account.name.clone();
+        let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
+        self.engine.store.apply_customers(&self.run.fence, write).await?;
+        Ok(())
     }
 
     /// Reads the methods of customers that were there before this run, and writes what was read.
@@ -227,19 +312,13 @@ impl Applier<'_> {
         settled: &BTreeSet<u64>,
         cursor: Option<String>,
     ) -> FinishRows {
-        let keys = self.engine.store.keys();
         let now = self.engine.clock.now();
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
-        let hash = |field: &str, value: &str| keys.statement_hash(field, value);
         self.with_rules(|rules| {
             for (work, finished) in works.iter().zip(finished) {
                 // A row whose method is saved and whose default is to be set yet is open still: the
                 // run that goes on finds it.
-                let waits = match work.default_step(rules) {
-                    Step::SetDefault { row, .. } if !finished => work.rows.get(row),
-                    _ => None,
-                };
-                let waits = waits.map(|row| row.staged.line);
+                let waits = work.awaits_default(rules).filter(|_| !finished);
                 let kept: BTreeSet<u64> = work
                     .rows
                     .iter()
@@ -253,7 +332,8 @@ impl Applier<'_> {
                         .filter(|row| Some(row.line) != waits && !kept.contains(&row.line)),
                 );
                 finish.links.extend(work.ties());
-                finish.statements.extend(work.stated(rules, &hash));
+                finish.kept.extend(work.kept(rules));
+                finish.statements.extend(work.stated(rules));
                 finish.forget_tokens.extend(work.spent_tokens());
             }
         });
@@ -313,7 +393,7 @@ fn create(work: &Work, place: usize, row: usize) -> Option<Item> {
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
-        what: What::Create { line, profile: Box::new(work.profile()) },
+        what: What::Create { line, profile: Box::new(work.sent_profile()) },
     })
 }
 
@@ -328,6 +408,15 @@ fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
             known: work.methods.iter().map(|method| method.id.clone()).collect(),
             bulk,
         },
+    })
+}
+
+fn update(work: &Work, place: usize, row: usize, changes: Box<Profile>) -> Option<Item> {
+    let line = work.rows.get(row)?.staged.line;
+    Some(Item {
+        target: Target { work: place, row },
+        reference: work.reference.clone(),
+        what: What::Update { line, customer: work.customer_id()?, changes },
     })
 }
 
@@ -354,8 +443,10 @@ fn take(work: &mut Work, row: usize, what: Done) {
             row.done.push(model::EffectKind::CreateCustomer);
             work.customer = CustomerNow::Present { id, how: Presence::Created };
         }
-        Done::Found(id) => {
-            work.customer = CustomerNow::Present { id, how: Presence::Found };
+        Done::Found(id, profile) => work.found(id, *profile),
+        Done::Updated => {
+            row.done.push(model::EffectKind::UpdateCustomer);
+            work.updated();
         }
         Done::Saved(kind, id) => {
             row.done.push(kind);

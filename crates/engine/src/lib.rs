@@ -49,6 +49,9 @@ pub struct Engine {
     pub owner: Owner,
     /// Counts our calls.
     pub calls: Arc<dyn CallCounter>,
+    /// Leave a customer's fields out that the provider does not take as they are, instead of
+    /// rejecting the row.
+    pub omit_unfit: bool,
     /// Asks us to stop.
     pub stop: Stop,
     /// Told how far a job is; does not hold it up.

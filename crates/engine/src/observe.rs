@@ -58,9 +58,33 @@ pub(crate) async fn find(
     ctx: &CallCtx,
     reference: &Reference,
 ) -> Result<Found, EngineError> {
-    let Some(customer) = engine.account.find_customer(ctx, reference).await? else {
-        return Ok(Found::Nobody);
-    };
+    believe(engine, engine.account.find_customer(ctx, reference).await?, reference)
+}
+
+/// Reads a customer that is known by its id, and believes the answer only if it is the one that
+/// was asked for, under our reference (rule 2).
+///
+/// # Errors
+/// [`EngineError::FindNotHonoured`] when somebody else was answered.
+pub(crate) async fn get(
+    engine: &Engine,
+    ctx: &CallCtx,
+    id: &RemoteCustomerId,
+    reference: &Reference,
+) -> Result<Found, EngineError> {
+    let customer = engine.account.get_customer(ctx, id).await?;
+    if customer.as_ref().is_some_and(|customer| customer.id != *id) {
+        return Err(EngineError::FindNotHonoured { account: engine.account.name.to_string() });
+    }
+    believe(engine, customer, reference)
+}
+
+fn believe(
+    engine: &Engine,
+    answer: Option<RemoteCustomer>,
+    reference: &Reference,
+) -> Result<Found, EngineError> {
+    let Some(customer) = answer else { return Ok(Found::Nobody) };
     match customer.reference.as_deref() {
         Some(theirs) if theirs == reference.as_str() => Ok(match customer.status {
             RemoteStatus::Live => Found::Customer(Box::new(customer)),

@@ -31,6 +31,8 @@ pub(crate) struct Findings {
     pub(crate) rows: Option<Ledger>,
     pub(crate) codes: BTreeMap<String, u64>,
     pub(crate) planned: BTreeMap<String, u64>,
+    pub(crate) findings: BTreeMap<String, u64>,
+    pub(crate) kept: BTreeMap<String, u64>,
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
@@ -126,7 +128,8 @@ impl ActiveRun {
             customers: both(before.customers, found.customers),
             methods: both(before.methods, found.methods),
             calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
-            findings: BTreeMap::new(),
+            findings: found.findings,
+            kept_in_store: found.kept,
             coverage: found.coverage,
             error: failed.filter(|_| state != RunState::AwaitingApproval).map(ToString::to_string),
         };

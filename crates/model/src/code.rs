@@ -62,6 +62,8 @@ codes! {
     TokenExpired = "token_expired";
     /// The single-use token was used for another customer.
     TokenReused = "token_reused";
+    /// Imported, although the same token stands under another reference.
+    TokenShared = "token_shared";
     /// A saved payment method with these facts came from another token.
     TokenChanged = "token_changed";
     /// Too few facts to tell the payment method from those the customer has.
@@ -72,6 +74,8 @@ codes! {
     FieldLength = "field_length";
     /// A field has characters that the provider does not take.
     FieldCharset = "field_charset";
+    /// Imported without a field whose value the provider does not take.
+    FieldOmitted = "field_omitted";
     /// The provider offers no way to change this.
     NotUpdatable = "not_updatable";
     /// Payment methods cannot be moved into this provider.

@@ -96,6 +96,9 @@ pub struct Summary {
     pub calls: Calls,
     /// Findings by category.
     pub findings: BTreeMap<String, u64>,
+    /// Customers by the fields of theirs that only our store keeps: the account cannot hold them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_in_store: BTreeMap<String, u64>,
     /// What was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,

@@ -103,6 +103,9 @@ pub(crate) struct Import {
     /// Leave unknown columns out
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
+    /// Change what the file states otherwise of customers that were there before it
+    #[arg(long)]
+    pub(crate) update_existing: bool,
     /// Import again what was removed at the provider
     #[arg(long)]
     pub(crate) restore_removed: bool,

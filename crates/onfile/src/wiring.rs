@@ -14,7 +14,7 @@ use transport::{Rate, Transport, TransportConfig};
 use url::Url;
 
 use crate::calls::CallCounts;
-use crate::config::{AccountConfig, Config, Env, LoadOptions, StoreUrl};
+use crate::config::{AccountConfig, Config, Env, LoadOptions, OnUnfit, StoreUrl};
 use crate::permits::StorePermits;
 use crate::registry;
 
@@ -65,6 +65,8 @@ pub(crate) async fn open(config: Config) -> Result<Opened> {
     let accounts: Vec<AccountRow> =
         config.accounts.iter().map(|account| row(&config, account)).collect::<Result<_>>()?;
     store.bind_accounts(&accounts).await?;
+    let file = config.precedence.iter().position(|listed| listed == "file");
+    store.rank_file(file.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)).await?;
     Ok(Opened { config, store, calls: Arc::default(), clock, owner: owner() })
 }
 
@@ -134,6 +136,7 @@ impl Opened {
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),
             calls: Arc::<CallCounts>::clone(&self.calls),
+            omit_unfit: account.on_unfit_field == OnUnfit::Omit,
             stop,
             progress,
         })

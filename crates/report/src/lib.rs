@@ -37,6 +37,14 @@ pub fn summary(summary: &Summary) -> String {
             count(&mut text, what, counts);
         }
     }
+    for (finding, rows) in &summary.findings {
+        let _ = writeln!(text, "  finding    {rows} × {finding}");
+    }
+    if !summary.kept_in_store.is_empty() {
+        let kept: Vec<String> =
+            summary.kept_in_store.iter().map(|(field, count)| format!("{field} {count}")).collect();
+        let _ = writeln!(text, "  kept in store only: {}", kept.join(", "));
+    }
     if let Some(coverage) = &summary.coverage {
         let end = match (coverage.complete, coverage.confirmed) {
             (false, _) => "incomplete",

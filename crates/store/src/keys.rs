@@ -61,6 +61,13 @@ impl TokenFp {
         &self.0
     }
 
+    /// Its first 8 bytes: enough to see which ones may be equal.
+    #[must_use]
+    pub fn short(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// The 32 bytes in hex.
     #[must_use]
     pub fn to_hex(self) -> String {

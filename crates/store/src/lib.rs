@@ -31,12 +31,13 @@ pub use open::{StoreOptions, open};
 pub use records::{
     AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, GroupPage, KnownCustomer,
     KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally, RunRecord, RunState,
-    ScanState, SealedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink, Which,
+    ScanState, SealedToken, SharedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink,
+    Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
-    IntentAnswer, Join, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite, NewRun,
-    NewScan, RowPlan, RowResult, RunEnd, Verdict,
+    IntentAnswer, Join, KeptFields, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite,
+    NewRun, NewScan, RowPlan, RowResult, RunEnd, Verdict,
 };
 
 /// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
@@ -54,6 +55,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// before: a changed kind, host, merchant or environment of an account that has data is
     /// [`StoreError::AccountChanged`], and nothing is written. Namespace and rank may change.
     async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError>;
+
+    /// Writes where the file stands among the accounts' ranks: whose value of a field wins. Until
+    /// it is written, the file comes last.
+    async fn rank_file(&self, rank: u32) -> Result<(), StoreError>;
 
     /// How much the mirror of an account holds, and how old it is.
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError>;
@@ -178,12 +183,17 @@ pub trait Store: Send + Sync + fmt::Debug {
         most: u32,
     ) -> Result<Vec<PlannedRow>, StoreError>;
 
+    /// The rows of the fence's run whose token stands under another reference of the run as well,
+    /// by line. One pass over the run's rows, for all its parts.
+    async fn shared_tokens(&self, fence: &Fence) -> Result<Vec<SharedToken>, StoreError>;
+
     /// Writes what is planned for rows, in place of what was planned before. The token of a row
     /// that is decided is destroyed; its fingerprint stays.
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError>;
 
-    /// Writes the outcome of rows, what the file stated of them, and token links that need no
-    /// effect; moves the part's cursor.
+    /// Writes the outcome of rows, what the file stated of them, what of it only our store keeps
+    /// (a customer that has no canonical record is left out), and token links that need no effect;
+    /// moves the part's cursor.
     async fn finish_rows(
         &self,
         fence: &Fence,

@@ -263,6 +263,45 @@ pub struct StagedRow {
     pub field: Option<String>,
 }
 
+/// A row whose token stands under another reference of the same run as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedToken {
+    /// The row.
+    pub line: u64,
+    /// The first line of its reference.
+    pub head: u64,
+    /// Whether its reference is that of the first row with this token.
+    pub first: bool,
+}
+
+/// A row with a token that is shared.
+pub(crate) struct SharedRow {
+    pub fp: Vec<u8>,
+    pub line: u64,
+    pub head: u64,
+    pub reference: String,
+}
+
+impl SharedToken {
+    /// From the rows of shared tokens, sorted by fingerprint and line; sorted by line.
+    pub(crate) fn of(rows: Vec<SharedRow>) -> Vec<Self> {
+        let mut shared = Vec::with_capacity(rows.len());
+        let mut owner: Option<SharedRow> = None;
+        for row in rows {
+            let first = match &owner {
+                Some(owner) if owner.fp == row.fp => owner.reference == row.reference,
+                _ => true,
+            };
+            shared.push(Self { line: row.line, head: row.head, first });
+            if owner.as_ref().is_none_or(|owner| owner.fp != row.fp) {
+                owner = Some(row);
+            }
+        }
+        shared.sort_unstable_by_key(|row| row.line);
+        shared
+    }
+}
+
 /// A row of a run for `rows.csv`.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "each is the column of `rows.csv` of the same name")]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    AccountName, Code, CustomerId, EffectId, EffectKind, MethodId, Origin, Outcome, Reference,
-    RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId, RunId, Timestamp,
+    AccountName, Code, CustomerId, EffectId, EffectKind, MethodId, Origin, Outcome, Profile,
+    Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId, RunId, Timestamp,
 };
 
 use crate::{EffectState, RunState, Statement, TokenFp, TokenLink};
@@ -116,6 +116,15 @@ pub struct RowResult {
     pub done: Option<String>,
 }
 
+/// Fields of a customer that its account cannot hold (rule 8).
+#[derive(Debug, Clone)]
+pub struct KeptFields {
+    /// Whose.
+    pub customer: RemoteCustomerId,
+    /// These fields and no other.
+    pub fields: Profile,
+}
+
 /// Rows that are finished.
 #[derive(Debug, Clone, Default)]
 pub struct FinishRows {
@@ -124,6 +133,8 @@ pub struct FinishRows {
     pub rows: Vec<RowResult>,
     /// What the file stated of them: replaces what it stated before.
     pub statements: Vec<Statement>,
+    /// What only our store can keep of what the file stated.
+    pub kept: Vec<KeptFields>,
     /// Token links that needed no effect.
     pub links: Vec<TokenLink>,
     /// Where the part's work goes on.

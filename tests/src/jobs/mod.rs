@@ -7,6 +7,7 @@ mod import;
 mod pull;
 mod resume;
 mod secrets;
+mod three_way;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -162,6 +163,11 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_file_not_read_to_its_end_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;
         secrets: leave_no_trace;
+        three_way: a_payers_changes_are_not_undone, a_change_since_the_last_read_is_seen,
+            a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
+            update_existing_says_what_cannot_be, a_shared_token_is_a_finding,
+            a_single_use_token_is_used_once, what_the_provider_cannot_hold_is_kept,
+            a_customer_that_is_gone_is_not_made_again;
     }
     all
 }

@@ -216,6 +216,7 @@ async fn finishing_again_changes_nothing(cx: &Cx) -> anyhow::Result<()> {
     let statement =
         Statement { reference: reference("r1")?, fp: None, fields: fields(&[("name", "11")]) };
     let finish = FinishRows {
+        kept: Vec::new(),
         rows: vec![result(1, Outcome::Linked)],
         statements: vec![statement],
         links: vec![link("r1", fp(cx, "tok"), "9", "m9")?],

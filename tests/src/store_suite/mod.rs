@@ -7,6 +7,7 @@
 mod accounts;
 mod import;
 mod journal;
+mod kept;
 mod keys;
 mod methods;
 mod open;
@@ -67,6 +68,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         outcomes::CASES,
         pull::CASES,
         methods::CASES,
+        kept::CASES,
         traffic::CASES,
     ];
     let mut trials: Vec<Trial> = Vec::new();

@@ -20,6 +20,8 @@ cases![
     what_is_known_is_known_of_rows_at_hand,
     groups_stay_in_their_part,
     only_open_groups,
+    a_token_under_two_references_is_told,
+    tokens_are_shared_within_a_run_alone,
     rows_come_by_line,
     the_ledger_counts_rows_alone,
 ];
@@ -316,5 +318,51 @@ async fn the_ledger_counts_rows_alone(cx: &Cx) -> anyhow::Result<()> {
     let after = cx.store().tally(&run.id).await?.ledger;
     assert_eq!((after.linked, after.not_attempted), (ledger.linked + 1, ledger.not_attempted - 1));
     assert!(after.balances());
+    Ok(())
+}
+
+fn shared(rows: &[(u64, u64, bool)]) -> Vec<store::SharedToken> {
+    let told = |(line, head, first): &(u64, u64, bool)| store::SharedToken {
+        line: *line,
+        head: *head,
+        first: *first,
+    };
+    rows.iter().map(told).collect()
+}
+
+async fn a_token_under_two_references_is_told(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 2).await?;
+    let fence = cx.claim(&run).await?;
+    assert_eq!(cx.store().shared_tokens(&fence).await?, []);
+    let mut elsewhere = staged(6, "r0", Some("both"))?;
+    elsewhere.part = 1;
+    let rows = vec![
+        staged(2, "r1", Some("own"))?,
+        staged(3, "r2", Some("both"))?,
+        staged(4, "r1", Some("both"))?,
+        staged(5, "r2", Some("both"))?,
+        elsewhere,
+        staged(7, "r3", None)?,
+        staged(8, "r4", None)?,
+        // Of another reference in another case.
+        staged(9, "R5", Some("case"))?,
+        staged(10, "r5", Some("case"))?,
+    ];
+    cx.stage(&fence, rows).await?;
+    // The first line keeps it, not the first reference; a part sees the whole run.
+    let told = cx.store().shared_tokens(&fence).await?;
+    let wanted =
+        [(3, 3, true), (4, 2, false), (5, 3, true), (6, 6, false), (9, 9, true), (10, 10, false)];
+    assert_eq!(told, shared(&wanted));
+    Ok(())
+}
+
+async fn tokens_are_shared_within_a_run_alone(cx: &Cx) -> anyhow::Result<()> {
+    let first = cx.fence("alpha").await?;
+    cx.stage(&first, vec![staged(2, "r1", Some("tok"))?]).await?;
+    let second = cx.fence("alpha").await?;
+    cx.stage(&second, vec![staged(2, "r2", Some("tok"))?, staged(3, "r2", Some("tok"))?]).await?;
+    assert_eq!(cx.store().shared_tokens(&first).await?, []);
+    assert_eq!(cx.store().shared_tokens(&second).await?, []);
     Ok(())
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use backend::{TokenRoute, TokenRule};
-use model::{
-    Agreement, Code, EffectKind, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId,
-};
+use model::{Agreement, Code, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId};
 use store::{KnownMethod, StagedMethod, TokenLink, Verdict};
 
 use super::{Add, BY_FACTS, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
@@ -69,6 +67,9 @@ impl Work {
     /// `planning` decides without reading: what this run has not read is taken from the mirror,
     /// and a payment method that would be added counts as added.
     pub(crate) fn next(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
+        if self.stale {
+            self.compare(rules);
+        }
         if let CustomerNow::Failed(verdict) = &self.customer {
             let mut verdict = verdict.clone();
             for row in &mut self.rows {
@@ -77,7 +78,7 @@ impl Work {
                     verdict = Verdict::with(
                         Outcome::NotAttempted,
                         Code::CustomerFailed,
-                        "the customer of this row could not be created",
+                        "the customer of this row could not be created or read",
                     );
                 }
             }
@@ -88,12 +89,20 @@ impl Work {
         {
             return step;
         }
+        if !planning && self.wants_customer_read(rules) {
+            return Step::ReadCustomer;
+        }
         let step = self.methods_step(rules, planning);
         self.note_wishes(rules);
         match step {
-            Step::Finished => self.default_step(rules),
+            Step::Finished => self.after_methods(rules),
             step => step,
         }
+    }
+
+    /// The step behind those that save payment methods.
+    pub(crate) fn after_methods(&mut self, rules: &Rules<'_>) -> Step {
+        self.update_step(rules).unwrap_or_else(|| self.default_step(rules))
     }
 
     /// The step that creates the customer, if any row is left that wants it.
@@ -123,31 +132,14 @@ impl Work {
             self.end_open(&blocked());
             return Some(Step::Finished);
         }
-        if let Err(verdict) = (rules.customer_fits)(&self.reference, &self.profile()) {
-            self.customer = CustomerNow::Failed(verdict);
-            return Some(self.next(rules, planning));
-        }
-        Some(Step::Create { row: first })
-    }
-
-    /// A wish that the provider cannot take is noted on its row; the row's other effects run
-    /// (rule 7). No provider changes a saved payment method.
-    fn note_wishes(&mut self, rules: &Rules<'_>) {
-        for row in &mut self.rows {
-            if let (Fate::Kept(_), Some(fact), None) = (&row.fate, row.changed_fact, &row.also) {
-                row.also = Some(not_updatable(fact));
+        match (rules.customer_fits)(&self.reference, &self.profile()) {
+            Ok(omitted) => self.omitted = omitted,
+            Err(verdict) => {
+                self.customer = CustomerNow::Failed(verdict);
+                return Some(self.next(rules, planning));
             }
         }
-        if rules.capabilities.update_customer {
-            return;
-        }
-        let held = self.wishes.iter().find(|field| rules.capabilities.holds(**field));
-        let Some(field) = held.filter(|_| !self.wish_noted) else { return };
-        let row = self.rows.iter_mut().find(|row| !matches!(row.fate, Fate::Ended(_)));
-        if let Some(row) = row {
-            self.wish_noted = true;
-            row.also.get_or_insert(not_updatable(field.as_str()));
-        }
+        Some(Step::Create { row: first })
     }
 
     fn methods_step(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
@@ -164,6 +156,9 @@ impl Work {
         for index in 0..self.rows.len() {
             let Some(row) = self.rows.get(index) else { break };
             let (Fate::Open, Some(method)) = (&row.fate, &row.staged.method) else { continue };
+            if known && !fresh && self.wants_default_read(row, rules) {
+                return Step::ReadMethods;
+            }
             if let Some(fate) = row.kept(&self.links, &self.methods, &self.reference, rules) {
                 self.set_fate(index, fate);
                 continue;
@@ -249,56 +244,12 @@ impl Work {
             ([], false) => Matched::Nothing,
         }
     }
-
-    /// Makes a method the default: a kept one when the file's flag has become true, a new one when
-    /// the call that saved it could not say so.
-    pub(crate) fn default_step(&self, rules: &Rules<'_>) -> Step {
-        if !rules.capabilities.set_default || self.blocked {
-            return Step::Finished;
-        }
-        for (index, row) in self.rows.iter().enumerate() {
-            if row.also.is_none()
-                && let Some(method) = self.default_wanted(row, rules)
-            {
-                return Step::SetDefault { row: index, method: method.clone() };
-            }
-        }
-        Step::Finished
-    }
-
-    /// The method that the row wants to be the default and that is not yet.
-    pub(super) fn default_wanted<'a>(
-        &self,
-        row: &'a Row,
-        rules: &Rules<'_>,
-    ) -> Option<&'a RemoteMethodId> {
-        if !row.wants_default() || row.done.contains(&EffectKind::SetDefault) {
-            return None;
-        }
-        match &row.fate {
-            Fate::Kept(id) if row.default_is_new && !self.is_default(id) => Some(id),
-            Fate::Saved(id) if !row.default_is_carried(rules) => Some(id),
-            _ => None,
-        }
-    }
-
-    fn is_default(&self, id: &RemoteMethodId) -> bool {
-        self.methods.iter().any(|method| method.id == *id && method.default == Some(true))
-    }
 }
 
 enum Matched {
     Tied(RemoteMethodId),
     Declined(Verdict),
     Nothing,
-}
-
-fn not_updatable(field: &str) -> Verdict {
-    reject(
-        Code::NotUpdatable,
-        format!("`{field}` changed in the file, and this provider cannot change it"),
-        Some(field),
-    )
 }
 
 fn token_changed() -> Verdict {
@@ -310,7 +261,7 @@ fn token_changed() -> Verdict {
     )
 }
 
-fn blocked() -> Verdict {
+pub(super) fn blocked() -> Verdict {
     Verdict::with(
         Outcome::NotAttempted,
         Code::CustomerBlocked,
@@ -376,6 +327,25 @@ impl Row {
         }
     }
 
+    /// Whether the row's token was imported under another reference, or stands under another one on
+    /// an earlier line. The first line with a token keeps it, whatever becomes of that line: what
+    /// another reference of this run made of it since is said there.
+    pub(super) fn is_shared(
+        &self,
+        links: &[TokenLink],
+        reference: &Reference,
+        rules: &Rules<'_>,
+    ) -> bool {
+        let elsewhere =
+            || links.iter().any(|link| Some(link.fp) == self.fp() && link.reference != *reference);
+        match (rules.shared.get(&self.staged.line), self.fp().and(self.token_rule(rules))) {
+            (Some(false), _) => true,
+            // The later rows of a single-use token are declined: a link is of an earlier import.
+            (Some(true), Some(rule)) if !rule.single_use => false,
+            _ => elsewhere(),
+        }
+    }
+
     /// Why the row is declined whatever the customer has.
     fn declined(
         &self,
@@ -404,12 +374,11 @@ impl Row {
                 Some("token_created_at"),
             ));
         }
-        let elsewhere =
-            links.iter().any(|link| link.fp == token.fp && link.reference != *reference);
-        (elsewhere && rule.single_use).then(|| {
+        (rule.single_use && self.is_shared(links, reference, rules)).then(|| {
             reject(
                 Code::TokenReused,
-                "this single-use token was imported under another reference",
+                "this single-use token stands under another reference, on an earlier line or in \
+                 an earlier import",
                 Some("token"),
             )
         })

@@ -2,10 +2,15 @@
 //! comes out, and when there is none, every row has its outcome (rules 4 and 7).
 
 mod decide;
+mod fit;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod wishes;
 
+use std::collections::BTreeMap;
+
+pub(crate) use self::fit::fit;
 use backend::{Capabilities, TokenRoute};
 use model::{
     Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
@@ -22,6 +27,9 @@ pub struct Policy {
     pub restore_removed: bool,
     /// Save a new token for a payment method that came from another one.
     pub add_changed_tokens: bool,
+    /// Where a customer was there before its file was first imported: wish what the file states
+    /// otherwise than the provider, instead of listing it.
+    pub update_existing: bool,
 }
 
 /// The customer of a group, as far as it is known by now.
@@ -88,6 +96,11 @@ pub(crate) struct Row {
     acceptable: bool,
     /// The file states `default = true`, and did not the last time.
     default_is_new: bool,
+    /// Making its method the default was tried: it is not tried again by this run.
+    default_tried: bool,
+    /// Its token stands, or was imported, under another reference: of a token that can be used
+    /// many times that is a finding, and no more.
+    pub(crate) shared: bool,
     /// A fact of the saved payment method that the file states otherwise than the last time.
     changed_fact: Option<&'static str>,
 }
@@ -104,16 +117,36 @@ pub(crate) struct Work {
     links: Vec<TokenLink>,
     statements: Vec<Statement>,
     blocked: bool,
-    /// What the mirror has of the customer.
+    /// What is known of the customer's fields: from the mirror, or as this run has read them.
     known_profile: Option<Profile>,
-    /// Profile fields, as they are sent, that the file states otherwise than the last time, and
-    /// otherwise than the provider has them.
-    wishes: Vec<FieldName>,
+    /// Whether this run has read the customer itself.
+    customer_read: bool,
+    /// Whether the file is to be compared with what is known (again).
+    stale: bool,
+    wishes: Vec<Wish>,
+    /// Fields that the file never stated before and that the provider has otherwise: listed, not
+    /// written.
+    differs: Vec<String>,
     wish_noted: bool,
     /// The customer was created before this stint of the run: it is looked at like any other.
     made_before: bool,
+    /// Fields that the provider does not take as they are: left out of the create.
+    omitted: Vec<FieldName>,
+    /// Changing the customer's fields was tried: it is not tried again by this run.
+    update_tried: bool,
     /// A payment method of this customer could not be read: nothing can be told from the others.
     pub(crate) unreadable: bool,
+}
+
+/// A profile field that the file states otherwise than the last time, and otherwise than the
+/// provider has it (rule 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wish {
+    name: FieldName,
+    /// As files show it: `email`, `metadata.tier`.
+    field: String,
+    /// The provider's value is not what the file stated the last time: somebody changed it there.
+    moved: bool,
 }
 
 /// A payment method to be saved.
@@ -128,23 +161,36 @@ pub(crate) struct Add {
 pub(crate) enum Step {
     /// Create the customer, for this row.
     Create { row: usize },
+    /// Read the customer: the file wishes something of its fields, and what they are decides.
+    ReadCustomer,
     /// Read the customer's methods: nothing is added to a customer we have not looked at.
     ReadMethods,
     /// Save these payment methods, in any order.
     Save(Vec<Add>),
+    /// Change these fields of the customer and no other, for this row.
+    Update { row: usize, changes: Box<Profile> },
     /// Make a method the default, for this row.
     SetDefault { row: usize, method: RemoteMethodId },
     /// Nothing is left.
     Finished,
 }
 
+/// Whether an adapter takes a customer, and without which fields.
+pub(crate) type CustomerFits<'a> =
+    dyn Fn(&Reference, &Profile) -> Result<Vec<FieldName>, Verdict> + 'a;
+
 /// What decides beside the group itself.
 pub(crate) struct Rules<'a> {
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) policy: Policy,
     pub(crate) now: Timestamp,
-    /// The adapter's own check of the customer.
-    pub(crate) customer_fits: &'a dyn Fn(&Reference, &Profile) -> Result<(), Verdict>,
+    /// Lines whose token stands under another reference of this run as well, and whether theirs is
+    /// the first.
+    pub(crate) shared: &'a BTreeMap<u64, bool>,
+    /// The store's keyed hash of a field and its value, in hex.
+    pub(crate) hash: &'a dyn Fn(&str, &str) -> String,
+    /// The adapter's own check of the customer: the fields that must be left out for it.
+    pub(crate) customer_fits: &'a CustomerFits<'a>,
 }
 
 fn reject(code: Code, message: impl Into<String>, field: Option<&str>) -> Verdict {
@@ -187,6 +233,8 @@ impl Work {
                         also: None,
                         acceptable: false,
                         default_is_new: false,
+                        default_tried: false,
+                        shared: false,
                         changed_fact: None,
                     }
                 })
@@ -198,11 +246,21 @@ impl Work {
             statements: group.statements,
             blocked: false,
             known_profile,
+            customer_read: false,
+            stale: true,
             wishes: Vec::new(),
+            differs: Vec::new(),
             wish_noted: false,
             made_before: false,
+            omitted: Vec::new(),
+            update_tried: false,
             unreadable: false,
         };
+        // Said on a row that is decided: not on the next row again.
+        work.wish_noted = work.rows.iter().any(|row| {
+            let wish = [Some(Code::NotUpdatable), Some(Code::ChangedAtProvider)];
+            matches!(&row.fate, Fate::Ended(verdict) if wish.contains(&verdict.code))
+        });
         for effect in &group.effects {
             match effect.state {
                 EffectState::Done if effect.run == *run => {
@@ -259,6 +317,31 @@ impl Work {
             }
         }
         whole
+    }
+
+    /// The profile as the create sends it.
+    pub(crate) fn sent_profile(&self) -> Profile {
+        let whole = self.profile();
+        self.omitted.iter().fold(whole, |rest, field| fit::without(&rest, *field))
+    }
+
+    /// Whether fields are left out of the create.
+    pub(crate) fn omits(&self) -> bool {
+        !self.omitted.is_empty()
+    }
+
+    /// Takes in that this run's create was refused because the customer was there, and what was
+    /// found then.
+    pub(crate) fn found(&mut self, id: RemoteCustomerId, profile: Profile) {
+        self.customer = CustomerNow::Present { id, how: Presence::Found };
+        self.read(profile);
+    }
+
+    /// Takes in the customer's fields as this run has read them.
+    pub(crate) fn read(&mut self, profile: Profile) {
+        self.known_profile = Some(profile);
+        self.customer_read = true;
+        self.stale = true;
     }
 
     /// The customer's id at the provider, where it is there.

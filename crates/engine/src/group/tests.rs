@@ -17,9 +17,14 @@ use store::{
     StagedRow, Statement, TokenFp, TokenLink, Verdict,
 };
 
+mod kept;
+mod omitted;
+mod shared;
+mod wishes;
+
 use super::{Add, CustomerNow, Fate, Policy, Presence, Rules, Step, Work};
 
-const CAPABILITIES: Capabilities = Capabilities {
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
     kind: "test",
     create_customer: true,
     get_customer: true,
@@ -144,7 +149,7 @@ fn there(rows: Vec<StagedRow>, methods: &[(&str, MethodFacts)]) -> Group {
         customers: vec![KnownCustomer {
             id: customer_id(),
             customer: None,
-            profile: Profile::default(),
+            profile: Profile { name: Some("Ada".into()), ..Profile::default() },
             hash: ContentHash::from_bytes(&[0; 16]).expect("16 bytes"),
             as_of: NOW,
             methods_read_at: None,
@@ -189,13 +194,20 @@ fn stated(fp: Option<TokenFp>, fields: &[(&str, &str)]) -> Statement {
 
 fn work(group: Group) -> Work {
     let mut work = Work::new(group, &RunId::new("run").expect("valid"));
-    work.compare_statements(&hash);
     work.settle_conflicts();
+    work.compare(&rules(Policy::default()));
     work
 }
 
 fn rules(policy: Policy) -> Rules<'static> {
-    Rules { capabilities: &CAPABILITIES, policy, now: NOW, customer_fits: &|_, _| Ok(()) }
+    Rules {
+        capabilities: &CAPABILITIES,
+        policy,
+        now: NOW,
+        hash: &hash,
+        shared: const { &BTreeMap::new() },
+        customer_fits: &|_, _| Ok(Vec::new()),
+    }
 }
 
 fn decide(work: &mut Work, policy: Policy, planning: bool) -> Step {
@@ -203,7 +215,7 @@ fn decide(work: &mut Work, policy: Policy, planning: bool) -> Step {
 }
 
 fn remembered(work: &Work) -> Vec<Statement> {
-    work.stated(&rules(Policy::default()), &hash)
+    work.stated(&rules(Policy::default()))
 }
 
 fn next(work: &mut Work) -> Step {
@@ -426,7 +438,9 @@ fn a_changed_name_is_a_wish_that_this_provider_cannot_take() {
     let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
     group.links = vec![link("c1", 1, "spm_1")];
     group.statements = vec![stated(None, &[("name", "Eve")]), stated(Some(fp(1)), &[])];
+    group.customers[0].profile.name = Some("Eve".into());
     let mut work = work(group);
+    work.read(Profile { name: Some("Eve".into()), ..Profile::default() });
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
     assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("name"));
@@ -441,6 +455,7 @@ fn an_unknown_outcome_outranks_a_wish_that_cannot_be() {
     let mut group = there(vec![row(2, 1, card("4242"))], &[]);
     group.statements = vec![stated(None, &[("name", "Eve")])];
     let mut work = work(group);
+    work.read(Profile { name: Some("Eve".into()), ..Profile::default() });
     work.methods_read = true;
     assert_eq!(next(&mut work), Step::Save(vec![bulk(0)]));
     work.rows[0].fate =
@@ -464,8 +479,12 @@ fn every_changed_field_that_the_provider_holds_is_a_wish() {
         &[("name", "Anna Lee"), ("first_name", "Anna"), ("last_name", "Lee"), ("email", "a@b.c")],
     )];
     let mut work = work(group);
+    let theirs = Profile { name: Some("Anna Lee".into()), ..Profile::default() };
+    work.read(Profile { email: Some("a@b.c".into()), ..theirs });
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
+    let message = work.results(NOW, true)[0].verdict.message.clone().expect("there");
+    assert!(message.starts_with("the file states another `name`, `email`, "), "{message}");
     let kept = remembered(&work);
     assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Anna Lee")));
     assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
@@ -487,6 +506,7 @@ fn a_default_whose_effect_was_cut_off_is_set_by_the_next_run() {
     let mut group = there(vec![wanted], &[("spm_1", card("4242"))]);
     group.links = vec![link("c1", 1, "spm_1")];
     let mut work = work(group);
+    work.methods_read = true;
     let step = Step::SetDefault { row: 0, method: method_id("spm_1") };
     assert_eq!(next(&mut work), step);
     // While it is not done, it is not stated.
@@ -546,6 +566,8 @@ fn a_default_is_set_only_when_its_flag_has_changed() {
 
     group.statements = vec![customer.clone(), stated(Some(fp(1)), &[("default", "false")])];
     let mut changed = work(group.clone());
+    assert_eq!(next(&mut changed), Step::ReadMethods);
+    changed.methods_read = true;
     let step = Step::SetDefault { row: 0, method: method_id("spm_1") };
     assert_eq!(next(&mut changed), step);
 

@@ -1,13 +1,13 @@
-//! What became of each row, and what the file is remembered to have stated.
+//! What became of each row.
 
-use model::{Code, FieldName, MethodFacts, Outcome, Profile, Timestamp};
-use store::{RowResult, Statement, TokenFp, TokenLink, Verdict};
+use model::{Code, MethodFacts, Outcome, Timestamp};
+use store::{RowResult, TokenLink, Verdict};
 
-use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Rules, Work};
+use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Work};
 
 impl Row {
     /// The facts that the row states of its payment method, by column.
-    fn facts(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         let Some(method) = &self.staged.method else { return Vec::new() };
         let mut facts: Vec<(&'static str, Option<String>)> = Vec::new();
         match &method.facts {
@@ -35,103 +35,6 @@ impl Row {
 }
 
 impl Work {
-    /// Finds what the file states otherwise than the last time: only that is a wish (rule 4).
-    /// `hash` is the store's keyed hash of a field and its value.
-    pub(crate) fn compare_statements(&mut self, hash: &dyn Fn(&str, &str) -> String) {
-        if self.statements.is_empty() {
-            // Nothing was stated: hashing is for nothing.
-            for row in &mut self.rows {
-                row.default_is_new = row.wants_default();
-            }
-            return;
-        }
-        let before = |fp: Option<TokenFp>| self.statements.iter().find(|s| s.fp == fp);
-        if let Some(before) = before(None) {
-            let there = self.known_profile.as_ref();
-            self.wishes = as_sent(&self.profile())
-                .into_iter()
-                .filter(|(field, value)| {
-                    before.fields.get(field.as_str()) != Some(&hash(field.as_str(), value))
-                        && there.and_then(|known| sent_value(known, *field)).as_ref() != Some(value)
-                })
-                .map(|(field, _)| field)
-                .collect();
-        }
-        let truth = hash("default", "true");
-        let marks: Vec<(bool, Option<&'static str>)> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let before = row.fp().and_then(|fp| before(Some(fp)));
-                // A link without a statement is of a run that ended between the two.
-                let default_is_new = row.wants_default()
-                    && before.is_none_or(|before| before.fields.get("default") != Some(&truth));
-                let changed = row.facts().into_iter().find(|(fact, value)| {
-                    let was = before.and_then(|before| before.fields.get(*fact));
-                    was.is_some_and(|was| *was != hash(fact, value))
-                });
-                (default_is_new, changed.map(|(fact, _)| fact))
-            })
-            .collect();
-        for (row, (default_is_new, changed_fact)) in self.rows.iter_mut().zip(marks) {
-            row.default_is_new = default_is_new;
-            row.changed_fact = changed_fact;
-        }
-    }
-
-    /// What the file is remembered to have stated: what it states now over what it stated before,
-    /// since an empty cell says nothing. A wish that was not taken is not stated: what was stated
-    /// before stays.
-    pub(crate) fn stated(
-        &self,
-        rules: &Rules<'_>,
-        hash: &dyn Fn(&str, &str) -> String,
-    ) -> Vec<Statement> {
-        let CustomerNow::Present { .. } = self.customer else { return Vec::new() };
-        let before = |fp: Option<TokenFp>| {
-            let before = self.statements.iter().find(|s| s.fp == fp);
-            before.map(|s| s.fields.clone()).unwrap_or_default()
-        };
-        let mut statements = Vec::new();
-        if self.open_or_done().next().is_some() {
-            let profile = self.profile();
-            let mut fields = before(None);
-            for (field, value) in as_sent(&profile) {
-                // A field that the provider does not hold is kept in our store only.
-                if !self.wishes.contains(&field) || !rules.capabilities.holds(field) {
-                    fields.insert(field.as_str().to_owned(), hash(field.as_str(), &value));
-                }
-            }
-            for (key, value) in &profile.metadata {
-                let field = format!("metadata.{key}");
-                let value = hash(&field, value);
-                fields.insert(field, value);
-            }
-            statements.push(Statement { reference: self.reference.clone(), fp: None, fields });
-        }
-        for row in &self.rows {
-            let (Fate::Kept(_) | Fate::Saved(_) | Fate::Tied(..), Some(fp), Some(method)) =
-                (&row.fate, row.fp(), &row.staged.method)
-            else {
-                continue;
-            };
-            let mut fields = before(Some(fp));
-            for (fact, value) in row.facts() {
-                if row.changed_fact != Some(fact) {
-                    fields.insert(fact.to_owned(), hash(fact, &value));
-                }
-            }
-            if let Some(default) = method.default
-                && self.default_wanted(row, rules).is_none()
-            {
-                let value = if default { "true" } else { "false" };
-                fields.insert("default".to_owned(), hash("default", value));
-            }
-            statements.push(Statement { reference: self.reference.clone(), fp: Some(fp), fields });
-        }
-        statements
-    }
-
     /// Whether the file stated this customer before.
     pub(super) fn stated_before(&self) -> bool {
         self.statements.iter().any(|s| s.fp.is_none())
@@ -140,24 +43,28 @@ impl Work {
     /// The outcome of every row, when nothing is left to do; every row has one (rule 7). Of a run
     /// that ends before, `finished` is false, and rows that wait for a step of their own have none.
     pub(crate) fn results(&self, now: Timestamp, finished: bool) -> Vec<RowResult> {
+        let first = self.rows.iter().position(|row| !matches!(row.fate, Fate::Ended(_)));
         let customer = match &self.customer {
             CustomerNow::Present { id, .. } => Some(id.clone()),
             _ => None,
         };
         self.rows
             .iter()
-            .filter(|row| {
+            .enumerate()
+            .filter(|(_, row)| {
                 let alone = row.staged.method.is_none() && customer.is_some();
-                finished || alone || row.fate != Fate::Open
+                // What its customer wishes may be waiting for a step still.
+                let decided = !self.stale && (self.wishes.is_empty() || row.also.is_some());
+                finished || (alone && decided) || row.fate != Fate::Open
             })
-            .map(|row| {
+            .map(|(place, row)| {
                 let method = match &row.fate {
                     Fate::Kept(id) | Fate::Saved(id) | Fate::Tied(id, _) => Some(id.clone()),
                     Fate::Open | Fate::Ended(_) => None,
                 };
                 RowResult {
                     line: row.staged.line,
-                    verdict: self.verdict(row, now),
+                    verdict: self.verdict(row, Some(place) == first, now),
                     customer: None,
                     remote_customer: customer.clone(),
                     method: None,
@@ -169,9 +76,35 @@ impl Work {
             .collect()
     }
 
-    /// The worst of what became of the row's own subject and of what it wished beside it.
-    fn verdict(&self, row: &Row, now: Timestamp) -> Verdict {
-        let own = self.own_verdict(row, now);
+    /// The worst of what became of the row's own subject and of what it wished beside it. What is
+    /// said of the customer is said on its `first` row.
+    fn verdict(&self, row: &Row, first: bool, now: Timestamp) -> Verdict {
+        let mut own = self.own_verdict(row, now);
+        if row.shared && matches!(row.fate, Fate::Saved(_) | Fate::Tied(..)) {
+            let said = own.message.map(|said| format!("; {said}")).unwrap_or_default();
+            own.code = Some(Code::TokenShared);
+            own.message = Some(format!(
+                "the same token stands, or was imported, under another reference{said}"
+            ));
+        }
+        if let Some(field) = self.omitted.first().filter(|_| first && self.customer.is_created()) {
+            let names: Vec<String> =
+                self.omitted.iter().map(|f| format!("`{}`", f.as_str())).collect();
+            let said = own.message.map(|said| format!("; {said}")).unwrap_or_default();
+            own.code =
+                own.code.filter(|code| *code != Code::CardExpired).or(Some(Code::FieldOmitted));
+            own.message = Some(format!(
+                "left out, since the provider does not take the value: {}{said}",
+                names.join(", ")
+            ));
+            own.field = Some(field.as_str().to_owned());
+        }
+        if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
+            let fields = self.differs.join(", ");
+            let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());
+            own.code = own.code.or(Some(Code::AlreadyThere));
+            own.message = Some(format!("{said}; differs: {fields}"));
+        }
         match &row.also {
             Some(also) if severity(also.outcome) > severity(own.outcome) => also.clone(),
             _ => own,
@@ -204,6 +137,7 @@ impl Work {
                 CustomerNow::Present { how: Presence::Created, .. } if wrote => {
                     Verdict::plain(Outcome::Created)
                 }
+                CustomerNow::Present { .. } if wrote => Verdict::plain(Outcome::Updated),
                 CustomerNow::Present { how: Presence::Found, .. } => already_there(),
                 CustomerNow::Present { how: Presence::Known, .. } if !self.stated_before() => {
                     already_there()
@@ -243,7 +177,7 @@ impl Work {
 }
 
 /// Which outcome of two a row has: the worse (rule 7).
-const fn severity(outcome: Outcome) -> u8 {
+pub(super) const fn severity(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Unresolved => 4,
         Outcome::Refused => 3,
@@ -253,25 +187,9 @@ const fn severity(outcome: Outcome) -> u8 {
     }
 }
 
-/// A profile's fields as providers take them: the whole name beside its parts.
-fn as_sent(profile: &Profile) -> Vec<(FieldName, String)> {
-    FieldName::TEXTS
-        .into_iter()
-        .filter_map(|field| Some((field, sent_value(profile, field)?)))
-        .collect()
-}
-
-fn sent_value(profile: &Profile, field: FieldName) -> Option<String> {
-    match field {
-        FieldName::Name => profile.full_name(),
-        _ => profile.get(field).map(str::to_owned),
-    }
-}
+const NOT_WRITTEN: &str =
+    "the customer was at the provider already; the row's fields were not written";
 
 fn already_there() -> Verdict {
-    Verdict::with(
-        Outcome::Linked,
-        Code::AlreadyThere,
-        "the customer was at the provider already; the row's fields were not written",
-    )
+    Verdict::with(Outcome::Linked, Code::AlreadyThere, NOT_WRITTEN)
 }

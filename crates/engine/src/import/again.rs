@@ -72,12 +72,14 @@ async fn resting(
 
 /// Plans what has no outcome once more, and carries it out.
 async fn plan_and_apply(
-    applier: Applier<'_>,
+    mut applier: Applier<'_>,
     args: &Args,
     rows: u64,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
-    plan::replan(&applier, Which::Open).await?;
+    let shared = applier.engine.store.shared_tokens(&applier.run.fence).await?;
+    applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
+    plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
     carry_out(applier, args, rows, found).await
 }
 

@@ -70,6 +70,7 @@ pub(super) async fn apply(
     });
     found.methods =
         Some(Counts { seen: tally.methods, created: tally.methods_created, ..Counts::default() });
+    found.kept = tally.kept;
     applied
 }
 

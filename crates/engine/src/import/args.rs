@@ -84,12 +84,14 @@ pub(super) struct Args {
     reject_expired: bool,
     restore_removed: bool,
     add_changed_tokens: bool,
+    update_existing: bool,
 }
 
 impl Args {
     pub(super) fn of(options: &ImportOptions) -> Self {
         // Named one by one, so that an option that is added is kept as well.
-        let Policy { reject_expired, restore_removed, add_changed_tokens } = options.policy;
+        let Policy { reject_expired, restore_removed, add_changed_tokens, update_existing } =
+            options.policy;
         Self {
             dry_run: options.dry_run,
             ignore_unknown: options.ignore_unknown,
@@ -100,6 +102,7 @@ impl Args {
             reject_expired,
             restore_removed,
             add_changed_tokens,
+            update_existing,
         }
     }
 
@@ -108,6 +111,7 @@ impl Args {
             reject_expired: self.reject_expired,
             restore_removed: self.restore_removed,
             add_changed_tokens: self.add_changed_tokens,
+            update_existing: self.update_existing,
         }
     }
 
@@ -143,6 +147,7 @@ mod tests {
             reject_expired: true,
             restore_removed: false,
             add_changed_tokens: true,
+            update_existing: true,
         };
         let text = args.text().expect("JSON");
         assert_eq!(Args::parse(&text), Some(args.clone()));

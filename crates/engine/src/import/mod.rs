@@ -11,12 +11,12 @@ mod plan;
 mod read_back;
 mod stage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use backend::{CallCtx, Lane};
-use model::{EffectKind, RunId, Summary};
+use model::{Code, EffectKind, RunId, Summary};
 use store::{NewRun, RowTally, StoreError, Which};
 
 use crate::apply::Applier;
@@ -129,6 +129,7 @@ async fn conclude(
         worked => worked.err(),
     };
     found.rows = Some(ledger);
+    found.findings = findings(&codes, &planned);
     found.codes = codes;
     found.planned = planned;
     let summary = run.end(engine, found, error.as_ref()).await?;
@@ -143,7 +144,20 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         policy: args.policy(),
         batch: engine.account.capabilities().import_batch.unwrap_or(1) as usize,
         may_send: true,
+        dry_run: args.dry_run,
+        shared: BTreeMap::new(),
     }
+}
+
+/// What the rows say that somebody should look at, whatever became of them. A plan says it too.
+fn findings(
+    codes: &BTreeMap<String, u64>,
+    planned: &BTreeMap<String, u64>,
+) -> BTreeMap<String, u64> {
+    let word = Code::TokenShared.as_str();
+    let said = planned.iter().filter(|(plan, _)| plan.split('+').any(|part| part == word));
+    let rows = codes.get(word).copied().unwrap_or(0) + said.map(|(_, rows)| rows).sum::<u64>();
+    (rows > 0).then(|| (word.to_owned(), rows)).into_iter().collect()
 }
 
 /// Stages, plans and applies; the rows as they were counted, if nothing moved them since.
@@ -154,18 +168,29 @@ async fn work(
     reader: RowReader,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
-    let applier = applier(engine, run, args);
-    let staged = stage::stage(&applier, reader, args.dry_run).await?;
+    let mut applier = applier(engine, run, args);
+    let mut kept = plan::Kept::default();
+    let staged = stage::stage(&applier, reader, &mut kept).await?;
     found.input_hash = Some(staged.totals.sha256.clone());
     if !staged.totals.balances() {
         return Err(EngineError::Broken("the ledger of physical lines does not balance"));
     }
-    let mut decided = staged.decided;
-    if staged.joined {
-        let opened = plan::replan(&applier, Which::Joined).await?;
-        decided.retain(|line| !opened.contains(line));
+    let mut opened = BTreeSet::new();
+    if staged.shared {
+        let shared = engine.store.shared_tokens(&run.fence).await?;
+        let heads: BTreeSet<u64> = shared.iter().map(|token| token.head).collect();
+        applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
+        opened.extend(plan::replan_heads(&applier, &heads, &mut kept).await?);
     }
+    if staged.joined {
+        opened.extend(plan::replan(&applier, Which::Joined, &mut kept).await?);
+    }
+    let mut decided = staged.decided;
+    decided.retain(|line| !opened.contains(line));
     plan::forget(&applier, &decided).await?;
+    if args.dry_run {
+        found.kept = kept.counts();
+    }
     // From here on the run can go on from its rows, whatever becomes of this process.
     engine.store.input_read(&run.fence, &staged.totals.sha256).await?;
     carry_out(applier, args, staged.totals.rows, found).await

@@ -1,8 +1,8 @@
 //! Planning: what will be done for each staged row, and nothing is sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Code, Outcome};
+use model::{Code, FieldName, Outcome, Profile};
 use store::{FinishRows, Group, RowPlan, RowTally, StagedRow, Verdict, Which};
 
 use super::GROUPS;
@@ -13,19 +13,36 @@ use crate::group::{CustomerNow, Fate, Rules, Step};
 /// Tokens forgotten in one transaction.
 const FORGET: usize = 5000;
 
+/// How many customers have fields that only our store can keep, by field.
+#[derive(Debug, Default)]
+pub(super) struct Kept(BTreeMap<String, i64>);
+
+impl Kept {
+    fn add(&mut self, field: String, customers: i64) {
+        *self.0.entry(field).or_default() += customers;
+    }
+
+    pub(super) fn counts(self) -> BTreeMap<String, u64> {
+        let counts = self.0.into_iter().map(|(f, n)| (f, u64::try_from(n).unwrap_or(0)));
+        counts.filter(|(_, customers)| *customers > 0).collect()
+    }
+}
+
 /// Plans rows that were just read, as if the file had no other rows of their references, and adds
 /// them to `all`.
 pub(super) async fn plan_rows(
     applier: &Applier<'_>,
     rows: Vec<StagedRow>,
     all: &mut Vec<StagedRow>,
+    kept: &mut Kept,
 ) -> Result<(), EngineError> {
     let Applier { engine, run, .. } = applier;
     all.reserve(rows.len());
     let groups = engine.store.know(&run.fence, &engine.account.name, rows).await?;
     applier.with_rules(|rules| {
         for group in groups {
-            for (mut row, plan) in plan_group(applier, rules, group) {
+            let Planned { rows, only_ours } = plan_group(applier, rules, group);
+            for (mut row, plan) in rows {
                 row.plan = plan.plan;
                 if let Some(verdict) = plan.verdict {
                     row.outcome = Some(verdict.outcome);
@@ -34,6 +51,9 @@ pub(super) async fn plan_rows(
                     row.field = verdict.field;
                 }
                 all.push(row);
+            }
+            for field in only_ours {
+                kept.add(field, 1);
             }
         }
     });
@@ -45,10 +65,10 @@ pub(super) async fn plan_rows(
 pub(super) async fn replan(
     applier: &Applier<'_>,
     which: Which,
+    kept: &mut Kept,
 ) -> Result<BTreeSet<u64>, EngineError> {
     let Applier { engine, run, .. } = applier;
     let mut after = 0;
-    let mut planned = 0;
     let mut opened = BTreeSet::new();
     loop {
         engine.stop.check()?;
@@ -60,27 +80,75 @@ pub(super) async fn replan(
             return Ok(opened);
         }
         after = page.upto;
-        let plans = applier.with_rules(|rules| {
-            let mut changed = Vec::new();
-            for mut group in page.groups {
-                let before: Vec<Option<RowPlan>> =
-                    group.rows.iter_mut().map(|row| take_plan(row, which)).collect();
-                planned += before.len() as u64;
-                let now = plan_group(applier, rules, group).into_iter().map(|(_, plan)| plan);
-                for (before, now) in before.into_iter().zip(now) {
-                    let Some(before) = before.filter(|before| *before != now) else { continue };
-                    if before.verdict.is_some() && now.verdict.is_none() {
-                        opened.insert(now.line);
-                    }
-                    changed.push(now);
-                }
+        opened.extend(replan_groups(applier, page.groups, which, kept).await?);
+        engine.progress.at("planned again", after, None);
+    }
+}
+
+/// Plans the references that begin on these lines again, before anything is applied: more is known
+/// of their tokens by now.
+pub(super) async fn replan_heads(
+    applier: &Applier<'_>,
+    heads: &BTreeSet<u64>,
+    kept: &mut Kept,
+) -> Result<BTreeSet<u64>, EngineError> {
+    let Applier { engine, run, .. } = applier;
+    let heads: Vec<u64> = heads.iter().copied().collect();
+    let mut opened = BTreeSet::new();
+    for some in heads.chunks(GROUPS as usize) {
+        engine.stop.check()?;
+        let mut groups = engine.store.load_heads(&run.fence, &engine.account.name, some).await?;
+        // Those whose rows stand apart have their turn anyway.
+        groups.retain(|group| group.rows.iter().all(|row| some.contains(&row.head)));
+        opened.extend(replan_groups(applier, groups, Which::Joined, kept).await?);
+    }
+    Ok(opened)
+}
+
+async fn replan_groups(
+    applier: &Applier<'_>,
+    groups: Vec<Group>,
+    which: Which,
+    kept: &mut Kept,
+) -> Result<BTreeSet<u64>, EngineError> {
+    let mut opened = BTreeSet::new();
+    let mut changed = Vec::new();
+    applier.with_rules(|rules| {
+        for mut group in groups {
+            let before: Vec<Option<RowPlan>> =
+                group.rows.iter_mut().map(|row| take_plan(row, which)).collect();
+            let Planned { rows, only_ours } = plan_group(applier, rules, group);
+            for field in only_ours {
+                // Each cluster was counted by itself.
+                let heads: BTreeSet<u64> = rows
+                    .iter()
+                    .filter(|(row, _)| states(&row.profile, &field))
+                    .map(|(row, _)| row.head)
+                    .collect();
+                kept.add(field, 1 - i64::try_from(heads.len()).unwrap_or(0));
             }
-            changed
-        });
-        if !plans.is_empty() {
-            engine.store.commit_plan(&run.fence, plans).await?;
+            for (before, (_, now)) in before.into_iter().zip(rows) {
+                let Some(before) = before.filter(|before| *before != now) else { continue };
+                if before.verdict.is_some() && now.verdict.is_none() {
+                    opened.insert(now.line);
+                }
+                changed.push(now);
+            }
         }
-        engine.progress.at("planned again", planned, None);
+    });
+    if !changed.is_empty() {
+        applier.engine.store.commit_plan(&applier.run.fence, changed).await?;
+    }
+    Ok(opened)
+}
+
+/// Whether a profile states a field, by its name as files show it.
+fn states(profile: &Profile, field: &str) -> bool {
+    match field.strip_prefix("metadata.") {
+        Some(key) => profile.metadata.contains_key(key),
+        None => FieldName::TEXTS
+            .into_iter()
+            .any(|name| name.as_str() == field && profile.get(name).is_some()),
     }
 }
 
@@ -117,12 +185,24 @@ const fn depends_on_reading(code: Code) -> bool {
 
 /// How many rows look like being rejected by what the provider is known to have.
 pub(super) fn expected_rejections(tally: &RowTally) -> u64 {
-    let expected = |plan: &str| Code::parse(plan).is_some_and(depends_on_reading);
+    let expected = |plan: &str| {
+        plan.split('+').filter_map(Code::parse).any(|word| {
+            depends_on_reading(word) || matches!(word, Code::NotUpdatable | Code::ChangedAtProvider)
+        })
+    };
     tally.planned.iter().filter(|(plan, _)| expected(plan)).map(|(_, rows)| rows).sum()
 }
 
-/// What will be done for each row of a reference, as far as the mirror tells.
-fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<(StagedRow, RowPlan)> {
+/// A reference that was planned.
+struct Planned {
+    rows: Vec<(StagedRow, RowPlan)>,
+    /// The fields that only our store can keep; told of a dry run.
+    only_ours: Vec<String>,
+}
+
+/// What will be done for each row of a reference, as far as the mirror tells. Nothing follows a dry
+/// run, so what it would look at again is said as it seems now.
+fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Planned {
     let mut work = applier.work(group);
     let mut words: Vec<Vec<&'static str>> = vec![Vec::new(); work.rows.len()];
     let mut note = |row: usize, word: &'static str| {
@@ -133,6 +213,9 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<(St
     let mut step = work.next(rules, true);
     if let Step::Create { row } = step {
         note(row, "create_customer");
+        if work.omits() {
+            note(row, Code::FieldOmitted.as_str());
+        }
         work.customer = CustomerNow::Planned;
         step = work.next(rules, true);
     }
@@ -146,16 +229,26 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<(St
                 },
             );
         }
+        step = work.after_methods(rules);
+    }
+    if let Step::Update { row, .. } = step {
+        note(row, "update_customer");
         step = work.default_step(rules);
     }
     if let Step::SetDefault { row, .. } = step {
         note(row, "set_default");
     }
-    work.rows
+    let only_ours = if applier.dry_run { work.only_ours(rules) } else { Vec::new() };
+    let looks_again = !applier.dry_run && work.looks_again(rules);
+    let rows = work
+        .rows
         .into_iter()
         .zip(words)
         .map(|(row, mut words)| {
             let mut verdict = None;
+            if row.shared && !words.is_empty() && !matches!(row.fate, Fate::Kept(_)) {
+                words.push(Code::TokenShared.as_str());
+            }
             match (&row.fate, &row.also) {
                 (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {
                     Some(code) if depends_on_reading(code) => words.push(code.as_str()),
@@ -164,13 +257,16 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Vec<(St
                 (Fate::Ended(_), _) => words.push("blocked"),
                 // Beside its own subject something is wished that cannot be: if that is all, the
                 // row is decided.
-                (_, Some(also)) if words.is_empty() => verdict = Some(also.clone()),
-                (_, Some(_)) => words.push("not_updatable"),
+                (_, Some(also)) if words.is_empty() && !looks_again => {
+                    verdict = Some(also.clone());
+                }
+                (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),
                 _ => {}
             }
             let plan = (!words.is_empty()).then(|| words.join("+"));
             let plan = RowPlan { line: row.staged.line, plan, verdict };
             (row.staged, plan)
         })
-        .collect()
+        .collect();
+    Planned { rows, only_ours }
 }

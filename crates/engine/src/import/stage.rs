@@ -37,6 +37,8 @@ pub(super) struct Staged {
     pub(super) totals: Totals,
     /// Whether references stand apart in the file: their rows are to be planned again.
     pub(super) joined: bool,
+    /// Whether a token seems to stand under more than one reference.
+    pub(super) shared: bool,
     /// Lines that are decided and whose token is kept until that is final.
     pub(super) decided: Vec<u64>,
 }
@@ -46,11 +48,11 @@ pub(super) struct Staged {
 pub(super) async fn stage(
     applier: &Applier<'_>,
     reader: RowReader,
-    dry_run: bool,
+    kept: &mut plan::Kept,
 ) -> Result<Staged, EngineError> {
     let Applier { engine, run, .. } = applier;
     let (read_out, mut read_in) = mpsc::channel::<Batch>(2);
-    let checker = Checker::new(engine, &run.id, dry_run)?;
+    let checker = Checker::new(engine, &run.id, applier.dry_run)?;
     let reading = tokio::task::spawn_blocking(move || read(reader, &checker, &read_out));
     let (plan_out, mut plan_in) = mpsc::channel::<Vec<StagedRow>>(2);
     let (store, fence) = (Arc::clone(&engine.store), run.fence.clone());
@@ -65,7 +67,7 @@ pub(super) async fn stage(
         let mut staged = 0;
         while let Some(Batch { clusters, declined: mut rows }) = read_in.recv().await {
             engine.stop.check()?;
-            plan::plan_rows(applier, clusters, &mut rows).await?;
+            plan::plan_rows(applier, clusters, &mut rows, kept).await?;
             staged += rows.len() as u64;
             let keeps_token = |row: &&StagedRow| {
                 let token = row.method.as_ref().and_then(|method| method.sealed.as_ref());
@@ -86,13 +88,13 @@ pub(super) async fn stage(
     writing.await.map_err(|_| EngineError::Broken("writing the rows panicked"))??;
     let read = reading.await.map_err(|_| EngineError::Broken("reading the file panicked"))?;
     planned?;
-    let (totals, joins) = read?;
+    let Read { totals, joins, shared } = read?;
     let joined = !joins.is_empty();
     for joins in joins.chunks(JOINS) {
         engine.stop.check()?;
         engine.store.join_rows(&run.fence, joins.to_vec()).await?;
     }
-    Ok(Staged { totals, joined, decided })
+    Ok(Staged { totals, joined, shared, decided })
 }
 
 /// Rows that were read.
@@ -104,12 +106,21 @@ struct Batch {
     declined: Vec<StagedRow>,
 }
 
-/// Reads rows in clusters, checks them and hands them on; which clusters belong together.
+/// What reading came to.
+struct Read {
+    totals: Totals,
+    /// Which clusters belong together.
+    joins: Vec<Join>,
+    /// Whether a token seems to stand under more than one reference.
+    shared: bool,
+}
+
+/// Reads rows in clusters, checks them and hands them on.
 fn read(
     mut reader: RowReader,
     checker: &Checker,
     out: &mpsc::Sender<Batch>,
-) -> Result<(Totals, Vec<Join>), FileError> {
+) -> Result<Read, FileError> {
     let mut clusters = Clusters::default();
     let mut batch = Batch::default();
     loop {
@@ -126,10 +137,11 @@ fn read(
         let full = batch.clusters.len() + batch.declined.len() >= ROWS;
         if (full || last) && out.blocking_send(std::mem::take(&mut batch)).is_err() {
             // Somebody else says why.
-            return Ok((reader.totals(), Vec::new()));
+            return Ok(Read { totals: reader.totals(), joins: Vec::new(), shared: false });
         }
         if last {
-            return Ok((reader.totals(), clusters.joins()));
+            let shared = clusters.shares_tokens();
+            return Ok(Read { totals: reader.totals(), joins: clusters.joins(), shared });
         }
     }
 }
@@ -141,6 +153,9 @@ struct Clusters {
     hasher: RandomState,
     /// The hash of a reference and the first line of a cluster of it: 16 bytes a cluster.
     begun: Vec<(u64, u64)>,
+    /// The beginning of a token's fingerprint and the hash of a reference it stands under: 16 bytes
+    /// a row.
+    tokens: Vec<(u64, u64)>,
 }
 
 impl Clusters {
@@ -155,12 +170,25 @@ impl Clusters {
     fn end(&mut self, batch: &mut Vec<StagedRow>) {
         let (Some(first), Some(last)) = (self.now.first(), self.now.last()) else { return };
         let (head, tail) = (first.line, last.line);
-        let reference = first.reference.as_ref().map(Reference::as_str);
-        self.begun.push((self.hasher.hash_one(reference), head));
+        let reference = self.hasher.hash_one(first.reference.as_ref().map(Reference::as_str));
+        self.begun.push((reference, head));
         for row in &mut self.now {
             (row.head, row.tail) = (head, tail);
+            let token = row.method.as_ref().and_then(|method| method.sealed.as_ref());
+            self.tokens.extend(token.map(|token| (token.fp.short(), reference)));
         }
         batch.append(&mut self.now);
+    }
+
+    /// Whether a token seems to stand under more than one reference; the store tells for sure.
+    fn shares_tokens(&mut self) -> bool {
+        self.tokens.sort_unstable();
+        let shares = self.tokens.windows(2).any(|pair| match pair {
+            [(a, one), (b, other)] => a == b && one != other,
+            _ => false,
+        });
+        self.tokens = Vec::new();
+        shares
     }
 
     /// The clusters that seem to belong to an earlier one; the store compares their references.

@@ -154,6 +154,25 @@ fn applied(effect: EffectId, item: &Item, answer: Answer) -> (EffectOutcome, Aft
             }
             _ => unknown(effect, item, "the answer does not show the payment method".into()),
         },
+        What::Update { customer, .. } => match answer.customer {
+            Some(shown) if shown.id != *customer => {
+                unknown(effect, item, "the answer shows another customer".into())
+            }
+            Some(shown) => {
+                let reference = Some(item.reference.to_string());
+                let applied = Applied::Customer(Box::new(RemoteCustomer { reference, ..shown }));
+                done(effect, Origin::Answered, applied, item.target, Done::Updated)
+            }
+            // The provider says that it is done and shows nothing: the mirror learns of it from
+            // the next read.
+            None => {
+                let row = EffectOutcome {
+                    origin: Some(Origin::Answered),
+                    ..outcome(effect, EffectState::Done)
+                };
+                (row, After::Done(item.target, Done::Updated))
+            }
+        },
         What::SetDefault { customer, method, .. } => done(
             effect,
             Origin::Answered,
@@ -194,8 +213,8 @@ async fn conflict(
     };
     match observe::find(engine, ctx, &item.reference).await {
         Ok(Found::Customer(customer)) => {
-            let id = customer.id.clone();
-            done(effect, Origin::Found, Applied::Customer(customer), item.target, Done::Found(id))
+            let found = Done::Found(customer.id.clone(), Box::new(customer.profile.clone()));
+            done(effect, Origin::Found, Applied::Customer(customer), item.target, found)
         }
         Ok(Found::Collision) => refused(effect, item, Code::ReferenceCollision, refusal),
         Ok(Found::Retired) => refused(effect, item, Code::ReferenceRetired, refusal),

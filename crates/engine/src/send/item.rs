@@ -28,6 +28,7 @@ pub(crate) struct Item {
 pub(crate) enum What {
     Create { line: u64, profile: Box<Profile> },
     Save { row: Box<StagedRow>, customer: RemoteCustomerId, known: Vec<RemoteMethodId>, bulk: bool },
+    Update { line: u64, customer: RemoteCustomerId, changes: Box<Profile> },
     SetDefault { line: u64, customer: RemoteCustomerId, method: RemoteMethodId },
 }
 
@@ -35,7 +36,9 @@ pub(crate) enum What {
 #[derive(Debug, Clone)]
 pub(crate) enum Done {
     Created(RemoteCustomerId),
-    Found(RemoteCustomerId),
+    /// It was there, with these fields.
+    Found(RemoteCustomerId, Box<Profile>),
+    Updated,
     Saved(EffectKind, RemoteMethodId),
     Duplicate(RemoteMethodId),
     DefaultSet,
@@ -48,6 +51,7 @@ impl Item {
             What::Create { .. } => EffectKind::CreateCustomer,
             What::Save { bulk: true, .. } => EffectKind::ImportMethod,
             What::Save { bulk: false, .. } => EffectKind::AddMethod,
+            What::Update { .. } => EffectKind::UpdateCustomer,
             What::SetDefault { .. } => EffectKind::SetDefault,
         }
     }
@@ -84,6 +88,12 @@ impl Item {
                     ..blank
                 }
             }
+            What::Update { line, customer, .. } => Intent {
+                subject: customer.to_string(),
+                line: Some(*line),
+                remote_customer: Some(customer.clone()),
+                ..blank
+            },
             What::SetDefault { line, customer, method } => Intent {
                 subject: customer.to_string(),
                 line: Some(*line),
@@ -131,6 +141,9 @@ pub(super) fn effect_of(
             reference: first.reference.clone(),
             profile: (**profile).clone(),
         },
+        What::Update { customer, changes, .. } => {
+            Effect::UpdateCustomer { customer: customer.clone(), changes: (**changes).clone() }
+        }
         What::SetDefault { customer, method, .. } => {
             Effect::SetDefault { customer: customer.clone(), method: method.clone() }
         }

@@ -21,6 +21,7 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
         policy: Policy {
             reject_expired: args.reject_expired,
             restore_removed: args.restore_removed,
+            update_existing: args.update_existing,
             add_changed_tokens: args.on_token_change == OnTokenChange::Add,
         },
         max_rejected: args.max_rejected,

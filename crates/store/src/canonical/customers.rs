@@ -7,8 +7,11 @@ use model::{
     RemoteStatus, Timestamp, digest,
 };
 
-use super::merge::{Sources, merge_profiles, profile_changes};
-use super::{Change, Context, Guard, MirrorState, Standing, Vote, from_json, standing, to_json};
+use super::kept::recomputed;
+use super::merge::{Sources, profile_changes};
+use super::{
+    Change, Context, FileFields, Guard, MirrorState, Standing, Vote, from_json, standing, to_json,
+};
 use crate::{CustomersApplied, StoreError};
 
 /// A mirror row as it is.
@@ -146,7 +149,7 @@ fn news_of(customer: RemoteCustomer) -> (News, Option<Vec<RemoteMethod>>) {
     (news, customer.methods)
 }
 
-fn email_key(profile: &Profile) -> Option<String> {
+pub(super) fn email_key(profile: &Profile) -> Option<String> {
     let key = profile.email.as_deref()?.trim().to_lowercase();
     (!key.is_empty()).then_some(key)
 }
@@ -255,7 +258,7 @@ impl CustomerPlanner {
         for news in gone.into_iter().chain(rest) {
             work.one(news, self.guard, self.as_of, mirror)?;
         }
-        work.recompute();
+        work.recompute()?;
         let mut plan = work.plan;
         plan.mirrors.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         plan.customers.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -429,24 +432,15 @@ impl Work<'_> {
 
     /// Recomputes the existing records whose votes moved. One that lost its last live mirror
     /// keeps what was known.
-    fn recompute(&mut self) {
+    fn recompute(&mut self) -> Result<(), StoreError> {
         for id in std::mem::take(&mut self.dirty) {
             let Some(record) = self.canonical.get(&id).filter(|r| !r.votes.is_empty()) else {
                 continue;
             };
-            let (profile, sources) = merge_profiles(&record.votes);
-            let (hash, sources) = (digest(&profile), sources.to_json());
-            if hash != record.hash || sources != record.sources {
-                self.plan.customers.push(CustomerRow {
-                    id,
-                    reference: None,
-                    email_key: email_key(&profile),
-                    profile: to_json(&profile),
-                    sources,
-                    hash,
-                });
-            }
+            let file = FileFields::of(&record.sources)?;
+            self.plan.customers.extend(recomputed(record, file.as_ref(), self.context.file_rank));
         }
+        Ok(())
     }
 }
 

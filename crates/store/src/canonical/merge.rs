@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{AccountName, BankFacts, CardFacts, FieldName, MethodFacts, Profile, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Vote, to_json};
+use super::{FileFields, Vote, to_json};
 
 /// Where a value came from, and as of when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,20 @@ impl Sources {
                 to_json(&BTreeMap::from([("*", first)]))
             }
             _ => to_json(&self.0),
+        }
+    }
+
+    /// The same, with what is kept of the file under a key that is no field's name.
+    pub(crate) fn to_json_with(&self, file: Option<&FileFields>) -> String {
+        #[derive(Serialize)]
+        struct WithFile<'a> {
+            #[serde(flatten)]
+            fields: &'a BTreeMap<String, Source>,
+            file: &'a FileFields,
+        }
+        match file {
+            Some(file) => to_json(&WithFile { fields: &self.0, file }),
+            None => self.to_json(),
         }
     }
 

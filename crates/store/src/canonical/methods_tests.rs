@@ -13,6 +13,7 @@ fn context(account: &str, rank: u32, guard: Guard) -> Context {
         account: AccountName::new(account).expect("an id"),
         namespace: "default".into(),
         rank,
+        file_rank: u32::MAX,
         cause: "pull".into(),
         run: RunId::generate(),
         now: at(1000),

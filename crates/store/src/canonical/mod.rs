@@ -7,6 +7,7 @@
 //! [`MethodPlanner::needs`] name.
 
 mod customers;
+mod kept;
 mod merge;
 mod methods;
 
@@ -16,6 +17,7 @@ pub(crate) use customers::{
     CanonicalCustomer, CustomerNeeds, CustomerPlan, CustomerPlanner, CustomerRow, MirrorCustomer,
     MirrorCustomerRow,
 };
+pub(crate) use kept::{FileFields, keep};
 pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,
     NewsOfMethod, key_of,
@@ -59,6 +61,8 @@ pub(crate) struct Context {
     pub account: AccountName,
     pub namespace: String,
     pub rank: u32,
+    /// Where the file stands among the accounts.
+    pub file_rank: u32,
     /// The run's job: why a change took place.
     pub cause: String,
     pub run: RunId,

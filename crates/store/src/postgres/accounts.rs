@@ -10,6 +10,8 @@ use crate::{AccountRow, MirrorStats, StoreError};
 
 type Bound = (String, String, String, String, String);
 
+const RANK_FILE: &str = "INSERT INTO meta (key, value) VALUES ('file_rank', $1) \
+     ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value <> excluded.value";
 const BOUND: &str = "SELECT name, kind, host, merchant, environment FROM accounts \
      WHERE name = ANY($1) ORDER BY name FOR UPDATE";
 const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account = $1) \
@@ -30,6 +32,13 @@ const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
      WHERE account = $1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT $2";
 
 impl PostgresStore {
+    pub(super) async fn write_file_rank(&self, rank: u32) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(RANK_FILE).bind(rank.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     pub(super) async fn bind_all(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
         let mut sorted: Vec<&AccountRow> = accounts.iter().collect();
         sorted.sort_by_key(|row| &row.name);

@@ -8,8 +8,8 @@ use sqlx::postgres::PgRow;
 
 use super::decode::{get, opt_word, signed, unsigned};
 use super::runs::hold;
-use super::{Growing, PostgresStore};
-use crate::canonical::to_json;
+use super::{Growing, PostgresStore, mirror};
+use crate::canonical::{Guard, to_json};
 use crate::staged::{stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, SealedToken, StagedRow,
@@ -272,10 +272,14 @@ impl PostgresStore {
         account: &AccountName,
         finish: FinishRows,
     ) -> Result<(), StoreError> {
-        let now = self.now().micros();
-        let (run, account) = (&fence.run, account.as_str());
+        let now = self.now();
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
+        if !finish.kept.is_empty() {
+            let context = mirror::context(&mut tx, fence, account, now, Guard::Answer).await?;
+            mirror::keep_fields(&mut tx, &context, finish.kept).await?;
+        }
+        let (run, account, now) = (&fence.run, account.as_str(), now.micros());
         let rows = signed(finish.rows.len() as u64);
         write_results(&mut tx, run, account, finish.rows).await?;
         write_statements(&mut tx, account, run, now, finish.statements).await?;

@@ -14,13 +14,15 @@ use super::decode::{get, id, opt_bool, opt_id, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
     CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
-    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, key_of,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, keep,
+    key_of,
 };
-use crate::{Fence, Keys, StoreError};
+use crate::{Fence, KeptFields, Keys, StoreError};
 
 // Whoever links holds every account of the namespace: two at once would each miss what the other
 // is about to write, and make two records of one reference.
-const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job FROM accounts a, runs r \
+const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job, \
+     (SELECT value::bigint FROM meta WHERE key = 'file_rank') FROM accounts a, runs r \
      WHERE a.name = $1 AND r.id = $2";
 const HOLD_NAMESPACE: &str = "SELECT name FROM accounts WHERE namespace = \
      (SELECT namespace FROM accounts WHERE name = $1) ORDER BY name FOR NO KEY UPDATE";
@@ -110,15 +112,16 @@ pub(super) async fn context(
     guard: Guard,
 ) -> Result<Context, StoreError> {
     sqlx::query(HOLD_NAMESPACE).bind(account.as_str()).execute(&mut *tx).await?;
-    let row: Option<(String, i64, String)> = sqlx::query_as(CONTEXT)
+    let row: Option<(String, i64, String, Option<i64>)> = sqlx::query_as(CONTEXT)
         .bind(account.as_str())
         .bind(fence.run.as_str())
         .fetch_optional(tx)
         .await?;
-    let (namespace, rank, cause) = row.ok_or(StoreError::NotFound("account"))?;
-    let rank = u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
+    let (namespace, rank, cause, file) = row.ok_or(StoreError::NotFound("account"))?;
+    let place = |rank| u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
+    let (rank, file_rank) = (place(rank), file.map_or(u32::MAX, place));
     let (account, run) = (account.clone(), fence.run.clone());
-    Ok(Context { account, namespace, rank, cause, run, now, guard })
+    Ok(Context { account, namespace, rank, file_rank, cause, run, now, guard })
 }
 
 /// Our customer of each of these that the mirror has.
@@ -130,6 +133,25 @@ pub(super) async fn links_of<'a>(
     let ids: Vec<&str> = ids.into_iter().map(RemoteCustomerId::as_str).collect();
     let rows = sqlx::query(LINKS).bind(account.as_str()).bind(ids).fetch_all(tx).await?;
     rows.iter().map(|row| Ok((id(row, 0)?, opt_id(row, 1)?))).collect()
+}
+
+/// Keeps what only our store can of what the file states.
+pub(super) async fn keep_fields(
+    tx: &mut PgConnection,
+    context: &Context,
+    kept: Vec<KeptFields>,
+) -> Result<(), StoreError> {
+    let links = links_of(tx, &context.account, kept.iter().map(|one| &one.customer)).await?;
+    let kept: Vec<(CustomerId, Profile)> = kept
+        .into_iter()
+        .filter_map(|one| Some((links.get(&one.customer)?.clone()?, one.fields)))
+        .collect();
+    let ids = kept.iter().map(|(id, _)| id.clone()).collect();
+    let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
+    let canonical = canonical_customers(tx, &context.namespace, &needs).await?;
+    let plan = keep(context, canonical, kept)?;
+    put_canonical_customers(tx, context, &plan.customers).await?;
+    add_changes(tx, context, &plan.changes).await
 }
 
 async fn mirror_of(

@@ -15,6 +15,7 @@ mod journal;
 mod mirror;
 mod pull;
 mod runs;
+mod shared;
 mod traffic;
 
 use std::borrow::Cow;
@@ -36,8 +37,8 @@ use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
     MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, StagedRow, Store, StoreError,
-    StoreInfo, StoreOptions, Which,
+    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
+    StoreError, StoreInfo, StoreOptions, Which,
 };
 
 /// The server's clock in microseconds.
@@ -269,6 +270,10 @@ impl Store for PostgresStore {
         self.bind_all(accounts).await
     }
 
+    async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {
+        self.write_file_rank(rank).await
+    }
+
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
         self.stats_of(account).await
     }
@@ -391,6 +396,10 @@ impl Store for PostgresStore {
         most: u32,
     ) -> Result<GroupPage, StoreError> {
         self.groups(fence, account, after, which, most).await
+    }
+
+    async fn shared_tokens(&self, fence: &Fence) -> Result<Vec<SharedToken>, StoreError> {
+        self.read_shared_tokens(fence).await
     }
 
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {

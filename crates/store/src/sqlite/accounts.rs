@@ -7,6 +7,8 @@ use super::SqliteStore;
 use super::decode::{as_id, unsigned};
 use crate::{AccountRow, MirrorStats, StoreError};
 
+const RANK_FILE: &str = "INSERT INTO meta (key, value) VALUES ('file_rank', ?1) \
+     ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value <> excluded.value";
 const ACCOUNT: &str = "SELECT kind, host, merchant, environment FROM accounts WHERE name = ?1";
 const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account = ?1) \
      OR EXISTS (SELECT 1 FROM token_links WHERE account = ?1) \
@@ -97,6 +99,14 @@ impl SqliteStore {
             oldest: oldest.map(Timestamp::from_micros),
             newest: newest.map(Timestamp::from_micros),
         })
+    }
+
+    pub(super) async fn write_file_rank(&self, rank: u32) -> Result<(), StoreError> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        sqlx::query(RANK_FILE).bind(rank.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     pub(super) async fn some_live_ids(

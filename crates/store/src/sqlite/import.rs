@@ -11,8 +11,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::bulk::{Bound, Bulk};
 use super::decode::{as_id, get, list, opt_word, signed, unsigned};
-use super::{SqliteStore, check_fence};
-use crate::canonical::to_json;
+use super::{SqliteStore, check_fence, mirror};
+use crate::canonical::{Guard, to_json};
 use crate::staged::{stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement,
@@ -279,12 +279,16 @@ impl SqliteStore {
         account: &AccountName,
         finish: FinishRows,
     ) -> Result<(), StoreError> {
-        let FinishRows { mut rows, statements, links, cursor, forget_tokens } = finish;
+        let FinishRows { mut rows, statements, kept, links, cursor, forget_tokens } = finish;
         rows.sort_unstable_by_key(|row| row.line);
         let now = self.now();
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         check_fence(&mut tx, fence).await?;
+        if !kept.is_empty() {
+            let context = mirror::context(&mut tx, fence, account, now, Guard::Answer).await?;
+            mirror::keep_fields(&mut tx, &context, kept).await?;
+        }
         fill_ids(&mut tx, account, &mut rows).await?;
         let bind = |q: Bound, row: &RowResult| {
             bind_verdict(q.bind(signed(row.line)), Some(&row.verdict))

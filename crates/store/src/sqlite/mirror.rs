@@ -15,12 +15,14 @@ use super::decode::{get, id, list, opt_bool, opt_id, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
     CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
-    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, key_of,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, keep,
+    key_of,
 };
-use crate::{Fence, Keys, StoreError};
+use crate::{Fence, KeptFields, Keys, StoreError};
 
-const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job FROM accounts AS a, runs AS r \
-     WHERE a.name = ?1 AND r.id = ?2";
+const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job, \
+     (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'file_rank') \
+     FROM accounts AS a, runs AS r WHERE a.name = ?1 AND r.id = ?2";
 const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id \
      FROM remote_customers WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
 const BY_REFERENCE: &str = "SELECT id, reference, sources, hash FROM customers \
@@ -132,15 +134,16 @@ pub(super) async fn context(
     now: Timestamp,
     guard: Guard,
 ) -> Result<Context, StoreError> {
-    let row: Option<(String, i64, String)> = sqlx::query_as(CONTEXT)
+    let row: Option<(String, i64, String, Option<i64>)> = sqlx::query_as(CONTEXT)
         .bind(account.as_str())
         .bind(fence.run.as_str())
         .fetch_optional(conn)
         .await?;
-    let (namespace, rank, cause) = row.ok_or(StoreError::NotFound("account"))?;
-    let rank = u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
+    let (namespace, rank, cause, file) = row.ok_or(StoreError::NotFound("account"))?;
+    let place = |rank| u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
+    let (rank, file_rank) = (place(rank), file.map_or(u32::MAX, place));
     let (account, run) = (account.clone(), fence.run.clone());
-    Ok(Context { account, namespace, rank, cause, run, now, guard })
+    Ok(Context { account, namespace, rank, file_rank, cause, run, now, guard })
 }
 
 /// Our customer of each of these that the mirror has.
@@ -155,6 +158,46 @@ pub(super) async fn links_of<'a>(
         .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok((id(row, 0)?, opt_id(row, 1)?))).collect()
+}
+
+/// Keeps what only our store can of what the file states.
+pub(super) async fn keep_fields(
+    conn: &mut SqliteConnection,
+    context: &Context,
+    kept: Vec<KeptFields>,
+) -> Result<(), StoreError> {
+    let links = links_of(conn, &context.account, kept.iter().map(|one| &one.customer)).await?;
+    let kept: Vec<(CustomerId, Profile)> = kept
+        .into_iter()
+        .filter_map(|one| Some((links.get(&one.customer)?.clone()?, one.fields)))
+        .collect();
+    let ids = kept.iter().map(|(id, _)| id.clone()).collect();
+    let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
+    let canonical = canonical_customers(conn, &context.namespace, &needs).await?;
+    let plan = keep(context, canonical, kept)?;
+    put_canonical_customers(conn, context, &plan.customers).await?;
+    add_changes(conn, context, &plan.changes).await
+}
+
+async fn put_canonical_customers(
+    conn: &mut SqliteConnection,
+    context: &Context,
+    rows: &[CustomerRow],
+) -> Result<(), StoreError> {
+    let now = context.now.micros();
+    let bind = |q: Bound, row: &CustomerRow| {
+        q.bind(row.id.as_str())
+            .bind(context.namespace.as_str())
+            .bind(row.reference.as_deref())
+            .bind(row.email_key.as_deref())
+            .bind(row.profile.as_str())
+            .bind(row.sources.as_str())
+            .bind(row.hash.as_bytes().as_slice())
+            .bind(now)
+            .bind(now)
+    };
+    PUT_CUSTOMERS.run(conn, rows, bind, |q| q).await?;
+    Ok(())
 }
 
 async fn mirror_of(
@@ -245,18 +288,7 @@ pub(super) async fn put_customers(
     };
     let plan = planner.plan(context, &mirror, canonical)?;
     let (account, now) = (context.account.as_str().to_owned(), context.now.micros());
-    let bind = |q: Bound, row: &CustomerRow| {
-        q.bind(row.id.as_str())
-            .bind(context.namespace.as_str())
-            .bind(row.reference.as_deref())
-            .bind(row.email_key.as_deref())
-            .bind(row.profile.as_str())
-            .bind(row.sources.as_str())
-            .bind(row.hash.as_bytes().as_slice())
-            .bind(now)
-            .bind(now)
-    };
-    PUT_CUSTOMERS.run(conn, &plan.customers, bind, |q| q).await?;
+    put_canonical_customers(conn, context, &plan.customers).await?;
     let bind = |q: Bound, row: &MirrorCustomerRow| {
         q.bind(account.as_str())
             .bind(row.id.as_str())

@@ -14,6 +14,7 @@ mod journal;
 mod mirror;
 mod pull;
 mod runs;
+mod shared;
 mod traffic;
 
 use std::fmt;
@@ -30,8 +31,8 @@ use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
     EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
     MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, StagedRow, Store, StoreError,
-    StoreInfo, StoreOptions, Which,
+    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
+    StoreError, StoreInfo, StoreOptions, Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -167,6 +168,10 @@ impl Store for SqliteStore {
         self.bind_accounts_now(accounts).await
     }
 
+    async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {
+        self.write_file_rank(rank).await
+    }
+
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError> {
         self.count_mirror(account).await
     }
@@ -289,6 +294,10 @@ impl Store for SqliteStore {
         most: u32,
     ) -> Result<GroupPage, StoreError> {
         self.read_groups(fence, account, after, which, most).await
+    }
+
+    async fn shared_tokens(&self, fence: &Fence) -> Result<Vec<SharedToken>, StoreError> {
+        self.read_shared_tokens(fence).await
     }
 
     async fn commit_plan(&self, fence: &Fence, rows: Vec<RowPlan>) -> Result<(), StoreError> {

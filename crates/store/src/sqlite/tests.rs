@@ -28,6 +28,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         cancel::STATEMENTS,
         import::STATEMENTS,
         groups::STATEMENTS,
+        shared::STATEMENTS,
         journal::STATEMENTS,
         mirror::STATEMENTS,
         pull::STATEMENTS,
@@ -72,8 +73,14 @@ const SMALL: &[&str] = &[
 ];
 
 /// What walks over an account or a run on purpose: counts, and whether there is anything at all.
-const WALKS: &[&str] =
-    &["COUNT(*)", "GROUP BY outcome", "SELECT EXISTS", "ORDER BY as_of DESC", "GROUP BY s.line"];
+const WALKS: &[&str] = &[
+    "COUNT(*)",
+    "GROUP BY outcome",
+    "GROUP BY token_fp",
+    "SELECT EXISTS",
+    "ORDER BY as_of DESC",
+    "GROUP BY s.line",
+];
 
 #[tokio::test]
 async fn two_handles_on_one_file_take_turns() {

@@ -1,0 +1,120 @@
+//! Which fields of a customer an adapter would take. Pure.
+
+use backend::{Capabilities, Rejection};
+use model::{Code, FieldName, Profile};
+
+/// A profile without a field. A whole name is left out with its parts, which it is joined from.
+pub(super) fn without(profile: &Profile, field: FieldName) -> Profile {
+    let mut rest = profile.clone();
+    match field {
+        FieldName::Name => {
+            for part in [FieldName::Name, FieldName::FirstName, FieldName::LastName] {
+                rest.set(part, None);
+            }
+        }
+        FieldName::Metadata => rest.metadata.clear(),
+        field => rest.set(field, None),
+    }
+    rest
+}
+
+/// The fields to be left out so that `prepare` takes the profile; none when it takes all.
+///
+/// Left out is, if `omit` allows it, a field whose value is too long, too short or has characters
+/// that the provider does not take, unless the provider needs the field.
+///
+/// # Errors
+/// What speaks against the profile.
+pub(crate) fn fit(
+    capabilities: &Capabilities,
+    omit: bool,
+    profile: &Profile,
+    prepare: impl Fn(&Profile) -> Result<(), Rejection>,
+) -> Result<Vec<FieldName>, Rejection> {
+    let mut rest = profile.clone();
+    let mut omitted = Vec::new();
+    loop {
+        let Err(rejection) = prepare(&rest) else { return Ok(omitted) };
+        let unfit = matches!(rejection.code, Code::FieldLength | Code::FieldCharset);
+        let needed =
+            |field| capabilities.fields.iter().any(|rule| rule.field == field && rule.required);
+        let Some(field) = rejection.field.filter(|field| omit && unfit && !needed(*field)) else {
+            return Err(rejection);
+        };
+        let less = without(&rest, field);
+        // Not what was objected to: it would be objected to for ever.
+        if less == rest {
+            return Err(rejection);
+        }
+        omitted.push(field);
+        rest = less;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejection(code: Code, field: FieldName) -> Rejection {
+        Rejection { code, field: Some(field), message: "no".into(), item: 0 }
+    }
+
+    /// An adapter that takes no more than four characters of anything.
+    fn short(profile: &Profile) -> Result<(), Rejection> {
+        let name = profile.full_name();
+        for field in FieldName::TEXTS {
+            let value = if field == FieldName::Name { name.as_deref() } else { profile.get(field) };
+            let parts = matches!(field, FieldName::FirstName | FieldName::LastName);
+            if !parts && value.is_some_and(|value| value.chars().count() > 4) {
+                return Err(rejection(Code::FieldLength, field));
+            }
+        }
+        Ok(())
+    }
+
+    fn capabilities(required: &'static [backend::FieldRule]) -> Capabilities {
+        Capabilities { fields: required, ..super::super::tests::CAPABILITIES }
+    }
+
+    fn profile() -> Profile {
+        let mut profile = Profile {
+            first_name: Some("Ada".into()),
+            last_name: Some("Lovelace".into()),
+            email: Some("a@b.c".into()),
+            ..Profile::default()
+        };
+        profile.address.city = Some("Ub".into());
+        profile
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_if_that_is_allowed() {
+        let free = capabilities(&[]);
+        let omitted = fit(&free, true, &profile(), short).expect("fits then");
+        assert_eq!(omitted, [FieldName::Name, FieldName::Email]);
+        let error = fit(&free, false, &profile(), short).expect_err("rejected");
+        assert_eq!(error.field, Some(FieldName::Name));
+        let city = Profile { address: profile().address, ..Profile::default() };
+        assert_eq!(fit(&free, true, &city, short), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_needed_or_not_at_fault_is_not_left_out() {
+        let needed = capabilities(&[backend::FieldRule {
+            field: FieldName::Email,
+            min: 0,
+            max: Some(4),
+            required: true,
+        }]);
+        let error = fit(&needed, true, &profile(), short).expect_err("rejected");
+        assert_eq!(error.field, Some(FieldName::Email));
+        let free = capabilities(&[]);
+        // Missing is not unfit; what is not there cannot be left out.
+        for (code, field) in
+            [(Code::FieldMissing, FieldName::Email), (Code::FieldLength, FieldName::Phone)]
+        {
+            let never = |_: &Profile| Err(rejection(code, field));
+            assert_eq!(fit(&free, true, &profile(), never), Err(rejection(code, field)));
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! What the file states otherwise than before, against what the provider has by now.
+
+use super::*;
+
+/// A provider that can change a customer's fields.
+const UPDATES: Capabilities = Capabilities {
+    update_customer: true,
+    fields: &[
+        FieldRule { field: FieldName::Name, min: 0, max: None, required: false },
+        FieldRule { field: FieldName::Email, min: 0, max: None, required: false },
+        FieldRule { field: FieldName::Metadata, min: 0, max: None, required: false },
+    ],
+    ..CAPABILITIES
+};
+
+const EXISTING: Policy = Policy {
+    update_existing: true,
+    reject_expired: false,
+    restore_removed: false,
+    add_changed_tokens: false,
+};
+
+fn at<'a>(capabilities: &'a Capabilities, policy: Policy) -> Rules<'a> {
+    Rules { capabilities, ..rules(policy) }
+}
+
+fn profile(name: &str, email: &str) -> Profile {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Profile { name: text(name), email: text(email), ..Profile::default() }
+}
+
+/// A customer alone: what its file states, what it stated before, what the provider has.
+fn three(file: &Profile, before: Option<&[(&str, &str)]>, theirs: &Profile) -> Group {
+    let mut row = alone(2);
+    *row.profile = file.clone();
+    let mut group = there(vec![row], &[]);
+    group.customers[0].profile = theirs.clone();
+    group.statements = before.map(|fields| stated(None, fields)).into_iter().collect();
+    group
+}
+
+fn message(work: &Work) -> String {
+    work.results(NOW, true)[0].verdict.message.clone().unwrap_or_default()
+}
+
+fn field(work: &Work) -> Option<String> {
+    work.results(NOW, true)[0].verdict.field.clone()
+}
+
+const BEFORE: &[(&str, &str)] = &[("name", "Ada"), ("email", "a@b.c")];
+
+#[test]
+fn a_wish_is_decided_on_what_the_provider_has_now() {
+    // The mirror has what the file stated; the payer has changed it since the mirror was read.
+    let file = profile("Ada", "new@b.c");
+    let mut work = work(three(&file, Some(BEFORE), &profile("Ada", "a@b.c")));
+    assert_eq!(next(&mut work), Step::ReadCustomer);
+    work.read(profile("Ada", "payer@b.c"));
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
+    assert_eq!(field(&work).as_deref(), Some("email"));
+    // What was stated before stays: the same file says so the next time, too.
+    let kept = remembered(&work);
+    assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
+    assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Ada")));
+}
+
+#[test]
+fn a_plan_takes_the_mirror_and_says_that_it_is_looked_at_again() {
+    let file = profile("Ada", "new@b.c");
+    for (theirs, code) in [("a@b.c", Code::NotUpdatable), ("payer@b.c", Code::ChangedAtProvider)] {
+        let mut work = work(three(&file, Some(BEFORE), &profile("Ada", theirs)));
+        assert_eq!(decide(&mut work, Policy::default(), true), Step::Finished);
+        assert_eq!(verdicts(&work), [rejected(code)]);
+        assert!(work.looks_again(&rules(Policy::default())));
+    }
+    let blind = Capabilities { get_customer: false, ..CAPABILITIES };
+    let mut work = work(three(&file, Some(BEFORE), &profile("Ada", "payer@b.c")));
+    let rules = at(&blind, Policy::default());
+    assert_eq!(work.next(&rules, false), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
+    assert!(!work.looks_again(&rules));
+}
+
+#[test]
+fn changed_there_outranks_not_updatable() {
+    let file = profile("Anna", "new@b.c");
+    let theirs = profile("Ada", "payer@b.c");
+    let mut group = three(&file, Some(BEFORE), &theirs);
+    let mut saved = row(2, 1, card("4242"));
+    *saved.profile = file;
+    group.rows = vec![saved];
+    group.methods = there(Vec::new(), &[("spm_1", card("4242"))]).methods;
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.statements.push(stated(Some(fp(1)), &[("exp_year", "2029")]));
+    let mut work = work(group);
+    work.read(theirs);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
+    assert_eq!(field(&work).as_deref(), Some("email"));
+}
+
+#[test]
+fn a_payers_change_is_left_alone_while_the_file_says_what_it_said() {
+    let file = profile("Ada", "a@b.c");
+    let mut work = work(three(&file, Some(BEFORE), &profile("Ada P.", "payer@b.c")));
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unchanged, None)]);
+}
+
+#[test]
+fn a_value_that_was_taken_away_there_was_changed_there() {
+    let file = profile("Ada", "new@b.c");
+    let mut work = work(three(&file, Some(BEFORE), &profile("Ada", "")));
+    work.read(profile("Ada", ""));
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
+}
+
+#[test]
+fn what_only_looks_different_is_neither_a_wish_nor_moved() {
+    // Written otherwise in the file.
+    let mut same =
+        work(three(&profile("Ada ", "A@B.C"), Some(BEFORE), &profile("Ada P.", "payer@b.c")));
+    assert_eq!(next(&mut same), Step::Finished);
+    assert_eq!(verdicts(&same), [(Outcome::Unchanged, None)]);
+    // Written otherwise by the provider: it has not moved.
+    let mut moved = work(three(&profile("Ada", "new@b.c"), Some(BEFORE), &profile("Ada", "A@B.c")));
+    moved.read(profile("Ada", "A@B.c"));
+    assert_eq!(next(&mut moved), Step::Finished);
+    assert_eq!(verdicts(&moved), [rejected(Code::NotUpdatable)]);
+}
+
+#[test]
+fn where_fields_can_be_changed_the_unmoved_ones_are() {
+    let file = profile("Anna", "new@b.c");
+    let theirs = profile("Ada", "payer@b.c");
+    let rules = at(&UPDATES, Policy::default());
+    let mut work = work(three(&file, Some(BEFORE), &theirs));
+    work.read(theirs);
+    let changes = Box::new(profile("Anna", ""));
+    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes });
+    // Until it is done it is not stated.
+    assert_eq!(work.stated(&rules)[0].fields.get("name"), Some(&hash("name", "Ada")));
+    work.rows[0].done.push(EffectKind::UpdateCustomer);
+    work.updated();
+    assert_eq!(work.next(&rules, false), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
+    assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("update_customer"));
+    let kept = work.stated(&rules);
+    assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Anna")));
+    assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
+}
+
+#[test]
+fn an_update_that_took_place_is_an_outcome_and_is_not_repeated() {
+    let theirs = profile("Ada", "a@b.c");
+    let rules = at(&UPDATES, Policy::default());
+    let mut work = work(three(&profile("Ada", "new@b.c"), Some(BEFORE), &theirs));
+    work.read(theirs);
+    let changes = Box::new(profile("", "new@b.c"));
+    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes });
+    work.rows[0].done.push(EffectKind::UpdateCustomer);
+    work.updated();
+    assert_eq!(work.next(&rules, false), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Updated, None)]);
+    assert_eq!(work.stated(&rules)[0].fields.get("email"), Some(&hash("email", "new@b.c")));
+}
+
+#[test]
+fn a_blocked_customer_is_not_changed() {
+    let mut group = three(&profile("Ada", "new@b.c"), Some(BEFORE), &profile("Ada", "a@b.c"));
+    group.effects = vec![effect(EffectKind::SetDefault, EffectState::Unknown, "earlier", None)];
+    let mut work = work(group);
+    assert_eq!(work.next(&at(&UPDATES, Policy::default()), false), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::NotAttempted, Some(Code::CustomerBlocked))]);
+}
+
+#[test]
+fn what_was_there_is_linked_and_its_differences_are_listed_once() {
+    let file = profile("Ada", "A@b.c");
+    let mut alike = work(three(&file, None, &profile("Ada", "a@b.c")));
+    assert_eq!(next(&mut alike), Step::Finished);
+    assert_eq!(verdicts(&alike), [(Outcome::Linked, Some(Code::AlreadyThere))]);
+    assert!(!message(&alike).contains("differs"), "{}", message(&alike));
+
+    let theirs = profile("Eve", "");
+    let mut other = work(three(&file, None, &theirs));
+    assert_eq!(next(&mut other), Step::Finished);
+    assert_eq!(verdicts(&other), [(Outcome::Linked, Some(Code::AlreadyThere))]);
+    assert!(message(&other).ends_with("; differs: name, email"), "{}", message(&other));
+    // What the file stated is remembered, so that the same file is unchanged the next time.
+    let mut again = three(&file, None, &theirs);
+    again.statements = remembered(&other);
+    let mut again = work(again);
+    assert_eq!(next(&mut again), Step::Finished);
+    assert_eq!(verdicts(&again), [(Outcome::Unchanged, None)]);
+}
+
+#[test]
+fn differences_are_listed_on_the_first_row_whatever_its_own_outcome() {
+    let mut group = there(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))], &[]);
+    group.customers[0].profile = profile("Eve", "");
+    group.methods = there(Vec::new(), &[("spm_1", card("4242"))]).methods;
+    let mut work = work(group);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Save(vec![bulk(1)]));
+    work.rows[1].fate = Fate::Saved(method_id("spm_2"));
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(
+        verdicts(&work),
+        [(Outcome::Linked, Some(Code::MatchedByFacts)), (Outcome::Created, None)]
+    );
+    assert!(message(&work).ends_with("; differs: name"), "{}", message(&work));
+}
+
+#[test]
+fn a_customer_found_by_a_conflict_is_compared_with_what_was_found() {
+    let mut group = three(&profile("Ada", "a@b.c"), None, &profile("Ada", "a@b.c"));
+    group.customers.clear();
+    let mut found = work(group.clone());
+    assert_eq!(next(&mut found), Step::Create { row: 0 });
+    found.found(customer_id(), profile("Ada", "other@b.c"));
+    assert_eq!(next(&mut found), Step::Finished);
+    assert!(message(&found).ends_with("; differs: email"), "{}", message(&found));
+    assert_eq!(remembered(&found)[0].fields.get("email"), Some(&hash("email", "a@b.c")));
+
+    let mut wanted = work(group);
+    wanted.found(customer_id(), profile("Ada", "other@b.c"));
+    // A run that stops here has not looked at it: nothing is said, nothing is remembered.
+    assert!(wanted.results(NOW, false).is_empty());
+    assert!(remembered(&wanted).is_empty());
+    // What was found a moment ago is not read again.
+    assert_eq!(decide(&mut wanted, EXISTING, false), Step::Finished);
+    assert_eq!(verdicts(&wanted), [rejected(Code::NotUpdatable)]);
+}
+
+#[test]
+fn existing_customers_are_changed_only_if_asked_for() {
+    let file = profile("Ada", "a@b.c");
+    let theirs = profile("Eve", "a@b.c");
+    let mut declined = work(three(&file, None, &theirs));
+    declined.compare(&rules(EXISTING));
+    assert_eq!(decide(&mut declined, EXISTING, false), Step::ReadCustomer);
+    declined.read(theirs.clone());
+    assert_eq!(decide(&mut declined, EXISTING, false), Step::Finished);
+    assert_eq!(verdicts(&declined), [rejected(Code::NotUpdatable)]);
+    assert_eq!(field(&declined).as_deref(), Some("name"));
+    let kept = declined.stated(&rules(EXISTING));
+    assert_eq!(kept[0].fields.get("name"), None);
+    assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
+
+    let rules = at(&UPDATES, EXISTING);
+    let mut changed = work(three(&file, None, &theirs));
+    changed.read(theirs);
+    let changes = Box::new(profile("Ada", ""));
+    assert_eq!(changed.next(&rules, false), Step::Update { row: 0, changes });
+}
+
+#[test]
+fn a_column_that_is_new_is_a_wish_where_the_provider_has_nothing() {
+    let before: &[(&str, &str)] = &[("name", "Ada")];
+    let file = profile("Ada", "a@b.c");
+    let mut empty = work(three(&file, Some(before), &profile("Ada", "")));
+    empty.read(profile("Ada", ""));
+    assert_eq!(next(&mut empty), Step::Finished);
+    assert_eq!(verdicts(&empty), [rejected(Code::NotUpdatable)]);
+
+    let mut taken = work(three(&file, Some(before), &profile("Ada", "payer@b.c")));
+    assert_eq!(next(&mut taken), Step::Finished);
+    assert_eq!(verdicts(&taken), [(Outcome::Unchanged, Some(Code::AlreadyThere))]);
+    assert!(message(&taken).ends_with("; differs: email"), "{}", message(&taken));
+}
+
+#[test]
+fn metadata_is_compared_key_by_key() {
+    let tier = |value: &str| {
+        let mut profile = profile("Ada", "");
+        profile.metadata.insert("tier".into(), value.into());
+        profile
+    };
+    let before: &[(&str, &str)] = &[("name", "Ada"), ("metadata.tier", "gold")];
+    // Where metadata is not held, a change of it is kept in our store only.
+    let mut kept = work(three(&tier("lead"), Some(before), &profile("Ada", "")));
+    assert_eq!(next(&mut kept), Step::Finished);
+    assert_eq!(verdicts(&kept), [(Outcome::Unchanged, None)]);
+    assert_eq!(
+        remembered(&kept)[0].fields.get("metadata.tier"),
+        Some(&hash("metadata.tier", "lead"))
+    );
+
+    // Where it is held and cannot be changed, it is said.
+    let fixed = Capabilities { update_customer: false, ..UPDATES };
+    let rules = at(&fixed, Policy::default());
+    let mut declined = work(three(&tier("lead"), Some(before), &tier("gold")));
+    declined.compare(&rules);
+    declined.read(tier("gold"));
+    assert_eq!(declined.next(&rules, false), Step::Finished);
+    assert_eq!(verdicts(&declined), [rejected(Code::NotUpdatable)]);
+    assert_eq!(field(&declined).as_deref(), Some("metadata.tier"));
+    let kept = declined.stated(&rules);
+    assert_eq!(kept[0].fields.get("metadata.tier"), Some(&hash("metadata.tier", "gold")));
+
+    let mut moved = work(three(&tier("lead"), Some(before), &tier("tin")));
+    moved.read(tier("tin"));
+    assert_eq!(moved.next(&rules, false), Step::Finished);
+    assert_eq!(verdicts(&moved), [rejected(Code::ChangedAtProvider)]);
+
+    let mut changed = work(three(&tier("lead"), Some(before), &tier("gold")));
+    changed.read(tier("gold"));
+    let step = changed.next(&at(&UPDATES, Policy::default()), false);
+    let Step::Update { changes, .. } = step else { panic!("{step:?}") };
+    assert_eq!(changes.metadata.get("tier").map(String::as_str), Some("lead"));
+    assert_eq!(changes.name, None);
+}
+
+#[test]
+fn a_whole_name_is_compared_with_its_parts_where_only_they_are_held() {
+    let parts = Capabilities {
+        fields: &[
+            FieldRule { field: FieldName::FirstName, min: 0, max: None, required: false },
+            FieldRule { field: FieldName::LastName, min: 0, max: None, required: false },
+        ],
+        ..CAPABILITIES
+    };
+    let theirs = Profile {
+        first_name: Some("Ada B.".into()),
+        last_name: Some("King".into()),
+        ..Profile::default()
+    };
+    let rules = at(&parts, Policy::default());
+    let mut work = work(three(&profile("Ada B. King", ""), None, &theirs));
+    work.compare(&rules);
+    assert_eq!(work.next(&rules, false), Step::Finished);
+    assert!(!message(&work).contains("differs"), "{}", message(&work));
+}
+
+/// Two saved cards: the file wants the second to be the default.
+fn second_wanted(before: [&[(&str, &str)]; 2], theirs: Option<usize>) -> Group {
+    let mut rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+    rows[1].method.as_mut().expect("a card").default = Some(true);
+    let methods = [("spm_1", card("4242")), ("spm_2", card("1881")), ("spm_3", card("0005"))];
+    let mut group = there(rows, &methods);
+    if let Some(place) = theirs {
+        group.methods[place].default = Some(true);
+    }
+    group.links = vec![link("c1", 1, "spm_1"), link("c1", 2, "spm_2")];
+    group.statements = vec![
+        stated(None, &[("name", "Ada")]),
+        stated(Some(fp(1)), before[0]),
+        stated(Some(fp(2)), before[1]),
+    ];
+    group
+}
+
+const IS: &[(&str, &str)] = &[("default", "true")];
+const IS_NOT: &[(&str, &str)] = &[("default", "false")];
+
+#[test]
+fn a_default_that_a_payer_chose_since_is_left_alone() {
+    let mut work = work(second_wanted([IS, IS_NOT], Some(0)));
+    // What the mirror says of the default may be old.
+    assert_eq!(next(&mut work), Step::ReadMethods);
+    work.methods_read = true;
+    work.methods[0].default = Some(false);
+    work.methods[2].default = Some(true);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unchanged, None), rejected(Code::ChangedAtProvider)]);
+    assert_eq!(work.results(NOW, true)[1].verdict.field.as_deref(), Some("default"));
+    let kept = remembered(&work);
+    assert_eq!(kept[1].fields.get("default"), Some(&hash("default", "true")));
+    assert_eq!(kept[2].fields.get("default"), Some(&hash("default", "false")));
+}
+
+#[test]
+fn a_default_is_sent_where_nobody_else_chose_one() {
+    // The provider has what the file stated, or none, or the file never stated one.
+    for (before, theirs) in
+        [([IS, IS_NOT], Some(0)), ([IS, IS_NOT], None), ([&[][..], &[][..]], Some(2))]
+    {
+        let mut work = work(second_wanted(before, theirs));
+        work.methods_read = true;
+        let step = Step::SetDefault { row: 1, method: method_id("spm_2") };
+        assert_eq!(next(&mut work), step, "{before:?} {theirs:?}");
+        work.rows[1].done.push(EffectKind::SetDefault);
+        assert_eq!(next(&mut work), Step::Finished);
+        // One default is stated, so that it can be moved back.
+        let kept = remembered(&work);
+        assert_eq!(kept[2].fields.get("default"), Some(&hash("default", "true")));
+        assert_ne!(kept[1].fields.get("default"), Some(&hash("default", "true")));
+    }
+}
+
+#[test]
+fn a_default_that_is_there_already_is_no_wish() {
+    let mut work = work(second_wanted([IS, IS_NOT], Some(1)));
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unchanged, None); 2]);
+}
+
+#[test]
+fn a_default_stated_of_a_method_that_is_not_in_this_file_is_stated_no_more() {
+    let mut group = second_wanted([IS, IS_NOT], Some(0));
+    group.rows.remove(0);
+    let mut work = work(group);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::SetDefault { row: 0, method: method_id("spm_2") });
+    work.rows[0].done.push(EffectKind::SetDefault);
+    let kept = remembered(&work);
+    let of = |token: u8| kept.iter().find(|s| s.fp == Some(fp(token))).expect("kept");
+    assert_eq!(of(1).fields.get("default"), Some(&hash("default", "false")));
+    assert_eq!(of(2).fields.get("default"), Some(&hash("default", "true")));
+}
+
+#[test]
+fn a_wish_that_cannot_be_does_not_keep_a_default_from_being_set() {
+    let mut group = second_wanted([IS, IS_NOT], Some(0));
+    group.rows.remove(0);
+    group.rows[0].profile.name = Some("Anna".into());
+    let mut work = work(group);
+    work.read(profile("Ada", ""));
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::SetDefault { row: 0, method: method_id("spm_2") });
+    work.rows[0].done.push(EffectKind::SetDefault);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
+    assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("set_default"));
+}

@@ -1,0 +1,488 @@
+//! What the file wishes of what is there already, and what it is remembered to have stated: the
+//! three-way comparison of rule 4. Three values decide on a cell: what the file states, what it
+//! stated the last time, and what the provider has.
+
+use backend::{Capabilities, MethodListing};
+use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal};
+use store::{KeptFields, Statement, TokenFp, Verdict};
+
+use super::decide::blocked;
+use super::verdict::severity;
+use super::{CustomerNow, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
+
+/// Before the hash of a value that was stated and left out: the provider does not have it.
+const LEFT_OUT: char = '-';
+
+/// A profile field that the file states.
+#[derive(Clone)]
+struct Cell {
+    name: FieldName,
+    /// As files show it: `email`, `metadata.tier`.
+    field: String,
+    value: String,
+}
+
+impl Cell {
+    /// The keyed hash of its value, in the form in which values are compared.
+    fn hash(&self, rules: &Rules<'_>) -> String {
+        (rules.hash)(&self.field, &normal(self.name, &self.value))
+    }
+
+    /// Whether this very value was stated the last time.
+    fn was_stated(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
+        last.is_some_and(|last| last.trim_start_matches(LEFT_OUT) == self.hash(rules))
+    }
+
+    /// Whether this very value was stated the last time, and left out.
+    fn was_left_out(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
+        last.is_some_and(|last| last.starts_with(LEFT_OUT)) && self.was_stated(last, rules)
+    }
+
+    /// Writes it into a profile.
+    fn put(self, profile: &mut Profile) {
+        match self.field.strip_prefix("metadata.") {
+            Some(key) => drop(profile.metadata.insert(key.to_owned(), self.value)),
+            None => profile.set(self.name, Some(self.value)),
+        }
+    }
+
+    /// The same field in another profile.
+    fn of(&self, profile: &Profile, capabilities: &Capabilities) -> Option<String> {
+        match self.name {
+            FieldName::Metadata => {
+                let key = self.field.strip_prefix("metadata.").unwrap_or_default();
+                profile.metadata.get(key).cloned()
+            }
+            name => as_sent(profile, name, capabilities),
+        }
+    }
+}
+
+/// The fields of a profile as the provider takes them.
+fn cells(profile: &Profile, capabilities: &Capabilities) -> Vec<Cell> {
+    let texts = FieldName::TEXTS.into_iter().filter_map(|name| {
+        let value = as_sent(profile, name, capabilities)?;
+        Some(Cell { name, field: name.as_str().to_owned(), value })
+    });
+    let metadata = profile.metadata.iter().map(|(key, value)| Cell {
+        name: FieldName::Metadata,
+        field: format!("metadata.{key}"),
+        value: value.clone(),
+    });
+    texts.chain(metadata).collect()
+}
+
+/// A field as it is sent: the parts of a name joined, or a whole name split at its last space where
+/// the provider holds the parts only (rule 9).
+fn as_sent(profile: &Profile, name: FieldName, capabilities: &Capabilities) -> Option<String> {
+    let split = || {
+        let whole = profile.name.as_deref().filter(|_| !capabilities.holds(FieldName::Name))?;
+        Some(whole.trim().rsplit_once(' ').unwrap_or((whole, "")))
+    };
+    let part = |part: &str| Some(part.trim().to_owned()).filter(|part| !part.is_empty());
+    let stated = profile.get(name).map(str::to_owned);
+    match name {
+        FieldName::Name => profile.full_name(),
+        FieldName::FirstName => stated.or_else(|| part(split()?.0)),
+        FieldName::LastName => stated.or_else(|| part(split()?.1)),
+        _ => stated,
+    }
+}
+
+/// Whether a field stays in our store because the provider has no place for it. A name is held
+/// when its parts are, and the other way round.
+fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
+    let holds = |field| capabilities.holds(field);
+    match name {
+        FieldName::Name => {
+            !holds(name) && !holds(FieldName::FirstName) && !holds(FieldName::LastName)
+        }
+        FieldName::FirstName | FieldName::LastName => !holds(name) && !holds(FieldName::Name),
+        _ => !holds(name),
+    }
+}
+
+impl Row {
+    /// Notes what became of something beside the row's own subject. The worse stays; that somebody
+    /// changed a value at the provider is said before that we could not.
+    fn note(&mut self, verdict: Verdict) {
+        let worse = self.also.as_ref().is_none_or(|noted| {
+            severity(verdict.outcome) > severity(noted.outcome)
+                || (noted.code == Some(Code::NotUpdatable)
+                    && verdict.code == Some(Code::ChangedAtProvider))
+        });
+        if worse {
+            self.also = Some(verdict);
+        }
+    }
+}
+
+impl Work {
+    fn before(&self, fp: Option<TokenFp>) -> Option<&Statement> {
+        self.statements.iter().find(|statement| statement.fp == fp)
+    }
+
+    /// Finds what the file states otherwise than the last time, and where the provider stands.
+    pub(crate) fn compare(&mut self, rules: &Rules<'_>) {
+        self.stale = false;
+        (self.wishes, self.differs) = self.compare_profile(rules);
+        // Created before this run was taken up again: what was left out then is left out still.
+        if self.customer.is_created() && self.omitted.is_empty() {
+            let fits = (rules.customer_fits)(&self.reference, &self.profile());
+            self.omitted = fits.unwrap_or_default();
+        }
+        for row in &mut self.rows {
+            row.shared = row.is_shared(&self.links, &self.reference, rules);
+        }
+        let truth = (rules.hash)("default", "true");
+        let marks: Vec<(bool, Option<&'static str>)> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let before = row.fp().and_then(|fp| self.before(Some(fp)));
+                // A link without a statement is of a run that ended between the two.
+                let default_is_new = row.wants_default()
+                    && before.is_none_or(|before| before.fields.get("default") != Some(&truth));
+                let changed = row.facts().into_iter().find(|(fact, value)| {
+                    let was = before.and_then(|before| before.fields.get(*fact));
+                    was.is_some_and(|was| *was != (rules.hash)(fact, value))
+                });
+                (default_is_new, changed.map(|(fact, _)| fact))
+            })
+            .collect();
+        for (row, (default_is_new, changed_fact)) in self.rows.iter_mut().zip(marks) {
+            row.default_is_new = default_is_new;
+            row.changed_fact = changed_fact;
+        }
+    }
+
+    /// The wishes, and the fields that differ and are not wished.
+    fn compare_profile(&self, rules: &Rules<'_>) -> (Vec<Wish>, Vec<String>) {
+        let (mut wishes, mut differs) = (Vec::new(), Vec::new());
+        // What this run creates is sent whole.
+        let there = match &self.customer {
+            CustomerNow::Present { how: Presence::Known | Presence::Found, .. } => {
+                self.known_profile.as_ref()
+            }
+            _ => None,
+        };
+        let Some(there) = there else { return (wishes, differs) };
+        let before = self.before(None);
+        for cell in cells(&self.profile(), rules.capabilities) {
+            // A field that the provider does not hold is kept in our store only.
+            if !rules.capabilities.holds(cell.name) {
+                continue;
+            }
+            let last = before.and_then(|before| before.fields.get(&cell.field));
+            let theirs = cell.of(there, rules.capabilities);
+            if cell.was_stated(last, rules)
+                || theirs.as_ref().is_some_and(|theirs| alike(cell.name, theirs, &cell.value))
+            {
+                continue;
+            }
+            let moved = match last {
+                Some(last) => {
+                    let theirs = theirs.map(|value| Cell { value, ..cell.clone() }.hash(rules));
+                    // What was left out the last time is not there.
+                    theirs.as_ref() != Some(last).filter(|last| !last.starts_with(LEFT_OUT))
+                }
+                // The file says it for the first time, of a customer that it stated before and
+                // that has no such value yet.
+                None if before.is_some() && theirs.is_none() => false,
+                None if rules.policy.update_existing => false,
+                // Whose value that is, nobody has told us.
+                None => {
+                    differs.push(cell.field);
+                    continue;
+                }
+            };
+            wishes.push(Wish { name: cell.name, field: cell.field, moved });
+        }
+        (wishes, differs)
+    }
+
+    /// Whether the customer must be read before its fields are decided on: what the mirror says of
+    /// them may be old.
+    pub(super) fn wants_customer_read(&self, rules: &Rules<'_>) -> bool {
+        !self.wishes.is_empty()
+            && !self.customer_read
+            && !self.blocked
+            && rules.capabilities.get_customer
+    }
+
+    /// Whether the customer's methods must be read before this row's default is decided on.
+    pub(super) fn wants_default_read(&self, row: &Row, rules: &Rules<'_>) -> bool {
+        row.default_is_new
+            && !self.blocked
+            && rules.capabilities.set_default
+            && rules.capabilities.default_readable
+            && rules.capabilities.methods == MethodListing::PerCustomer
+            && self.links.iter().any(|l| Some(l.fp) == row.fp() && l.reference == self.reference)
+    }
+
+    /// Whether applying reads before it decides on what a plan says of wishes.
+    pub(crate) fn looks_again(&self, rules: &Rules<'_>) -> bool {
+        self.wants_customer_read(rules)
+            || (!self.methods_read && self.rows.iter().any(|r| self.wants_default_read(r, rules)))
+    }
+
+    /// What cannot be is noted on the first row; the row's other effects run (rule 7). A value that
+    /// somebody changed at the provider since the file last stated it is never written over, nor is
+    /// one that the provider cannot change. No provider changes a saved payment method.
+    pub(super) fn note_wishes(&mut self, rules: &Rules<'_>) {
+        for row in &mut self.rows {
+            if let (Fate::Kept(_), Some(fact)) = (&row.fate, row.changed_fact) {
+                row.note(not_updatable(&[fact]));
+            }
+        }
+        let named = |moved: bool| -> Vec<&str> {
+            let wishes = self.wishes.iter().filter(|wish| wish.moved == moved);
+            wishes.map(|wish| wish.field.as_str()).collect()
+        };
+        let verdict = match (named(true), named(false)) {
+            (moved, _) if !moved.is_empty() => changed_at_provider(&moved),
+            (_, fields) if !fields.is_empty() && !rules.capabilities.update_customer => {
+                not_updatable(&fields)
+            }
+            _ => return,
+        };
+        if let Some(row) = self.first_row().filter(|_| !self.wish_noted) {
+            self.wish_noted = true;
+            if let Some(row) = self.rows.get_mut(row) {
+                row.note(verdict);
+            }
+        }
+    }
+
+    /// The row that the customer's own effects belong to.
+    fn first_row(&self) -> Option<usize> {
+        self.rows.iter().position(|row| !matches!(row.fate, Fate::Ended(_)))
+    }
+
+    /// Changes the fields that are wished and that nobody else has changed.
+    pub(super) fn update_step(&mut self, rules: &Rules<'_>) -> Option<Step> {
+        if !rules.capabilities.update_customer || self.update_tried {
+            return None;
+        }
+        let mut changes = Profile::default();
+        for cell in cells(&self.profile(), rules.capabilities) {
+            if !self.wishes.iter().any(|wish| wish.field == cell.field && !wish.moved) {
+                continue;
+            }
+            cell.put(&mut changes);
+        }
+        let row = self.first_row().filter(|_| changes != Profile::default())?;
+        self.update_tried = true;
+        if self.blocked {
+            if let Some(row) = self.rows.get_mut(row) {
+                row.note(blocked());
+            }
+            return None;
+        }
+        Some(Step::Update { row, changes: Box::new(changes) })
+    }
+
+    /// Takes in that the customer's fields were changed.
+    pub(crate) fn updated(&mut self) {
+        self.wishes.retain(|wish| wish.moved);
+    }
+
+    /// Makes a method the default: a kept one when the file's flag has become true, a new one when
+    /// the call that saved it could not say so.
+    pub(crate) fn default_step(&mut self, rules: &Rules<'_>) -> Step {
+        if !rules.capabilities.set_default || self.blocked {
+            return Step::Finished;
+        }
+        for place in 0..self.rows.len() {
+            let Some(row) = self.rows.get(place).filter(|row| !row.default_tried) else { continue };
+            let Some(method) = self.default_wanted(row, rules).cloned() else { continue };
+            let moved = matches!(row.fate, Fate::Kept(_)) && self.default_moved(&method, rules);
+            let Some(row) = self.rows.get_mut(place) else { continue };
+            row.default_tried = true;
+            if moved {
+                row.note(changed_at_provider(&["default"]));
+            } else {
+                return Step::SetDefault { row: place, method };
+            }
+        }
+        Step::Finished
+    }
+
+    /// The method that the row wants to be the default and that is not yet.
+    fn default_wanted<'a>(&self, row: &'a Row, rules: &Rules<'_>) -> Option<&'a RemoteMethodId> {
+        if !row.wants_default() || row.done.contains(&EffectKind::SetDefault) {
+            return None;
+        }
+        match &row.fate {
+            Fate::Kept(id) if row.default_is_new && !self.is_default(id) => Some(id),
+            Fate::Saved(id) if !row.default_is_carried(rules) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The line of the row whose method is saved and is to be the default, while that was neither
+    /// done nor said to be impossible: it is open still.
+    pub(crate) fn awaits_default(&self, rules: &Rules<'_>) -> Option<u64> {
+        if !rules.capabilities.set_default || self.blocked {
+            return None;
+        }
+        let mut rows = self.rows.iter().filter(|row| row.also.is_none());
+        rows.find(|row| self.default_wanted(row, rules).is_some()).map(|row| row.staged.line)
+    }
+
+    fn is_default(&self, id: &RemoteMethodId) -> bool {
+        self.methods.iter().any(|method| method.id == *id && method.default == Some(true))
+    }
+
+    /// Whether somebody chose another default since the file last stated one. A customer has one
+    /// default, so the three values are: the method that the file wants now, the one that it
+    /// stated the last time, and the one that the provider has. Where the file stated none before
+    /// there is nothing that could have been changed, and where the provider has none there is no
+    /// choice to undo: then the flag is sent.
+    fn default_moved(&self, wanted: &RemoteMethodId, rules: &Rules<'_>) -> bool {
+        let truth = (rules.hash)("default", "true");
+        let stated: Vec<&RemoteMethodId> = self
+            .statements
+            .iter()
+            .filter(|statement| statement.fields.get("default") == Some(&truth))
+            .filter_map(|statement| {
+                let mut own = self.links.iter().filter(|link| link.reference == self.reference);
+                own.find(|link| Some(link.fp) == statement.fp).map(|link| &link.remote_method)
+            })
+            .collect();
+        let theirs = self.methods.iter().find(|method| method.default == Some(true));
+        !stated.is_empty()
+            && theirs.is_some_and(|theirs| theirs.id != *wanted && !stated.contains(&&theirs.id))
+    }
+
+    /// The fields that the file states and only our store can keep, by name (rule 8).
+    pub(crate) fn only_ours(&self, rules: &Rules<'_>) -> Vec<String> {
+        let cells = cells(&self.profile(), rules.capabilities).into_iter();
+        let before = self.before(None);
+        let ours = cells.filter(|cell| {
+            let last = before.and_then(|before| before.fields.get(&cell.field));
+            is_only_ours(cell.name, rules.capabilities)
+                || self.omitted.contains(&cell.name)
+                || cell.was_left_out(last, rules)
+        });
+        ours.map(|cell| cell.field).collect()
+    }
+
+    /// Those of them that the file states otherwise than the last time, with whose they are.
+    pub(crate) fn kept(&self, rules: &Rules<'_>) -> Option<KeptFields> {
+        let customer = self.customer_id().filter(|_| !self.stale)?;
+        let before = self.before(None);
+        let mut fields = Profile::default();
+        for cell in cells(&self.profile(), rules.capabilities) {
+            let last = before.and_then(|before| before.fields.get(&cell.field));
+            let ours = is_only_ours(cell.name, rules.capabilities);
+            let omitted = self.omitted.contains(&cell.name);
+            if (ours || omitted) && !cell.was_stated(last, rules) {
+                cell.put(&mut fields);
+            }
+        }
+        (fields != Profile::default()).then_some(KeptFields { customer, fields })
+    }
+
+    /// What the file is remembered to have stated: what it states now over what it stated before,
+    /// since an empty cell says nothing. A wish that was not taken is not stated: what was stated
+    /// before stays.
+    pub(crate) fn stated(&self, rules: &Rules<'_>) -> Vec<Statement> {
+        let CustomerNow::Present { .. } = self.customer else { return Vec::new() };
+        // Not compared yet: nothing is decided either.
+        if self.stale {
+            return Vec::new();
+        }
+        let before = |fp: Option<TokenFp>| {
+            self.before(fp).map(|before| before.fields.clone()).unwrap_or_default()
+        };
+        let mut statements = Vec::new();
+        if self.open_or_done().next().is_some() {
+            let mut fields = before(None);
+            for cell in cells(&self.profile(), rules.capabilities) {
+                if !self.wishes.iter().any(|wish| wish.field == cell.field) {
+                    let hash = cell.hash(rules);
+                    let left_out = self.omitted.contains(&cell.name)
+                        || cell.was_left_out(fields.get(&cell.field), rules);
+                    let hash = if left_out { format!("{LEFT_OUT}{hash}") } else { hash };
+                    fields.insert(cell.field, hash);
+                }
+            }
+            statements.push(Statement { reference: self.reference.clone(), fp: None, fields });
+        }
+        let truth = (rules.hash)("default", "true");
+        let mut chosen = None;
+        for row in &self.rows {
+            let (Fate::Kept(_) | Fate::Saved(_) | Fate::Tied(..), Some(fp), Some(method)) =
+                (&row.fate, row.fp(), &row.staged.method)
+            else {
+                continue;
+            };
+            let mut fields = before(Some(fp));
+            for (fact, value) in row.facts() {
+                if row.changed_fact != Some(fact) {
+                    fields.insert(fact.to_owned(), (rules.hash)(fact, &value));
+                }
+            }
+            if let Some(default) = method.default
+                && self.default_wanted(row, rules).is_none()
+            {
+                let value = if default { "true" } else { "false" };
+                fields.insert("default".to_owned(), (rules.hash)("default", value));
+                chosen = Some(fp).filter(|_| default).or(chosen);
+            }
+            statements.push(Statement { reference: self.reference.clone(), fp: Some(fp), fields });
+        }
+        if chosen.is_some() {
+            self.state_no_other_default(&mut statements, chosen, &truth, rules);
+        }
+        statements
+    }
+
+    /// A customer has one default: who states one states that no other is.
+    fn state_no_other_default(
+        &self,
+        statements: &mut Vec<Statement>,
+        chosen: Option<TokenFp>,
+        truth: &String,
+        rules: &Rules<'_>,
+    ) {
+        for before in &self.statements {
+            if statements.iter().all(|now| now.fp != before.fp) {
+                statements
+                    .extend((before.fields.get("default") == Some(truth)).then(|| before.clone()));
+            }
+        }
+        for other in statements.iter_mut().filter(|other| other.fp.is_some() && other.fp != chosen)
+        {
+            if other.fields.get("default") == Some(truth) {
+                let not = (rules.hash)("default", "false");
+                other.fields.insert("default".to_owned(), not);
+            }
+        }
+    }
+}
+
+fn listed(fields: &[&str]) -> String {
+    fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn not_updatable(fields: &[&str]) -> Verdict {
+    reject(
+        Code::NotUpdatable,
+        format!("the file states another {}, and this provider cannot change it", listed(fields)),
+        fields.first().copied(),
+    )
+}
+
+fn changed_at_provider(fields: &[&str]) -> Verdict {
+    reject(
+        Code::ChangedAtProvider,
+        format!(
+            "the file states another {}, and somebody changed it at the provider since the file \
+             last stated it; it was left as it is there",
+            listed(fields)
+        ),
+        fields.first().copied(),
+    )
+}
