@@ -3,13 +3,14 @@
 use std::fmt;
 
 use backend::{BackendError, TrafficError};
+use model::Code;
 use store::StoreError;
 
 /// What is wrong with an input file as a whole. Nothing of it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FileError {
-    /// A stable word.
-    pub code: &'static str,
+    /// Why.
+    pub code: Code,
     /// The file's name as it was given.
     pub file: String,
     /// The line, from 1.
@@ -99,17 +100,17 @@ impl EngineError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::File(error) => error.code,
+            Self::File(error) => error.code.as_str(),
             Self::Store(error) => error.code(),
             Self::Backend(error) => error.kind.as_str(),
-            Self::Traffic(_) => "traffic",
-            Self::WrongAccount { .. } => "wrong_account",
-            Self::FindNotHonoured { .. } => "find_not_honoured",
-            Self::AccountFault { .. } => "account_fault",
-            Self::ProviderAway { .. } => "provider_away",
-            Self::TooManyRejected { .. } => "too_many_rejected",
-            Self::Stopped => "stopped",
-            Self::Broken(_) => "internal",
+            Self::Traffic(_) => Code::Traffic.as_str(),
+            Self::WrongAccount { .. } => Code::WrongAccount.as_str(),
+            Self::FindNotHonoured { .. } => Code::FindNotHonoured.as_str(),
+            Self::AccountFault { .. } => Code::AccountFault.as_str(),
+            Self::ProviderAway { .. } => Code::ProviderAway.as_str(),
+            Self::TooManyRejected { .. } => Code::TooManyRejected.as_str(),
+            Self::Stopped => Code::Stopped.as_str(),
+            Self::Broken(_) => Code::Internal.as_str(),
         }
     }
 
@@ -134,33 +135,11 @@ impl EngineError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::File(error) => error.hint.clone(),
-            Self::WrongAccount { .. } => "is this the right account? nothing was marked as \
-                removed; compare the account's identity in the configuration"
-                .into(),
-            Self::FindNotHonoured { .. } => {
-                "the provider ignores the search by reference; nothing was linked; run \
-                 `onfile check` and ask the provider"
-                    .into()
-            }
-            Self::AccountFault { .. } => {
-                "run `onfile check`; the rows that were not sent are still planned, import the \
-                 same file again once the credentials work"
-                    .into()
-            }
-            Self::ProviderAway { .. } => "the rows that were not sent are still planned; import \
-                the same file again once the provider answers"
-                .into(),
-            Self::TooManyRejected { .. } => {
-                "nothing was sent; mend the rows named by `onfile report`, or allow more with \
-                 --max-rejected"
-                    .into()
-            }
-            Self::Stopped => "what was in flight was finished and is in the rows; import the same \
-                file again to go on"
-                .into(),
-            _ => return None,
-        })
+        match self {
+            Self::File(error) => Some(error.hint.clone()),
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Backend(_) => None,
+            _ => Code::parse(self.code()).and_then(Code::hint).map(str::to_owned),
+        }
     }
 }

@@ -95,6 +95,10 @@ pub(crate) struct Import {
     /// Leave unknown columns out
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
+    /// Take cells of this column although they look like card numbers: other numbers can. May be
+    /// given again, once for each column
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) not_pan: Vec<String>,
     /// Import again what was removed at the provider
     #[arg(long)]
     pub(crate) restore_removed: bool,

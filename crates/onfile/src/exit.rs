@@ -67,11 +67,7 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
         return Exit::Config;
     }
     let (exit, code, hint) = if let Some(error) = error.downcast_ref::<EngineError>() {
-        let hint = match error {
-            EngineError::Store(error) => error.hint().map(str::to_owned),
-            error => error.hint(),
-        };
-        (of_engine(error), error.code(), hint)
+        (of_engine(error), error.code(), error.hint())
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
         (of_store(error), error.code(), error.hint().map(str::to_owned))
     } else if let Some(error) = error.downcast_ref::<backend::BackendError>() {

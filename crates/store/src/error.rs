@@ -66,8 +66,8 @@ pub enum StoreError {
     /// The database did not answer, or was held by somebody else for too long.
     #[error("the database is not available")]
     Unavailable(#[source] Source),
-    /// The disk is full.
-    #[error("the disk of the database is full")]
+    /// The disk is full, or a limit of it is reached.
+    #[error("the database cannot be written: its disk is full, or a quota or a limit is reached")]
     Full(#[source] Source),
     /// The schema could not be brought up to date.
     #[error("the schema of the database could not be brought up to date")]
@@ -123,7 +123,9 @@ impl StoreError {
             Self::WrongKey { .. } => "configure the key this store was made with; nothing was read",
             Self::NoKey => "set [store] encryption_key to a key of 32 random bytes",
             Self::Unavailable(_) => "see whether the database runs and can be reached, then resume",
-            Self::Full(_) => "make room, then resume: nothing is lost",
+            Self::Full(_) => {
+                "make room, then start the same job again: what was sent is written down"
+            }
             Self::Url(_) => "use sqlite://PATH or postgres://HOST/DATABASE",
             Self::NetworkFilesystem { .. } => {
                 "put the file on a local disk, or use PostgreSQL for more than one machine"
@@ -155,6 +157,12 @@ enum Meaning {
     Other,
 }
 
+/// SQLite says FULL when the disk is; past a quota or a file's largest size it says only that it
+/// could not write or make the file longer: SQLITE_IOERR_WRITE, _TRUNCATE, _SHMSIZE.
+fn is_no_room(code: &str) -> bool {
+    matches!(code, "778" | "1546" | "4874")
+}
+
 fn meaning(code: &str) -> Meaning {
     // PostgreSQL's codes have five characters, SQLite's are numbers below 10000.
     if code.len() == 5 {
@@ -175,6 +183,7 @@ fn meaning(code: &str) -> Meaning {
         Ok(5 | 6 | 14) => Meaning::Unavailable,
         // SQLITE_FULL
         Ok(13) => Meaning::Full,
+        _ if is_no_room(code) => Meaning::Full,
         _ => Meaning::Other,
     }
 }
@@ -229,7 +238,7 @@ mod tests {
         for busy in ["5", "261", "517", "6", "40001", "08006", "57P01", "53300"] {
             assert!(matches!(meaning(busy), Meaning::Unavailable), "{busy}");
         }
-        for full in ["13", "53100"] {
+        for full in ["13", "778", "53100"] {
             assert!(matches!(meaning(full), Meaning::Full), "{full}");
         }
         for other in ["1", "11", "42P01", "22001"] {

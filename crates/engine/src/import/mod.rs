@@ -16,7 +16,7 @@ use serde_json::json;
 use store::{NewRun, RowTally, StoreError};
 
 use crate::apply::Applier;
-use crate::file::RowReader;
+use crate::file::{Reading, RowReader};
 use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError, observe};
@@ -52,8 +52,8 @@ impl Limit {
 pub struct ImportOptions {
     /// The file.
     pub path: PathBuf,
-    /// Leave unknown columns out instead of refusing the file.
-    pub ignore_unknown: bool,
+    /// What a person said about reading it.
+    pub reading: Reading,
     /// Plan, and send nothing.
     pub dry_run: bool,
     /// What a person asked for beyond the file.
@@ -91,7 +91,8 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         writing: !options.dry_run,
         args: json!({
             "dry_run": options.dry_run,
-            "ignore_unknown": options.ignore_unknown,
+            "ignore_unknown": options.reading.ignore_unknown,
+            "not_pan": options.reading.not_pan,
             "max_rejected": format!("{:?}", options.max_rejected),
         })
         .to_string(),
