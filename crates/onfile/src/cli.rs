@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps customers and saved payment methods in step across payment providers.
 #[derive(Debug, Parser)]
-#[command(name = "onfile", version, max_term_width = 100)]
+#[command(name = "onfile", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -75,6 +75,12 @@ pub(crate) enum Command {
     },
     /// A simulated provider on this machine, for trying things out
     Sandbox(SandboxArgs),
+    /// This help, that of a command, or a topic: codes, config, sandbox
+    Help {
+        /// A command or a topic
+        #[arg(value_name = "COMMAND|TOPIC")]
+        what: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

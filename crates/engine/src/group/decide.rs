@@ -398,7 +398,12 @@ impl Row {
         reference: &Reference,
     ) -> Option<Verdict> {
         let method = self.staged.method.as_ref()?;
-        if let Err(verdict) = (rules.fits)(&self.staged) {
+        if let Err(mut verdict) = (rules.fits)(&self.staged) {
+            if verdict.code == Some(Code::TokenKindUnsupported) {
+                let kinds = rules.capabilities.tokens.iter().map(|rule| rule.kind.as_str());
+                let kinds = kinds.collect::<Vec<_>>().join(" or ");
+                verdict.message = Some(format!("expected a token of the kind {kinds}"));
+            }
             return Some(verdict);
         }
         if let MethodFacts::Card(card) = &method.facts
@@ -430,7 +435,7 @@ impl Row {
         (elsewhere && rule.single_use).then(|| {
             reject(
                 Code::TokenReused,
-                "this single-use token was imported under another reference",
+                "this single-use token was imported under another reference, expected a new one",
                 Some("token"),
             )
         })

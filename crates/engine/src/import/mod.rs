@@ -122,8 +122,11 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         }
         worked => worked.err(),
     };
-    let summary = run.end(engine, found, error.as_ref()).await?;
-    Ok(Ended { summary, error })
+    match run.end(engine, found, error.as_ref()).await {
+        Ok(summary) => Ok(Ended { summary, error }),
+        // What the run failed of comes first: a full disk takes no end of a run either.
+        Err(also) => Err(error.unwrap_or(also)),
+    }
 }
 
 /// Stages, plans and applies.
