@@ -117,6 +117,14 @@ pub(super) fn may_hold_password(text: &str) -> bool {
     user || text.to_ascii_lowercase().contains("password")
 }
 
+/// Whether a text may hold a secret and must not be shown: the address of an API takes neither a
+/// user nor a query, so whoever wrote one there may have put a key into it.
+pub(super) fn may_hold_secret(text: &str) -> bool {
+    let low = text.trim().to_ascii_lowercase();
+    let is_http = low.starts_with("http://") || low.starts_with("https://");
+    may_hold_password(text) || is_http && low.contains(['@', '?', '#'])
+}
+
 /// What stands after a host's `:` and is no port: perhaps a password whose host was forgotten.
 fn odd_port(authority: &str) -> bool {
     let port = authority.rsplit_once(':').map(|(_, port)| port);
