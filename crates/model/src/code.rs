@@ -12,7 +12,7 @@ pub enum Scope {
     Row,
     /// The file as a whole: nothing of it is sent.
     File,
-    /// The run.
+    /// The run, or the store it works with.
     Run,
 }
 
@@ -235,6 +235,48 @@ codes! {
     /// Permits or credentials could not be had.
     Traffic = "traffic", Run [],
         "run `onfile check`, then start the same job again";
+    /// Another worker has taken the part over.
+    Fenced = "fenced", Run [],
+        "another worker goes on with it; `onfile runs` shows how far it is";
+    /// Another run writes to the account.
+    AccountBusy = "account_busy", Run [],
+        "wait for that run to end, or start this one with --wait";
+    /// The configuration names another account than the one the data came from.
+    AccountChanged = "account_changed", Run [],
+        "put the old value back, or give the new account a name of its own: its customers are others";
+    /// None of the configured encryption keys opens the store.
+    WrongKey = "wrong_key", Run [],
+        "configure the key this store was made with; nothing was read";
+    /// No encryption key is configured.
+    NoKey = "no_key", Run [],
+        "set [store] encryption_key to a key of 32 random bytes";
+    /// The database refused a row.
+    Constraint = "constraint", Run [],
+        "please report this, with the run's id";
+    /// Something that was named does not exist.
+    NotFound = "not_found", Run [],
+        "see whether the name or the id is right";
+    /// A value in the database cannot be read back.
+    Corrupt = "corrupt", Run [],
+        "was the database changed by hand? restore it from a backup, or report this";
+    /// The database did not answer, or was held by somebody else for too long.
+    StoreUnavailable = "store_unavailable", Run [],
+        "see whether the database runs and can be reached, then start the same job again";
+    /// The disk of the database is full, or a quota or a limit is reached.
+    DiskFull = "disk_full", Run [],
+        "make room, then start the same job again: what was sent is written down";
+    /// The schema of the database could not be brought up to date.
+    MigrationFailed = "migration_failed", Run [],
+        "see the cause that is named; nothing was changed";
+    /// The store's URL cannot be used.
+    BadStoreUrl = "bad_store_url", Run [],
+        "use sqlite://PATH or postgres://HOST/DATABASE";
+    /// The database file lies on a network file system, where file locks do not hold.
+    NetworkFilesystem = "network_filesystem", Run [],
+        "put the file on a local disk, or use PostgreSQL for more than one machine";
+    /// Anything else that the database said.
+    Database = "database", Run [],
+        "see the cause that is named; nothing of this step was written";
     /// A promise of ours did not hold.
     Internal = "internal", Run [],
         "please report this, with the run's id";
@@ -249,9 +291,10 @@ impl fmt::Display for Code {
 const HEAD: &str = "\
 # Codes
 
-Each rejection, refusal and failure has one of these words: the same cause always has the same one, and scripts may hold on
-to them. They stand in `rows.csv` and in every report, and in square brackets in what a person reads. The codes of a
-configuration that is wrong stand in the configuration reference. This page is made from the list that the code uses.
+The same cause always has the same word, and scripts may hold on to them. They stand in `rows.csv` and in every report, and
+in square brackets in what a person reads. A configuration that is wrong has codes of its own (`onfile help config`), and a
+call that failed as a whole names the kind of its error (`unauthenticated`, `timeout` and the like). This page is made from
+the list that the code uses.
 ";
 
 impl Code {
@@ -266,7 +309,7 @@ impl Code {
                 "## Of a file\n\nNothing of the file is sent, and the exit code is 1 (`no_rows`: 0).\n\n\
                  | code | what it means | what to do |",
             ),
-            (Scope::Run, "## Of a run\n\n| code | what it means | what to do |"),
+            (Scope::Run, "## Of a run or the store\n\n| code | what it means | what to do |"),
         ] {
             let columns = head.matches(" |").count();
             page += &format!("\n{head}\n{}|\n", "|---".repeat(columns));

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use model::{AccountName, RunId};
+use model::{AccountName, Code, RunId};
 
 /// Where an error came from, for the chain that a log prints.
 type Source = Box<dyn Error + Send + Sync>;
@@ -91,52 +91,35 @@ fn list(ids: &[String]) -> String {
 }
 
 impl StoreError {
-    /// One word to branch on and to look up.
+    const fn listed(&self) -> Code {
+        match self {
+            Self::Fenced { .. } => Code::Fenced,
+            Self::AccountBusy { .. } => Code::AccountBusy,
+            Self::AccountChanged { .. } => Code::AccountChanged,
+            Self::WrongKey { .. } => Code::WrongKey,
+            Self::NoKey => Code::NoKey,
+            Self::Constraint(_) => Code::Constraint,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Corrupt { .. } => Code::Corrupt,
+            Self::Unavailable(_) => Code::StoreUnavailable,
+            Self::Full(_) => Code::DiskFull,
+            Self::Migration(_) => Code::MigrationFailed,
+            Self::Url(_) => Code::BadStoreUrl,
+            Self::NetworkFilesystem { .. } => Code::NetworkFilesystem,
+            Self::Database(_) => Code::Database,
+        }
+    }
+
+    /// One word to branch on and to look up, of the published list.
     #[must_use]
     pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Fenced { .. } => "fenced",
-            Self::AccountBusy { .. } => "account_busy",
-            Self::AccountChanged { .. } => "account_changed",
-            Self::WrongKey { .. } => "wrong_key",
-            Self::NoKey => "no_key",
-            Self::Constraint(_) => "constraint",
-            Self::NotFound(_) => "not_found",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Unavailable(_) => "store_unavailable",
-            Self::Full(_) => "disk_full",
-            Self::Migration(_) => "migration_failed",
-            Self::Url(_) => "bad_store_url",
-            Self::NetworkFilesystem { .. } => "network_filesystem",
-            Self::Database(_) => "database",
-        }
+        self.listed().as_str()
     }
 
     /// What a person can do about it, where there is something.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::AccountBusy { .. } => "wait for that run to end, or start this one with --wait",
-            Self::AccountChanged { .. } => {
-                "put the old value back, or give the new account a name of its own: its customers are others"
-            }
-            Self::WrongKey { .. } => "configure the key this store was made with; nothing was read",
-            Self::NoKey => "set [store] encryption_key to a key of 32 random bytes",
-            Self::Unavailable(_) => "see whether the database runs and can be reached, then resume",
-            Self::Full(_) => {
-                "make room, then start the same job again: what was sent is written down"
-            }
-            Self::Url(_) => "use sqlite://PATH or postgres://HOST/DATABASE",
-            Self::NetworkFilesystem { .. } => {
-                "put the file on a local disk, or use PostgreSQL for more than one machine"
-            }
-            Self::Fenced { .. }
-            | Self::Constraint(_)
-            | Self::NotFound(_)
-            | Self::Corrupt { .. }
-            | Self::Migration(_)
-            | Self::Database(_) => return None,
-        })
+        self.listed().hint()
     }
 
     /// Whether the same call may succeed later without anybody doing anything.

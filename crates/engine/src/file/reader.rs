@@ -288,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_wrong_as_a_whole_says_where() {
-        let cases: [(&[u8], Code, Option<u64>, Option<&str>); 9] = [
+        type Case<'a> = (&'a [u8], Code, Option<u64>, Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
             (b"", Code::EmptyFile, Some(1), None),
             (b"\n \n", Code::EmptyFile, Some(1), None),
             (b"name\nAda\n", Code::MissingColumn, Some(1), Some("reference")),
