@@ -149,6 +149,10 @@ async fn wrong_files(folder: tempfile::TempDir) -> Result {
         ensure!(ran.stderr.contains(wanted), "{wanted}: {}", ran.stderr);
         ensure!(ran.stderr.contains("hint:"), "{wanted}: {}", ran.stderr);
     }
+    std::fs::write(folder.path().join("f.csv"), "reference,nmae\nC-1,Ada\n")?;
+    let ran = onfile.run(&["import", "gov", "f.csv", "--json"]).await?.expect(1)?.json()?;
+    let place = ["file", "line", "column"].map(|key| ran.pointer(&format!("/errors/0/{key}")));
+    ensure!(place == [Some(&"f.csv".into()), Some(&1.into()), Some(&"nmae".into())], "{ran}");
     let runs = onfile.run(&["runs", "--json"]).await?.expect(0)?;
     ensure!(runs.json()?.pointer("/runs") == Some(&serde_json::json!([])), "{runs:?}");
     Ok(())

@@ -179,7 +179,10 @@ impl Columns {
         }
         let exempt: Vec<String> = reading.not_pan.iter().map(|name| folded(name)).collect();
         if let Some(wrong) = exempt.iter().find(|name| !names.contains(name)) {
-            let shown: String = wrong.chars().take(40).collect();
+            let shown: String = match model::contains_card_number(wrong) {
+                true => "…".to_owned(),
+                false => wrong.chars().take(40).collect(),
+            };
             let message = "--not-pan names this column, expected one of the header's";
             return Err(FileError {
                 hint: format!("the header has {}", names.join(", ")),
@@ -301,6 +304,8 @@ mod tests {
         }
         let error = exempting(&header, &["token", "order"]).expect_err("not there");
         assert_eq!((error.code, error.column.as_deref()), (Code::NoSuchColumn, Some("order")));
+        let error = exempting(&header, &["4111111111111111"]).expect_err("not there");
+        assert!(!format!("{error:?}").contains("1111"), "{error:?}");
         assert_eq!(error.hint, "the header has reference, token, metadata.order, note");
     }
 }

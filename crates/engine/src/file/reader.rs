@@ -144,7 +144,7 @@ pub fn open(path: &Path, reading: &Reading) -> Result<RowReader, FileError> {
     Ok(RowReader { file, columns, records, digested, record, header_lines, row_lines: 0, rows: 0 })
 }
 
-/// [`MOST_LINES`] and [`MOST_BYTES`], in words.
+/// What a record may have at most, in words; a test holds it to the numbers.
 const OPEN_QUOTE: &str = "a quote opens here and does not close within 20 lines and 64 KiB";
 
 fn describe(faulty: Faulty) -> String {
