@@ -311,7 +311,7 @@ pub async fn leave_no_trace(db: Arc<TestDb>) -> Result {
         ("the call for a token", "/oauth2/token", Place::Stderr),
         ("the name of a variable", "GOV_SECRET", Place::Stderr),
         ("the place of a wrong address", "token_url", Place::Stderr),
-        ("the account behind the proxy", "far", Place::Stderr),
+        ("the account behind the proxy", "far: error[", Place::Stdout),
         ("the log of calls", "onfile::calls", Place::Stderr),
     ] {
         ensure!(said.places(marker).contains(&place), "{what} ({marker}) is not in {place:?}");
