@@ -69,9 +69,31 @@ impl Onfile {
         self.start(args)?.end().await.with_context(|| format!("onfile {args:?}"))
     }
 
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// Runs it to its end where no file may grow beyond so many blocks of 512 bytes: for SQLite
+    /// that is a full disk. The signal that comes with it is ignored, as a full disk sends none.
+    pub async fn run_with_largest_file(&self, blocks: u32, args: &[&str]) -> anyhow::Result<Ran> {
+        let mut command = tokio::process::Command::new("/bin/sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(std::env::current_exe()?);
+        self.spawn(command, args)?.end().await.with_context(|| format!("onfile {args:?}"))
+    }
+
     /// Starts it.
     pub fn start(&self, args: &[&str]) -> anyhow::Result<Running> {
-        let child = tokio::process::Command::new(std::env::current_exe()?)
+        self.spawn(tokio::process::Command::new(std::env::current_exe()?), args)
+    }
+
+    fn spawn(
+        &self,
+        mut command: tokio::process::Command,
+        args: &[&str],
+    ) -> anyhow::Result<Running> {
+        let child = command
             .args(args)
             .current_dir(&self.folder)
             .env_clear()

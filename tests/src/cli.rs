@@ -30,6 +30,7 @@ pub fn trials(_env: &Env) -> Vec<Trial> {
         case("keys_are_32_bytes", keys),
         case("wrong_configurations_exit_4", wrong_configurations),
         case("a_file_that_is_wrong_as_a_whole_says_where", wrong_files),
+        case("help_has_commands_and_topics", help),
         case("every_call_is_logged_with_its_permit", call_log),
     ]
 }
@@ -148,8 +149,27 @@ async fn wrong_files(folder: tempfile::TempDir) -> Result {
         ensure!(ran.stderr.contains(wanted), "{wanted}: {}", ran.stderr);
         ensure!(ran.stderr.contains("hint:"), "{wanted}: {}", ran.stderr);
     }
+    std::fs::write(folder.path().join("f.csv"), "reference,nmae\nC-1,Ada\n")?;
+    let ran = onfile.run(&["import", "gov", "f.csv", "--json"]).await?.expect(1)?.json()?;
+    let place = ["file", "line", "column"].map(|key| ran.pointer(&format!("/errors/0/{key}")));
+    ensure!(place == [Some(&"f.csv".into()), Some(&1.into()), Some(&"nmae".into())], "{ran}");
     let runs = onfile.run(&["runs", "--json"]).await?.expect(0)?;
     ensure!(runs.json()?.pointer("/runs") == Some(&serde_json::json!([])), "{runs:?}");
+    Ok(())
+}
+
+async fn help(folder: tempfile::TempDir) -> Result {
+    let onfile = Onfile::new(folder.path());
+    let codes = onfile.run(&["help", "codes"]).await?.expect(0)?.stdout;
+    ensure!(codes.trim() == include_str!("../../crates/model/codes.md").trim(), "{codes}");
+    let config = onfile.run(&["help", "config"]).await?.expect(0)?.stdout;
+    ensure!(config.contains("## `[accounts.NAME]`"), "{config}");
+    let import = onfile.run(&["help", "import"]).await?.expect(0)?.stdout;
+    ensure!(import.contains("Usage: onfile import") && import.contains("--not-pan"), "{import}");
+    let whole = onfile.run(&["help"]).await?.expect(0)?.stdout;
+    ensure!(whole.contains("Usage: onfile") && whole.contains("onfile help TOPIC"), "{whole}");
+    let wrong = onfile.run(&["help", "codez"]).await?.expect(1)?;
+    ensure!(wrong.stderr.contains("codes, config, sandbox"), "{wrong:?}");
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //!
 //! A new suite is a module with `pub fn trials(env: &Env) -> Vec<Trial>` and a line in [`SUITES`].
 
+mod bad_input;
 mod binary;
 mod cli;
 mod env;
@@ -21,7 +22,8 @@ use libtest_mimic::{Arguments, Trial};
 use crate::env::Env;
 
 /// Every suite of this binary.
-const SUITES: &[fn(&Env) -> Vec<Trial>] = &[store_suite::trials, jobs::trials, cli::trials];
+const SUITES: &[fn(&Env) -> Vec<Trial>] =
+    &[store_suite::trials, jobs::trials, cli::trials, bad_input::trials];
 
 fn main() -> ExitCode {
     if binary::is_asked_for() {

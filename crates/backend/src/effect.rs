@@ -102,7 +102,8 @@ pub struct Rejection {
     pub code: Code,
     /// The field at fault, if it is one field.
     pub field: Option<FieldName>,
-    /// What is wrong, what was expected, never the value of a token.
+    /// What is wrong, what was expected, never the value of a token. Where the field at fault is a
+    /// payment method's (`last4`), a missing one begins the message, in backquotes.
     pub message: String,
     /// For an effect of many items: which one.
     pub item: usize,

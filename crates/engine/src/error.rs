@@ -3,14 +3,14 @@
 use std::fmt;
 
 use backend::{BackendError, TrafficError};
-use model::RunId;
+use model::{Code, RunId};
 use store::{RunState, StoreError};
 
 /// What is wrong with an input file as a whole. Nothing of it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FileError {
-    /// A stable word.
-    pub code: &'static str,
+    /// Why.
+    pub code: Code,
     /// The file's name as it was given.
     pub file: String,
     /// The line, from 1.
@@ -171,24 +171,24 @@ impl EngineError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::File(error) => error.code,
+            Self::File(error) => error.code.as_str(),
             Self::Store(error) => error.code(),
             Self::Backend(error) => error.kind.as_str(),
-            Self::Traffic(_) => "traffic",
-            Self::WrongAccount { .. } => "wrong_account",
-            Self::FindNotHonoured { .. } => "find_not_honoured",
-            Self::AccountFault { .. } => "account_fault",
-            Self::ProviderAway { .. } => "provider_away",
-            Self::TooManyRejected { .. } => "too_many_rejected",
-            Self::AwaitingApproval { .. } => "awaiting_approval",
-            Self::CanaryFailed { .. } => "canary_failed",
-            Self::TooManyFailures { .. } => "too_many_failures",
-            Self::ConfigChanged { .. } => "config_changed",
-            Self::NoSuchRun(_) => "no_such_run",
-            Self::NotResting { .. } => "run_state",
-            Self::NotResumable { .. } => "not_resumable",
-            Self::Stopped => "stopped",
-            Self::Broken(_) => "internal",
+            Self::Traffic(_) => Code::Traffic.as_str(),
+            Self::WrongAccount { .. } => Code::WrongAccount.as_str(),
+            Self::FindNotHonoured { .. } => Code::FindNotHonoured.as_str(),
+            Self::AccountFault { .. } => Code::AccountFault.as_str(),
+            Self::ProviderAway { .. } => Code::ProviderAway.as_str(),
+            Self::TooManyRejected { .. } => Code::TooManyRejected.as_str(),
+            Self::AwaitingApproval { .. } => Code::AwaitingApproval.as_str(),
+            Self::CanaryFailed { .. } => Code::CanaryFailed.as_str(),
+            Self::TooManyFailures { .. } => Code::TooManyFailures.as_str(),
+            Self::ConfigChanged { .. } => Code::ConfigChanged.as_str(),
+            Self::NoSuchRun(_) => Code::NoSuchRun.as_str(),
+            Self::NotResting { .. } => Code::RunState.as_str(),
+            Self::NotResumable { .. } => Code::NotResumable.as_str(),
+            Self::Stopped => Code::Stopped.as_str(),
+            Self::Broken(_) => Code::Internal.as_str(),
         }
     }
 
@@ -222,64 +222,39 @@ impl EngineError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::File(error) => error.hint.clone(),
-            Self::WrongAccount { .. } => "is this the right account? nothing was marked as \
-                removed; compare the account's identity in the configuration"
-                .into(),
-            Self::FindNotHonoured { .. } => {
-                "the provider ignores the search by reference; nothing was linked; run \
-                 `onfile check` and ask the provider"
-                    .into()
-            }
-            Self::AccountFault { .. } => {
-                "run `onfile check`; the rows that were not sent are still planned: once the \
-                 credentials work, `onfile runs resume`, or import the same file again"
-                    .into()
-            }
-            Self::ProviderAway { .. } => "the rows that were not sent are still planned: once \
-                the provider answers, `onfile runs resume`, or import the same file again"
-                .into(),
-            Self::TooManyRejected { .. } => {
-                "nothing was sent; mend the rows named by `onfile report`, or allow more with \
-                 --max-rejected"
-                    .into()
-            }
+        match self {
+            Self::File(error) => Some(error.hint.clone()),
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Backend(_) => None,
+            // The run is named, so that the line can be copied.
             Self::AwaitingApproval { run, .. } => {
-                format!("onfile runs approve {run}, or onfile runs cancel {run}")
+                Some(format!("onfile runs approve {run}, or onfile runs cancel {run}"))
             }
-            Self::CanaryFailed { .. } => "nothing more was sent; see the row in `onfile report`, \
-                mend it or the account, and import the file again: nothing is created twice"
-                .into(),
-            Self::TooManyFailures { run, .. } => format!(
+            Self::TooManyFailures { run, .. } => Some(format!(
                 "the other rows are still planned; see `onfile report {run}`, then go on with \
                  `onfile runs resume {run}` (its failures are counted anew), or end it with \
                  `onfile runs cancel {run}`"
-            ),
-            Self::ConfigChanged { run, .. } => format!(
+            )),
+            Self::ConfigChanged { run, .. } => Some(format!(
                 "put the old configuration back, or `onfile runs cancel {run}` and import the \
                  file again"
-            ),
-            Self::NoSuchRun(_) => "`onfile runs` lists them".into(),
-            Self::NotResting { run, state, .. } => match state {
+            )),
+            Self::NotResumable { run, .. } => {
+                Some(format!("`onfile runs cancel {run}`, and import the file again"))
+            }
+            Self::NotResting { run, state, .. } => Some(match state {
                 RunState::AwaitingApproval => format!("`onfile runs approve {run}` lets it go on"),
                 RunState::Paused => format!("`onfile runs resume {run}` goes on"),
                 RunState::Planned | RunState::Running => {
-                    "a worker holds it: Ctrl-C there leaves it paused; if its process died, its lease \
-                     runs out within a minute"
+                    "a worker holds it: Ctrl-C there leaves it paused; if its process died, its \
+                     lease runs out within a minute"
                         .into()
                 }
                 RunState::Done | RunState::Failed | RunState::Cancelled => {
                     "it has ended; import the file again: nothing is created twice".into()
                 }
-            },
-            Self::NotResumable { run, .. } => {
-                format!("`onfile runs cancel {run}`, and import the file again")
-            }
-            Self::Stopped => "what was in flight was finished and is in the rows; go on with \
-                `onfile runs resume`, or import the same file again"
-                .into(),
-            _ => return None,
-        })
+            }),
+            _ => Code::parse(self.code()).and_then(Code::hint).map(str::to_owned),
+        }
     }
 }

@@ -1,10 +1,28 @@
-//! The published list of row codes: the same cause always has the same code.
+//! The published list of codes: the same cause always has the same code.
 
 use std::fmt;
 
+use crate::Outcome;
+use crate::Outcome::{Created, Linked, NotAttempted, Refused, Rejected, Unresolved};
+
+/// What a code speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One row of the file.
+    Row,
+    /// The file as a whole: nothing of it is sent.
+    File,
+    /// The run, or the store it works with.
+    Run,
+}
+
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
-        /// Why a row has the outcome it has, in one word that scripts may hold on to.
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident = $text:literal, $scope:ident [$($outcome:ident),*], $hint:literal;
+    )+) => {
+        /// Why a row has the outcome it has, a file was refused, or a run did not end well: one
+        /// word that scripts may hold on to.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
             $($(#[doc = $doc])+ $name,)+
@@ -23,7 +41,26 @@ macro_rules! codes {
             /// What it means, in one sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$name => concat!($($doc),+),)+ }
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// What it speaks of. A word that a file can have as a whole may stand on a row too.
+            #[must_use]
+            pub const fn scope(self) -> Scope {
+                match self { $(Self::$name => Scope::$scope,)+ }
+            }
+
+            /// The outcomes that a row with this code can have; none for what no row has.
+            #[must_use]
+            pub const fn outcomes(self) -> &'static [Outcome] {
+                match self { $(Self::$name => &[$($outcome),*],)+ }
+            }
+
+            /// What a person does about it; `None` where there is nothing to do.
+            #[must_use]
+            pub const fn hint(self) -> Option<&'static str> {
+                let hint = match self { $(Self::$name => $hint,)+ };
+                if hint.is_empty() { None } else { Some(hint) }
             }
 
             /// Reads the word.
@@ -37,83 +74,242 @@ macro_rules! codes {
 
 codes! {
     /// A quote stands where none may stand.
-    BadQuote = "bad_quote";
+    BadQuote = "bad_quote", Row [Rejected],
+        "put the cell in quotes, and write a quote inside it twice";
     /// The row is longer than 64 KiB.
-    RowTooLong = "row_too_long";
-    /// A cell is not UTF-8.
-    NotUtf8 = "not_utf8";
+    RowTooLong = "row_too_long", Row [Rejected],
+        "shorten the row, and see whether a quote is missing";
+    /// Text is not UTF-8.
+    NotUtf8 = "not_utf8", Row [Rejected],
+        "save the file as CSV in UTF-8";
     /// The row has another number of cells than the header.
-    CellCount = "cell_count";
+    CellCount = "cell_count", Row [Rejected],
+        "give the row as many cells as the header has; a cell with the delimiter in it needs quotes";
     /// A required cell is empty.
-    MissingValue = "missing_value";
+    MissingValue = "missing_value", Row [Rejected],
+        "fill the cell in";
     /// A cell is not of the form its column takes.
-    BadValue = "bad_value";
+    BadValue = "bad_value", Row [Rejected],
+        "write the cell as the message says, or leave it empty";
     /// A cell holds a full card number.
-    PanFound = "pan_found";
-    /// Two rows state different facts of one customer, or two defaults.
-    ConflictingRows = "conflicting_rows";
+    PanFound = "pan_found", Row [Rejected],
+        "put the provider's token there; if the column holds something else that only looks like a card number, name it with --not-pan";
+    /// Rows of one customer state different facts, or more than one default.
+    ConflictingRows = "conflicting_rows", Row [Rejected],
+        "make the rows of this reference agree; none of them was imported";
     /// The same customer and token stand on an earlier row.
-    DuplicateRow = "duplicate_row";
+    DuplicateRow = "duplicate_row", Row [Rejected],
+        "take the row out; the earlier one counts";
     /// The provider cannot hold this kind of payment method.
-    MethodKindUnsupported = "method_kind_unsupported";
+    MethodKindUnsupported = "method_kind_unsupported", Row [Rejected],
+        "leave the row out for this provider";
     /// The provider does not take this kind of token.
-    TokenKindUnsupported = "token_kind_unsupported";
+    TokenKindUnsupported = "token_kind_unsupported", Row [Rejected],
+        "import a token of a kind that the provider takes";
     /// The token is too old to be used.
-    TokenExpired = "token_expired";
+    TokenExpired = "token_expired", Row [Rejected],
+        "make a new token and import it while it lives";
     /// The single-use token was used for another customer.
-    TokenReused = "token_reused";
+    TokenReused = "token_reused", Row [Rejected],
+        "make a token of its own for this customer";
     /// Imported, although the same token stands under another reference.
-    TokenShared = "token_shared";
+    TokenShared = "token_shared", Row [Created, Linked],
+        "find out whose token it is; one payment method under two customers is seldom meant";
     /// A saved payment method with these facts came from another token.
-    TokenChanged = "token_changed";
+    TokenChanged = "token_changed", Row [Rejected],
+        "--on-token-change add saves it beside the one that is there";
     /// Too few facts to tell the payment method from those the customer has.
-    FactsNeeded = "facts_needed";
+    FactsNeeded = "facts_needed", Row [Rejected],
+        "state last4 and expiry of a card, last4 and account_type of a bank account";
     /// The provider needs a field that the row does not have.
-    FieldMissing = "field_missing";
+    FieldMissing = "field_missing", Row [Rejected],
+        "fill in the column that is named";
     /// A field is too short or too long for the provider.
-    FieldLength = "field_length";
+    FieldLength = "field_length", Row [Rejected],
+        "write it in the length that the message names";
     /// A field has characters that the provider does not take.
-    FieldCharset = "field_charset";
+    FieldCharset = "field_charset", Row [Rejected],
+        "write it without those characters";
     /// Imported without a field whose value the provider does not take.
-    FieldOmitted = "field_omitted";
+    FieldOmitted = "field_omitted", Row [Created],
+        "our store keeps the value; write it as the provider takes it, and import the file again";
     /// The provider offers no way to change this.
-    NotUpdatable = "not_updatable";
+    NotUpdatable = "not_updatable", Row [Rejected],
+        "change it at the provider, or put the earlier value back into the file";
     /// Payment methods cannot be moved into this provider.
-    NotPortable = "not_portable";
+    NotPortable = "not_portable", Row [Rejected],
+        "import the customer alone; payers save their payment methods there themselves";
     /// The provider's limit of payment methods for a customer is reached.
-    WalletFull = "wallet_full";
+    WalletFull = "wallet_full", Row [Rejected],
+        "remove a payment method at the provider, or leave the row out";
     /// The provider's value changed since the file last stated it.
-    ChangedAtProvider = "changed_at_provider";
-    /// The payment method was imported before and has been removed at the provider.
-    RemovedAtProvider = "removed_at_provider";
-    /// Imported, although the card has expired.
-    CardExpired = "card_expired";
+    ChangedAtProvider = "changed_at_provider", Row [Rejected],
+        "decide which value is right, and state that one in the file";
+    /// The customer or payment method was imported before and is gone at the provider.
+    RemovedAtProvider = "removed_at_provider", Row [Rejected],
+        "--restore-removed imports it again";
+    /// The card has expired; it is imported all the same, unless --reject-expired is given.
+    CardExpired = "card_expired", Row [Created, Rejected],
+        "--reject-expired declines expired cards";
     /// Tied to a saved payment method that agrees in every fact.
-    MatchedByFacts = "matched_by_facts";
-    /// The customer was at the provider already; the row's fields were not written.
-    AlreadyThere = "already_there";
+    MatchedByFacts = "matched_by_facts", Row [Linked], "";
+    /// What the row describes was at the provider already; its fields were not written.
+    AlreadyThere = "already_there", Row [Linked], "";
     /// The reference exists at the provider in another case.
-    ReferenceCollision = "reference_collision";
+    ReferenceCollision = "reference_collision", Row [Refused],
+        "give the customer a reference that differs in more than upper and lower case";
     /// The provider holds a deleted customer of this reference.
-    ReferenceRetired = "reference_retired";
+    ReferenceRetired = "reference_retired", Row [Refused],
+        "give the customer another reference";
     /// The provider says the token is saved, but not under this customer.
-    DuplicateElsewhere = "duplicate_elsewhere";
+    DuplicateElsewhere = "duplicate_elsewhere", Row [Refused],
+        "find out at the provider whose token it is";
     /// Two customers of this reference exist at the provider.
-    DuplicateAtProvider = "duplicate_at_provider";
+    DuplicateAtProvider = "duplicate_at_provider", Row [Rejected],
+        "keep one of them at the provider, then pull and import again";
     /// The provider declined; the message carries its own code and text.
-    ProviderRefused = "provider_refused";
+    ProviderRefused = "provider_refused", Row [Refused],
+        "mend what the provider names, then import the same file again";
     /// No answer, or one that does not tell whether it took effect.
-    OutcomeUnknown = "outcome_unknown";
+    OutcomeUnknown = "outcome_unknown", Row [Unresolved],
+        "look the customer up at the provider before anything else is done for it";
     /// An earlier effect of this customer is not settled.
-    CustomerBlocked = "customer_blocked";
+    CustomerBlocked = "customer_blocked", Row [NotAttempted],
+        "settle the earlier effect of this customer first";
     /// The customer's own effect failed, so its rows were not tried.
-    CustomerFailed = "customer_failed";
+    CustomerFailed = "customer_failed", Row [NotAttempted],
+        "see to the first row of this reference, then import the same file again";
     /// The run stopped before this row's turn.
-    RunStopped = "run_stopped";
+    RunStopped = "run_stopped", Row [NotAttempted],
+        "go on with `onfile runs resume`, or import the same file again";
     /// The run was cancelled before this row's turn.
-    RunCancelled = "run_cancelled";
+    RunCancelled = "run_cancelled", Row [NotAttempted],
+        "import the same file again";
     /// The person behind this reference was erased.
-    Erased = "erased";
+    Erased = "erased", Row [Rejected],
+        "leave the row out";
+
+    /// The file cannot be read.
+    FileUnreadable = "file_unreadable", File [],
+        "check the path, and that the file is whole";
+    /// The path is a folder, a named pipe or a device.
+    NotAFile = "not_a_file", File [],
+        "name a CSV file; - reads standard input";
+    /// A compressed file grows out of all proportion.
+    FileBomb = "file_bomb", File [],
+        "unpack it and look at what is inside";
+    /// The file has no header.
+    EmptyFile = "empty_file", File [],
+        "the first line names the columns, at least `reference`";
+    /// The file has a header and no rows: a warning, and exit 0.
+    NoRows = "no_rows", File [],
+        "nothing was asked for and nothing was done; is it the right file?";
+    /// The header cannot be read.
+    BadHeader = "bad_header", File [],
+        "the first line names the columns, at least `reference`";
+    /// The header has no column `reference`.
+    MissingColumn = "missing_column", File [],
+        "the first line names the columns; `reference` is your own customer id and is required";
+    /// A column of the header is not known.
+    UnknownColumn = "unknown_column", File [],
+        "--ignore-unknown leaves unknown columns out";
+    /// A column stands twice in the header.
+    DuplicateColumn = "duplicate_column", File [],
+        "keep one of them";
+    /// An option names a column that the header does not have.
+    NoSuchColumn = "no_such_column", File [],
+        "name a column as the header has it";
+    /// A quote opens and does not close.
+    UnclosedQuote = "unclosed_quote", File [],
+        "close the quote; a quote inside a quoted cell is written twice";
+
+    /// None of the customers that are known to be live was found at the provider.
+    WrongAccount = "wrong_account", Run [],
+        "is this the right account? nothing was marked as removed; compare the account's identity in the configuration";
+    /// A search by reference answered with another customer.
+    FindNotHonoured = "find_not_honoured", Run [],
+        "the provider ignores the search by reference; nothing was linked; run `onfile check` and ask the provider";
+    /// The provider does not accept the credentials, or they do not allow this.
+    AccountFault = "account_fault", Run [],
+        "run `onfile check`; the rows that were not sent are still planned: once the credentials work, `onfile runs resume`, or import the same file again";
+    /// No call gets through to the provider.
+    ProviderAway = "provider_away", Run [],
+        "the rows that were not sent are still planned: once the provider answers, `onfile runs resume`, or import the same file again";
+    /// More rows are rejected than --max-rejected allows.
+    TooManyRejected = "too_many_rejected", Run [],
+        "nothing was sent; mend the rows named by `onfile report`, or allow more with --max-rejected";
+    /// The run was stopped.
+    Stopped = "stopped", Run [],
+        "what was in flight was finished and is in the rows; go on with `onfile runs resume`, or import the same file again";
+    /// The canary went well, and the rest waits for a person.
+    AwaitingApproval = "awaiting_approval", Run [],
+        "`onfile runs approve RUN` sends the rest, `onfile runs cancel RUN` ends the run";
+    /// Something of the canary was refused, or is not there when the provider is asked.
+    CanaryFailed = "canary_failed", Run [],
+        "nothing more was sent; see the row in `onfile report`, mend it or the account, and import the file again: nothing is created twice";
+    /// More rows were refused or are unresolved than --max-failures allows.
+    TooManyFailures = "too_many_failures", Run [],
+        "the other rows are still planned; see `onfile report`, then `onfile runs resume` (failures are counted anew) or `onfile runs cancel`";
+    /// The configuration means something else than when the run began.
+    ConfigChanged = "config_changed", Run [],
+        "put the old configuration back, or `onfile runs cancel` and import the file again";
+    /// There is no run of this id.
+    NoSuchRun = "no_such_run", Run [],
+        "`onfile runs` lists them";
+    /// The run is in another state than this needs.
+    RunState = "run_state", Run [],
+        "`onfile runs` shows where each run stands";
+    /// The run cannot go on where it stopped.
+    NotResumable = "not_resumable", Run [],
+        "`onfile runs cancel RUN`, and import the file again";
+    /// Permits or credentials could not be had.
+    Traffic = "traffic", Run [],
+        "run `onfile check`, then start the same job again";
+    /// Another worker has taken the part over.
+    Fenced = "fenced", Run [],
+        "another worker goes on with it; `onfile runs` shows how far it is";
+    /// Another run writes to the account.
+    AccountBusy = "account_busy", Run [],
+        "wait for that run to end, or start this one with --wait";
+    /// The configuration names another account than the one the data came from.
+    AccountChanged = "account_changed", Run [],
+        "put the old value back, or give the new account a name of its own: its customers are others";
+    /// None of the configured encryption keys opens the store.
+    WrongKey = "wrong_key", Run [],
+        "configure the key this store was made with; nothing was read";
+    /// No encryption key is configured.
+    NoKey = "no_key", Run [],
+        "set [store] encryption_key to a key of 32 random bytes";
+    /// The database refused a row.
+    Constraint = "constraint", Run [],
+        "please report this, with the run's id";
+    /// Something that was named does not exist.
+    NotFound = "not_found", Run [],
+        "see whether the name or the id is right";
+    /// A value in the database cannot be read back.
+    Corrupt = "corrupt", Run [],
+        "was the database changed by hand? restore it from a backup, or report this";
+    /// The database did not answer, or was held by somebody else for too long.
+    StoreUnavailable = "store_unavailable", Run [],
+        "see whether the database runs and can be reached, then start the same job again";
+    /// The disk of the database is full, or a quota or a limit is reached.
+    DiskFull = "disk_full", Run [],
+        "make room, then start the same job again: what was sent is written down";
+    /// The schema of the database could not be brought up to date.
+    MigrationFailed = "migration_failed", Run [],
+        "see the cause that is named; nothing was changed";
+    /// The store's URL cannot be used.
+    BadStoreUrl = "bad_store_url", Run [],
+        "use sqlite://PATH or postgres://HOST/DATABASE";
+    /// The database file lies on a network file system, where file locks do not hold.
+    NetworkFilesystem = "network_filesystem", Run [],
+        "put the file on a local disk, or use PostgreSQL for more than one machine";
+    /// Anything else that the database said.
+    Database = "database", Run [],
+        "see the cause that is named; nothing of this step was written";
+    /// A promise of ours did not hold.
+    Internal = "internal", Run [],
+        "please report this, with the run's id";
 }
 
 impl fmt::Display for Code {
@@ -122,11 +318,54 @@ impl fmt::Display for Code {
     }
 }
 
+const HEAD: &str = "\
+# Codes
+
+The same cause always has the same word, and scripts may hold on to them. They stand in `rows.csv` and in every report, and
+in square brackets in what a person reads. A configuration that is wrong has codes of its own (`onfile help config`), and a
+call that failed as a whole names the kind of its error (`unauthenticated`, `timeout` and the like). This page is made from
+the list that the code uses.
+";
+
+impl Code {
+    /// The whole list as a page of Markdown.
+    #[must_use]
+    pub fn page() -> String {
+        let mut page = HEAD.to_owned();
+        for (scope, head) in [
+            (Scope::Row, "## Of a row\n\n| code | the row is | what it means | what to do |"),
+            (
+                Scope::File,
+                "## Of a file\n\nNothing of the file is sent, and the exit code is 1 (`no_rows`: 0).\n\n\
+                 | code | what it means | what to do |",
+            ),
+            (Scope::Run, "## Of a run or the store\n\n| code | what it means | what to do |"),
+        ] {
+            let columns = head.matches(" |").count();
+            page += &format!("\n{head}\n{}|\n", "|---".repeat(columns));
+            for code in Self::ALL.iter().filter(|code| code.scope() == scope) {
+                let outcomes: Vec<String> =
+                    code.outcomes().iter().map(|outcome| format!("`{outcome}`")).collect();
+                let outcomes = match scope {
+                    Scope::Row => format!(" {} |", outcomes.join(", ")),
+                    Scope::File | Scope::Run => String::new(),
+                };
+                page += &format!(
+                    "| `{code}` |{outcomes} {} | {} |\n",
+                    code.meaning(),
+                    code.hint().unwrap_or("nothing")
+                );
+            }
+        }
+        page
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::Code;
+    use super::{Code, Scope};
 
     #[test]
     fn codes_are_distinct_words_and_read_back() {
@@ -134,7 +373,24 @@ mod tests {
         assert_eq!(words.len(), Code::ALL.len());
         for code in Code::ALL {
             assert_eq!(Code::parse(code.as_str()), Some(*code));
-            assert!(!code.meaning().trim().is_empty());
+            assert!(code.meaning().ends_with('.'), "{code}");
+            assert!(
+                code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'8')
+            );
+            assert_eq!(code.scope() == Scope::Row, !code.outcomes().is_empty(), "{code}");
+            // What went well needs nothing; everything else says what to do.
+            let well = code.outcomes() == [super::Linked];
+            assert_eq!(code.hint().is_none(), well, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_current() {
+        let made = Code::page();
+        if made != include_str!("../codes.md") {
+            let file = std::env::temp_dir().join("onfile-codes.md");
+            std::fs::write(&file, &made).expect("a temporary file");
+            panic!("the page differs: cp {} crates/model/codes.md", file.display());
         }
     }
 }

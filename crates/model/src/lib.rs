@@ -17,7 +17,7 @@ mod remote;
 mod summary;
 
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use code::Code;
+pub use code::{Code, Scope};
 pub use hash::{ContentHash, Digestible, Parts, digest};
 pub use ids::{
     AccountName, BadId, CustomerId, EffectId, MethodId, Reference, RemoteCustomerId,

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps customers and saved payment methods in step across payment providers.
 #[derive(Debug, Parser)]
-#[command(name = "onfile", version, max_term_width = 100)]
+#[command(name = "onfile", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -75,6 +75,12 @@ pub(crate) enum Command {
     },
     /// A simulated provider on this machine, for trying things out
     Sandbox(SandboxArgs),
+    /// This help, that of a command, or a topic: codes, config, sandbox
+    Help {
+        /// A command or a topic
+        #[arg(value_name = "COMMAND|TOPIC")]
+        what: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +112,10 @@ pub(crate) struct Import {
     /// Change what the file states otherwise of customers that were there before it
     #[arg(long)]
     pub(crate) update_existing: bool,
+    /// Take cells of this column although they look like card numbers: other numbers can. May be
+    /// given again, once for each column
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) not_pan: Vec<String>,
     /// Import again what was removed at the provider
     #[arg(long)]
     pub(crate) restore_removed: bool,

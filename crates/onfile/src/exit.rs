@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use engine::EngineError;
+use engine::{EngineError, FileError};
 use store::StoreError;
 
 use crate::cli::Global;
@@ -69,11 +69,7 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
         return Exit::Config;
     }
     let (exit, code, hint) = if let Some(error) = error.downcast_ref::<EngineError>() {
-        let hint = match error {
-            EngineError::Store(error) => error.hint().map(str::to_owned),
-            error => error.hint(),
-        };
-        (of_engine(error), error.code(), hint)
+        (of_engine(error), error.code(), error.hint())
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
         (of_store(error), error.code(), error.hint().map(str::to_owned))
     } else if let Some(error) = error.downcast_ref::<backend::BackendError>() {
@@ -92,9 +88,15 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
         let _infallible = write!(text, "\n  hint: {hint}");
     }
     if global.json {
-        out::json(&serde_json::json!({
-            "errors": [{ "code": code, "message": error.to_string(), "hint": hint }]
-        }));
+        let message = error.to_string();
+        let document = match error.downcast_ref() {
+            Some(EngineError::File(FileError { file, line, column, .. })) => serde_json::json!({
+                "code": code, "message": message, "hint": hint,
+                "file": file, "line": line, "column": column,
+            }),
+            _ => serde_json::json!({ "code": code, "message": message, "hint": hint }),
+        };
+        out::json(&serde_json::json!({ "errors": [document] }));
     }
     out::error_line(&text);
     exit

@@ -22,8 +22,12 @@ pub fn summary(summary: &Summary) -> String {
         text.push('\n');
         ledger(&mut text, rows);
         for (code, rows) in &summary.codes {
-            let meaning = model::Code::parse(code).map_or("", model::Code::meaning).trim();
+            let known = model::Code::parse(code);
+            let meaning = known.map_or("", model::Code::meaning);
             let _ = writeln!(text, "    {rows:>10} × {code}: {meaning}");
+            if let Some(hint) = known.and_then(model::Code::hint) {
+                let _ = writeln!(text, "    {:>10}   hint: {hint}", "");
+            }
         }
     }
     for (plan, rows) in &summary.planned {
@@ -159,6 +163,7 @@ mod tests {
           rejected               1
           sum                    3   balanced: every row has one outcome
                      1 × bad_value: A cell is not of the form its column takes.
+                         hint: write the cell as the message says, or leave it empty
 
           calls      3 in all, 2 of them changing something; 0 throttled, 0 reads repeated
                      2 × POST /api/customers

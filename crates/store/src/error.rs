@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use model::{AccountName, RunId};
+use model::{AccountName, Code, RunId};
 
 use crate::RunState;
 
@@ -76,8 +76,8 @@ pub enum StoreError {
     /// The database did not answer, or was held by somebody else for too long.
     #[error("the database is not available")]
     Unavailable(#[source] Source),
-    /// The disk is full.
-    #[error("the disk of the database is full")]
+    /// The disk is full, or a limit of it is reached.
+    #[error("the database cannot be written: its disk is full, or a quota or a limit is reached")]
     Full(#[source] Source),
     /// The schema could not be brought up to date.
     #[error("the schema of the database could not be brought up to date")]
@@ -101,52 +101,36 @@ fn list(ids: &[String]) -> String {
 }
 
 impl StoreError {
-    /// One word to branch on and to look up.
+    const fn listed(&self) -> Code {
+        match self {
+            Self::Fenced { .. } => Code::Fenced,
+            Self::AccountBusy { .. } => Code::AccountBusy,
+            Self::AccountChanged { .. } => Code::AccountChanged,
+            Self::RunState { .. } => Code::RunState,
+            Self::WrongKey { .. } => Code::WrongKey,
+            Self::NoKey => Code::NoKey,
+            Self::Constraint(_) => Code::Constraint,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Corrupt { .. } => Code::Corrupt,
+            Self::Unavailable(_) => Code::StoreUnavailable,
+            Self::Full(_) => Code::DiskFull,
+            Self::Migration(_) => Code::MigrationFailed,
+            Self::Url(_) => Code::BadStoreUrl,
+            Self::NetworkFilesystem { .. } => Code::NetworkFilesystem,
+            Self::Database(_) => Code::Database,
+        }
+    }
+
+    /// One word to branch on and to look up, of the published list.
     #[must_use]
     pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Fenced { .. } => "fenced",
-            Self::AccountBusy { .. } => "account_busy",
-            Self::AccountChanged { .. } => "account_changed",
-            Self::RunState { .. } => "run_state",
-            Self::WrongKey { .. } => "wrong_key",
-            Self::NoKey => "no_key",
-            Self::Constraint(_) => "constraint",
-            Self::NotFound(_) => "not_found",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Unavailable(_) => "store_unavailable",
-            Self::Full(_) => "disk_full",
-            Self::Migration(_) => "migration_failed",
-            Self::Url(_) => "bad_store_url",
-            Self::NetworkFilesystem { .. } => "network_filesystem",
-            Self::Database(_) => "database",
-        }
+        self.listed().as_str()
     }
 
     /// What a person can do about it, where there is something.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::AccountBusy { .. } => "wait for that run to end, or start this one with --wait",
-            Self::AccountChanged { .. } => {
-                "put the old value back, or give the new account a name of its own: its customers are others"
-            }
-            Self::RunState { .. } => "`onfile runs` shows where each run stands",
-            Self::WrongKey { .. } => "configure the key this store was made with; nothing was read",
-            Self::NoKey => "set [store] encryption_key to a key of 32 random bytes",
-            Self::Unavailable(_) => "see whether the database runs and can be reached, then resume",
-            Self::Full(_) => "make room, then resume: nothing is lost",
-            Self::Url(_) => "use sqlite://PATH or postgres://HOST/DATABASE",
-            Self::NetworkFilesystem { .. } => {
-                "put the file on a local disk, or use PostgreSQL for more than one machine"
-            }
-            Self::Fenced { .. }
-            | Self::Constraint(_)
-            | Self::NotFound(_)
-            | Self::Corrupt { .. }
-            | Self::Migration(_)
-            | Self::Database(_) => return None,
-        })
+        self.listed().hint()
     }
 
     /// Whether the same call may succeed later without anybody doing anything.
@@ -165,6 +149,12 @@ enum Meaning {
     Unavailable,
     Full,
     Other,
+}
+
+/// SQLite says FULL when the disk is; past a quota or a file's largest size it says only that it
+/// could not write or make the file longer: SQLITE_IOERR_WRITE, _TRUNCATE, _SHMSIZE.
+fn is_no_room(code: &str) -> bool {
+    matches!(code, "778" | "1546" | "4874")
 }
 
 fn meaning(code: &str) -> Meaning {
@@ -187,6 +177,7 @@ fn meaning(code: &str) -> Meaning {
         Ok(5 | 6 | 14) => Meaning::Unavailable,
         // SQLITE_FULL
         Ok(13) => Meaning::Full,
+        _ if is_no_room(code) => Meaning::Full,
         _ => Meaning::Other,
     }
 }
@@ -241,7 +232,7 @@ mod tests {
         for busy in ["5", "261", "517", "6", "40001", "08006", "57P01", "53300"] {
             assert!(matches!(meaning(busy), Meaning::Unavailable), "{busy}");
         }
-        for full in ["13", "53100"] {
+        for full in ["13", "778", "53100"] {
             assert!(matches!(meaning(full), Meaning::Full), "{full}");
         }
         for other in ["1", "11", "42P01", "22001"] {

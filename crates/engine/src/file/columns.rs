@@ -1,7 +1,8 @@
 //! The columns of the `onfile` format.
 
-use model::FieldName;
+use model::{Code, FieldName};
 
+use super::Reading;
 use super::records::Record;
 use crate::FileError;
 
@@ -77,7 +78,35 @@ const NAMES: &[(&str, Column)] = &[
 #[derive(Debug, Clone)]
 pub struct Columns {
     columns: Vec<Column>,
+    /// As they are compared: without case and surrounding space.
     names: Vec<String>,
+    /// Whether the cells of each are looked through for card numbers.
+    checked: Vec<bool>,
+}
+
+/// A cell that is not blank, without surrounding space.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cell<'a> {
+    pub(super) column: &'a Column,
+    pub(super) name: &'a str,
+    pub(super) text: &'a str,
+    /// Whether a card number in it declines the row.
+    pub(super) is_checked: bool,
+}
+
+fn known(cell: &str) -> Option<Column> {
+    let cell = cell.trim();
+    let name = cell.to_ascii_lowercase();
+    if let Some((_, column)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return Some(column.clone());
+    }
+    let is_metadata = cell.get(..9).is_some_and(|p| p.eq_ignore_ascii_case("metadata."));
+    let key = cell.get(9..).filter(|key| is_metadata && !key.is_empty())?;
+    Some(Column::Metadata(key.to_owned()))
+}
+
+fn folded(name: &str) -> String {
+    name.trim().to_ascii_lowercase()
 }
 
 impl Columns {
@@ -85,84 +114,83 @@ impl Columns {
     ///
     /// # Errors
     /// When `reference` is missing, a column occurs twice, or one is not known (unless those are
-    /// to be ignored); the nearest known name is in the hint.
+    /// to be ignored; the nearest known name is in the hint), and when a column that is said to
+    /// hold no card numbers is not there.
     pub(super) fn read<'a>(
         file: &str,
         line: u64,
         header: impl Iterator<Item = &'a str>,
-        ignore_unknown: bool,
+        reading: &Reading,
     ) -> Result<Self, FileError> {
-        let fail = |code, column: Option<&str>, message: String, hint: String| FileError {
+        let fail = |code: Code, column: &str, message: String| FileError {
             code,
             file: file.to_owned(),
             line: Some(line),
-            column: column.map(str::to_owned),
+            column: Some(column.to_owned()),
             message,
-            hint,
+            hint: code.hint().unwrap_or_default().to_owned(),
         };
+        let header: Vec<&str> = header.collect();
+        for (place, cell) in (1..).zip(&header) {
+            if model::contains_card_number(cell) {
+                let message =
+                    "a full card number stands in the header, expected the name of a column";
+                return Err(FileError {
+                    hint: "the first line names the columns; is it missing?".into(),
+                    ..fail(Code::PanFound, &u64::to_string(&place), message.into())
+                });
+            }
+        }
+        // A file without a header begins with data: its cells are not repeated here.
+        if !header.iter().any(|cell| known(cell).is_some()) {
+            let message = "the first line names no column that is known, expected at least this \
+                           one";
+            return Err(fail(Code::MissingColumn, "reference", message.into()));
+        }
         let mut columns: Vec<Column> = Vec::new();
         let mut names = Vec::new();
-        for (place, cell) in header.enumerate() {
-            if model::contains_card_number(cell) {
-                return Err(fail(
-                    "pan_found",
-                    Some(&(place + 1).to_string()),
-                    "the name of this column holds a full card number".into(),
-                    "the first line names the columns; is it missing?".into(),
-                ));
-            }
-            let name = cell.trim().to_ascii_lowercase();
-            let column = match NAMES.iter().find(|(known, _)| *known == name) {
-                Some((_, column)) => column.clone(),
-                None => match cell.trim().get(..9) {
-                    Some(prefix)
-                        if prefix.eq_ignore_ascii_case("metadata.") && cell.trim().len() > 9 =>
-                    {
-                        Column::Metadata(cell.trim().chars().skip(9).collect())
-                    }
-                    _ if ignore_unknown => Column::Ignored,
-                    _ => {
-                        let shown: String = cell.chars().take(40).collect();
-                        let hint = nearest(&name).map_or_else(
-                            || "pass --ignore-unknown to leave unknown columns out".to_owned(),
-                            |near| {
-                                format!(
-                                    "did you mean `{near}`? --ignore-unknown leaves unknown \
-                                     columns out"
-                                )
-                            },
-                        );
-                        return Err(fail(
-                            "unknown_column",
-                            Some(&shown),
-                            "this column is not known".into(),
-                            hint,
-                        ));
-                    }
-                },
+        for cell in &header {
+            let name = folded(cell);
+            let column = match known(cell) {
+                Some(column) => column,
+                None if reading.ignore_unknown => Column::Ignored,
+                None => {
+                    let shown: String = cell.chars().take(40).collect();
+                    let error = fail(
+                        Code::UnknownColumn,
+                        &shown,
+                        "this column is not known, expected one that onfile reads".into(),
+                    );
+                    let near =
+                        nearest(&name).map(|near| format!("did you mean `{near}`? {}", error.hint));
+                    return Err(FileError { hint: near.unwrap_or(error.hint.clone()), ..error });
+                }
             };
             if column != Column::Ignored && columns.contains(&column) {
-                return Err(fail(
-                    "duplicate_column",
-                    Some(&name),
-                    "this column stands twice in the header".into(),
-                    "keep one of them".into(),
-                ));
+                let message = "this column stands twice in the header, expected it once";
+                return Err(fail(Code::DuplicateColumn, &name, message.into()));
             }
             columns.push(column);
             names.push(name);
         }
         if !columns.contains(&Column::Reference) {
-            return Err(fail(
-                "missing_column",
-                None,
-                "the header has no column `reference`".into(),
-                "the first line names the columns; `reference` is the merchant's own customer id \
-                 and is required"
-                    .into(),
-            ));
+            let message = "the header has no such column, expected it in every file";
+            return Err(fail(Code::MissingColumn, "reference", message.into()));
         }
-        Ok(Self { columns, names })
+        let exempt: Vec<String> = reading.not_pan.iter().map(|name| folded(name)).collect();
+        if let Some(wrong) = exempt.iter().find(|name| !names.contains(name)) {
+            let shown: String = match model::contains_card_number(wrong) {
+                true => "…".to_owned(),
+                false => wrong.chars().take(40).collect(),
+            };
+            let message = "--not-pan names this column, expected one of the header's";
+            return Err(FileError {
+                hint: format!("the header has {}", names.join(", ")),
+                ..fail(Code::NoSuchColumn, &shown, message.into())
+            });
+        }
+        let checked = names.iter().map(|name| !exempt.contains(name)).collect();
+        Ok(Self { columns, names, checked })
     }
 
     /// How many columns there are.
@@ -175,17 +203,20 @@ impl Columns {
         self.names.get(place).map(String::as_str)
     }
 
-    /// Each column with its name and its cell of a row; blank cells are left out.
-    pub(super) fn cells<'a>(
-        &'a self,
-        row: &'a Record,
-    ) -> impl Iterator<Item = (&'a Column, &'a str, &'a str)> {
+    /// The cells of a row that are not blank.
+    pub(super) fn cells<'a>(&'a self, row: &'a Record) -> impl Iterator<Item = Cell<'a>> {
         self.columns
             .iter()
             .zip(&self.names)
+            .zip(&self.checked)
             .zip(row.cells())
-            .map(|((column, name), cell)| (column, name.as_str(), cell.trim()))
-            .filter(|(_, _, cell)| !cell.is_empty())
+            .map(|(((column, name), is_checked), cell)| Cell {
+                column,
+                name,
+                text: cell.trim(),
+                is_checked: *is_checked,
+            })
+            .filter(|cell| !cell.text.is_empty())
     }
 }
 
@@ -203,13 +234,24 @@ mod tests {
     use super::*;
 
     fn read(header: &[&str]) -> Result<Columns, FileError> {
-        Columns::read("f.csv", 1, header.iter().copied(), false)
+        Columns::read("f.csv", 1, header.iter().copied(), &Reading::default())
+    }
+
+    fn exempting(header: &[&str], not_pan: &[&str]) -> Result<Columns, FileError> {
+        let reading = Reading {
+            ignore_unknown: true,
+            not_pan: not_pan.iter().map(|&name| name.to_owned()).collect(),
+        };
+        Columns::read("f.csv", 1, header.iter().copied(), &reading)
     }
 
     #[test]
     fn an_unknown_column_names_the_nearest() {
         let error = read(&["reference", "e-mail"]).expect_err("unknown");
-        assert_eq!(error.to_string(), "f.csv:1: column e-mail: this column is not known");
+        assert_eq!(
+            error.to_string(),
+            "f.csv:1: column e-mail: this column is not known, expected one that onfile reads"
+        );
         assert!(error.hint.contains("`email`"), "{}", error.hint);
     }
 
@@ -217,19 +259,53 @@ mod tests {
     fn a_card_number_is_no_name_of_a_column() {
         for name in ["metadata.4111111111111111", "4111-1111-1111-1111"] {
             let error = read(&["reference", name]).expect_err("a card number");
-            assert_eq!((error.code, error.column.as_deref()), ("pan_found", Some("2")));
+            assert_eq!((error.code, error.column.as_deref()), (Code::PanFound, Some("2")));
             assert!(!format!("{error:?}").contains("1111"), "{error:?}");
         }
     }
 
     #[test]
+    fn a_file_without_a_header_is_not_repeated() {
+        for first in [&["tok_secret", "C-1"][..], &["C-1", "Ada", "tok_secret"]] {
+            for ignore_unknown in [false, true] {
+                let reading = Reading { ignore_unknown, ..Reading::default() };
+                let error = Columns::read("f.csv", 1, first.iter().copied(), &reading)
+                    .expect_err("no header");
+                assert_eq!(error.code, Code::MissingColumn);
+                assert!(!format!("{error:?}").contains("tok_secret"), "{error:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_reference_is_required_and_columns_stand_once() {
-        assert_eq!(read(&["name"]).expect_err("missing").code, "missing_column");
+        assert_eq!(read(&["name"]).expect_err("missing").code, Code::MissingColumn);
         assert_eq!(
             read(&["reference", "Email", "email "]).expect_err("twice").code,
-            "duplicate_column"
+            Code::DuplicateColumn
         );
         let columns = read(&["Reference", "metadata.Tier"]).expect("fine");
         assert_eq!(columns.columns, [Column::Reference, Column::Metadata("Tier".into())]);
+    }
+
+    #[test]
+    fn any_column_may_be_exempt_and_must_be_there() {
+        let header = ["reference", "token", "metadata.Order", "note"];
+        for name in ["token", " Metadata.order ", "reference", "note"] {
+            let columns = exempting(&header, &[name]).expect("a column of the header");
+            let unchecked: Vec<&str> = columns
+                .names
+                .iter()
+                .zip(&columns.checked)
+                .filter(|(_, is_checked)| !**is_checked)
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(unchecked, [folded(name)]);
+        }
+        let error = exempting(&header, &["token", "order"]).expect_err("not there");
+        assert_eq!((error.code, error.column.as_deref()), (Code::NoSuchColumn, Some("order")));
+        let error = exempting(&header, &["4111111111111111"]).expect_err("not there");
+        assert!(!format!("{error:?}").contains("1111"), "{error:?}");
+        assert_eq!(error.hint, "the header has reference, token, metadata.order, note");
     }
 }

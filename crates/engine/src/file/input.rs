@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,11 +109,44 @@ impl<R: Read> Read for Zstd<R> {
     }
 }
 
+/// A path that is there and names no file.
+#[derive(Debug)]
+pub(super) struct NotAFile(&'static str);
+
+impl fmt::Display for NotAFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this is {}, expected a file", self.0)
+    }
+}
+
+impl Error for NotAFile {}
+
 /// Opens a file, or standard input for `-`.
 pub(super) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Digested)> {
-    let raw: Box<dyn Read + Send> =
-        if path.as_os_str() == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
-    decoded(raw)
+    if path.as_os_str() == "-" {
+        return decoded(Box::new(io::stdin()));
+    }
+    if let Some(what) = other_than_a_file(path)? {
+        return Err(io::Error::other(NotAFile(what)));
+    }
+    decoded(Box::new(File::open(path)?))
+}
+
+/// What stands at a path that cannot be read as a file: opening a named pipe would wait for
+/// whoever writes to it, and a device may never end. What a shell hands over as `/dev/fd/63` is a
+/// pipe as well, and somebody writes to it.
+fn other_than_a_file(path: &Path) -> io::Result<Option<&'static str>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let handed_over = ["/dev/fd", "/dev/stdin", "/proc/self/fd"];
+    Ok(if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_file() || handed_over.iter().any(|place| path.starts_with(place)) {
+        None
+    } else if kind.is_fifo() {
+        Some("a named pipe")
+    } else {
+        Some("a device or a socket")
+    })
 }
 
 fn decoded(raw: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, Digested)> {

@@ -6,9 +6,9 @@ use std::path::Path;
 use model::{Code, Outcome};
 use store::StagedRow;
 
-use super::input::{self, Bomb, Digested};
-use super::records::{Ended, Fault, Faulty, MOST_BYTES, MOST_LINES, Record, Records};
-use super::{Columns, row};
+use super::input::{self, Bomb, Digested, NotAFile};
+use super::records::{Ended, Fault, Faulty, MOST_BYTES, Record, Records};
+use super::{Columns, Reading, row};
 use crate::FileError;
 
 /// How much is looked at to tell the delimiter: a header longer than this is no header.
@@ -52,45 +52,41 @@ impl Totals {
     }
 }
 
-fn fail(file: &str, code: &'static str, message: String, hint: &str) -> FileError {
+fn fail(file: &str, code: Code, line: Option<u64>, message: impl Into<String>) -> FileError {
     FileError {
         code,
         file: file.to_owned(),
-        line: None,
+        line,
         column: None,
-        message,
+        message: message.into(),
+        hint: code.hint().unwrap_or_default().to_owned(),
+    }
+}
+
+fn unreadable(file: &str, line: Option<u64>, error: &io::Error) -> FileError {
+    let hinted = |hint: &str, message: &str| FileError {
         hint: hint.to_owned(),
+        ..fail(file, Code::FileUnreadable, line, message)
+    };
+    match error.get_ref() {
+        Some(inner) if inner.is::<Bomb>() => {
+            return fail(file, Code::FileBomb, line, inner.to_string());
+        }
+        Some(inner) if inner.is::<NotAFile>() => {
+            return fail(file, Code::NotAFile, line, inner.to_string());
+        }
+        _ => {}
     }
-}
-
-fn unreadable(file: &str, error: &io::Error) -> FileError {
-    if matches!(error.get_ref(), Some(inner) if inner.is::<Bomb>()) {
-        return fail(file, "file_bomb", error.to_string(), "unpack it and look at what is inside");
-    }
-    fail(
-        file,
-        "file_unreadable",
-        format!("cannot be read: {error}"),
-        "check the path, and that the file is whole; nothing was sent",
-    )
-}
-
-fn ended(file: &str, ended: Ended) -> FileError {
-    match ended {
-        Ended::Io(error) => unreadable(file, &error),
-        Ended::OpenQuote { line, cell } => FileError {
-            line: Some(line),
-            column: Some(cell.to_string()),
-            ..fail(
-                file,
-                "unclosed_quote",
-                format!(
-                    "a quote opens here and does not close within {MOST_LINES} lines and {} KiB",
-                    MOST_BYTES / 1024
-                ),
-                "close the quote; a quote inside a quoted cell is written twice",
-            )
-        },
+    match error.kind() {
+        io::ErrorKind::NotFound => hinted(
+            "check the path; a relative one begins at the folder you are in",
+            "there is no such file",
+        ),
+        io::ErrorKind::PermissionDenied => hinted(
+            "let the user who runs onfile read the file",
+            "the file may not be read by this user",
+        ),
+        _ => fail(file, Code::FileUnreadable, line, format!("the file cannot be read: {error}")),
     }
 }
 
@@ -100,32 +96,25 @@ fn ended(file: &str, ended: Ended) -> FileError {
 ///
 /// # Errors
 /// When it cannot be read, is empty, or its header is wrong.
-pub fn open(path: &Path, ignore_unknown: bool) -> Result<RowReader, FileError> {
+pub fn open(path: &Path, reading: &Reading) -> Result<RowReader, FileError> {
     let file = path.display().to_string();
-    let (mut input, digested) = input::open(path).map_err(|error| unreadable(&file, &error))?;
+    let (mut input, digested) =
+        input::open(path).map_err(|error| unreadable(&file, None, &error))?;
     let mut head = Vec::with_capacity(HEAD);
     input
         .by_ref()
         .take(HEAD as u64)
         .read_to_end(&mut head)
-        .map_err(|error| unreadable(&file, &error))?;
+        .map_err(|error| unreadable(&file, None, &error))?;
     if matches!(head.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-        return Err(fail(
-            &file,
-            "not_utf8",
-            "the file is UTF-16, expected UTF-8".into(),
-            "save it as CSV in UTF-8",
-        ));
+        let message = "the file is UTF-16, expected UTF-8";
+        return Err(fail(&file, Code::NotUtf8, Some(1), message));
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).to_vec();
     let first = text.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
     let Some(first) = first else {
-        return Err(fail(
-            &file,
-            "empty_file",
-            "the file has no header".into(),
-            "the first line names the columns, at least `reference`",
-        ));
+        let message = "the file is empty, expected a header";
+        return Err(fail(&file, Code::EmptyFile, Some(1), message));
     };
     let count = |delimiter: u8| first.iter().filter(|byte| **byte == delimiter).count();
     let delimiter =
@@ -133,23 +122,30 @@ pub fn open(path: &Path, ignore_unknown: bool) -> Result<RowReader, FileError> {
     let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(text).chain(input));
     let mut records = Records::new(whole, delimiter);
     let mut record = Record::default();
-    records.read(&mut record).map_err(|why| ended(&file, why))?;
-    if let Some(faulty) = record.faulty {
-        return Err(FileError {
-            line: Some(faulty.line),
-            column: Some(faulty.cell.to_string()),
-            ..fail(
-                &file,
-                "bad_header",
-                format!("the header cannot be read: {}", describe(faulty)),
-                "the first line names the columns, at least `reference`",
-            )
-        });
+    let at = |line, cell: usize, error| FileError {
+        line: Some(line),
+        column: Some(cell.to_string()),
+        ..error
+    };
+    match records.read(&mut record) {
+        Ok(_) => {}
+        Err(Ended::Io(error)) => return Err(unreadable(&file, Some(records.line), &error)),
+        Err(Ended::OpenQuote { line, cell }) => {
+            return Err(at(line, cell, fail(&file, Code::UnclosedQuote, None, OPEN_QUOTE)));
+        }
     }
-    let columns = Columns::read(&file, record.line, record.cells(), ignore_unknown)?;
+    if let Some(faulty) = record.faulty {
+        let message = format!("the header cannot be read: {}", describe(faulty));
+        let error = fail(&file, Code::BadHeader, None, message);
+        return Err(at(faulty.line, faulty.cell, error));
+    }
+    let columns = Columns::read(&file, record.line, record.cells(), reading)?;
     let header_lines = record.lines;
     Ok(RowReader { file, columns, records, digested, record, header_lines, row_lines: 0, rows: 0 })
 }
+
+/// What a record may have at most, in words; a test holds it to the numbers.
+const OPEN_QUOTE: &str = "a quote opens here and does not close within 20 lines and 64 KiB";
 
 fn describe(faulty: Faulty) -> String {
     match faulty.fault {
@@ -158,11 +154,16 @@ fn describe(faulty: Faulty) -> String {
             faulty.cell, faulty.line
         ),
         Fault::TextAfterQuote => format!(
-            "text stands behind the closing quote of cell {} (line {})",
+            "text stands behind the closing quote of cell {}, expected the end of the cell \
+             (line {})",
             faulty.cell, faulty.line
         ),
-        Fault::TooLong => format!("the row is longer than {} KiB", MOST_BYTES / 1024),
-        Fault::NotUtf8 => format!("cell {} is not UTF-8 (line {})", faulty.cell, faulty.line),
+        Fault::TooLong => {
+            format!("the row is too long, expected at most {} KiB", MOST_BYTES / 1024)
+        }
+        Fault::NotUtf8 => {
+            format!("cell {} is not text, expected UTF-8 (line {})", faulty.cell, faulty.line)
+        }
     }
 }
 
@@ -173,9 +174,18 @@ impl RowReader {
     /// # Errors
     /// When nothing behind it can be read.
     pub fn next_row(&mut self) -> Result<Option<StagedRow>, FileError> {
-        let read = self.records.read(&mut self.record).map_err(|why| ended(&self.file, why))?;
-        if !read {
-            return Ok(None);
+        match self.records.read(&mut self.record) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(Ended::Io(error)) => {
+                return Err(unreadable(&self.file, Some(self.records.line), &error));
+            }
+            Err(Ended::OpenQuote { line, cell }) => {
+                return Err(FileError {
+                    column: Some(self.columns.name(cell - 1).unwrap_or("?").to_owned()),
+                    ..fail(&self.file, Code::UnclosedQuote, Some(line), OPEN_QUOTE)
+                });
+            }
         }
         self.rows += 1;
         self.row_lines += self.record.lines;
@@ -191,9 +201,9 @@ impl RowReader {
         }
         if self.record.len() != self.columns.len() {
             let message = format!(
-                "the row has {} cells, the header has {}",
-                self.record.len(),
-                self.columns.len()
+                "expected {} cells, as many as the header has; the row has {}",
+                self.columns.len(),
+                self.record.len()
             );
             return Ok(Some(rejected(line, Code::CellCount, message, None)));
         }
@@ -250,7 +260,7 @@ mod tests {
     /// Line, code and column of every row, or the error that ended the reading.
     fn rows(bytes: &[u8]) -> Result<Vec<Seen>, FileError> {
         let (_folder, path) = write(bytes);
-        let mut reader = open(&path, false)?;
+        let mut reader = open(&path, &Reading::default())?;
         let mut all = Vec::new();
         while let Some(row) = reader.next_row()? {
             all.push((row.line, row.code, row.field));
@@ -281,21 +291,36 @@ mod tests {
 
     #[test]
     fn a_file_that_is_wrong_as_a_whole_says_where() {
-        let cases: [(&[u8], &str, Option<u64>); 8] = [
-            (b"", "empty_file", None),
-            (b"\n \n", "empty_file", None),
-            (b"name\nAda\n", "missing_column", Some(1)),
-            (b"reference,nmae\n", "unknown_column", Some(1)),
-            (b"reference,na\"me\n", "bad_header", Some(1)),
-            (b"reference,name\nA,Ann\nB,\"Bob\nC,Cid\n", "unclosed_quote", Some(3)),
-            (b"\xff\xfer\0e\0", "not_utf8", None),
-            (b"\x1f\x8bnonsense", "file_unreadable", None),
+        type Case<'a> = (&'a [u8], Code, Option<u64>, Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
+            (b"", Code::EmptyFile, Some(1), None),
+            (b"\n \n", Code::EmptyFile, Some(1), None),
+            (b"name\nAda\n", Code::MissingColumn, Some(1), Some("reference")),
+            (b"reference,nmae\n", Code::UnknownColumn, Some(1), Some("nmae")),
+            (b"reference,na\"me\n", Code::BadHeader, Some(1), Some("2")),
+            (b"reference,\"name\nA\n", Code::UnclosedQuote, Some(1), Some("2")),
+            (
+                b"reference,name\nA,Ann\nB,\"Bob\nC,Cid\n",
+                Code::UnclosedQuote,
+                Some(3),
+                Some("name"),
+            ),
+            (b"\xff\xfer\0e\0", Code::NotUtf8, Some(1), None),
+            (b"\x1f\x8bnonsense", Code::FileUnreadable, None, None),
         ];
-        for (bytes, code, line) in cases {
-            let error = rows(bytes).expect_err(code);
-            assert_eq!((error.code, error.line), (code, line), "{error}");
+        for (bytes, code, line, column) in cases {
+            let error = rows(bytes).expect_err(code.as_str());
+            let seen = (error.code, error.line, error.column.as_deref());
+            assert_eq!(seen, (code, line, column), "{error}");
             assert!(!error.hint.is_empty(), "{error}");
         }
+    }
+
+    #[test]
+    fn the_limits_of_an_open_quote_are_those_of_a_record() {
+        use super::super::records::MOST_LINES;
+        let limits = format!("{MOST_LINES} lines and {} KiB", MOST_BYTES / 1024);
+        assert!(OPEN_QUOTE.ends_with(&limits), "{OPEN_QUOTE}");
     }
 
     #[test]

@@ -155,7 +155,8 @@ pub(crate) struct Records<R> {
     buffer: Vec<u8>,
     begin: usize,
     end: usize,
-    line: u64,
+    /// The physical line that is read, from 1.
+    pub(crate) line: u64,
     /// Physical lines read, blank ones included.
     pub(crate) physical_lines: u64,
     /// Physical lines that hold nothing.

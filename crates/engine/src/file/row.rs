@@ -8,6 +8,7 @@ use model::{
 use secrecy::SecretString;
 use store::{StagedMethod, StagedRow};
 
+use super::columns::Cell;
 use super::records::Record;
 use super::{Column, Columns};
 
@@ -174,18 +175,25 @@ impl Cells {
         let facts = match kind {
             MethodKind::Card => {
                 let expiry = match (self.exp_month, self.exp_year) {
-                    (Some(month), Some(year)) => Some(
-                        Expiry::new(month, year)
-                            .map_err(|error| Declined::bad("exp_month", error.expected))?,
-                    ),
+                    (Some(month), Some(year)) => {
+                        let column = match month {
+                            1..=12 => "exp_year",
+                            _ => "exp_month",
+                        };
+                        let expiry = Expiry::new(month, year);
+                        Some(expiry.map_err(|error| Declined::bad(column, error.expected))?)
+                    }
                     (None, None) => None,
                     (Some(_), None) => {
-                        return Err(missing("exp_year", "`exp_month` is given without `exp_year`"));
+                        return Err(missing(
+                            "exp_year",
+                            "expected a year: `exp_month` is given without it",
+                        ));
                     }
                     (None, Some(_)) => {
                         return Err(missing(
                             "exp_month",
-                            "`exp_year` is given without `exp_month`",
+                            "expected a month: `exp_year` is given without it",
                         ));
                     }
                 };
@@ -206,10 +214,10 @@ impl Cells {
             }),
             MethodKind::CryptoWallet => {
                 let Some(address) = self.wallet_address else {
-                    return Err(missing("wallet_address", "a wallet needs its address"));
+                    return Err(missing("wallet_address", "expected the wallet's address"));
                 };
                 let Some(chain_id) = self.chain_id else {
-                    return Err(missing("chain_id", "a wallet needs its chain"));
+                    return Err(missing("chain_id", "expected the number of the wallet's chain"));
                 };
                 MethodFacts::CryptoWallet(WalletFacts { chain_id, address })
             }
@@ -220,7 +228,10 @@ impl Cells {
             }
             (None, None) if kind == MethodKind::CryptoWallet => None,
             (None, _) => {
-                return Err(missing("token", "a card or bank account is saved by its token"));
+                return Err(missing(
+                    "token",
+                    "expected a token: a card or bank account is saved by it",
+                ));
             }
             (Some(_), None) => {
                 return Err(missing(
@@ -241,12 +252,14 @@ impl Cells {
 pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow {
     let mut cells = Cells::default();
     let mut declined: Option<Declined> = None;
-    for (column, name, cell) in columns.cells(record) {
-        let taken = if contains_card_number(cell) {
+    for Cell { column, name, text: cell, is_checked } in columns.cells(record) {
+        let taken = if is_checked && contains_card_number(cell) {
             Err(Declined {
                 code: Code::PanFound,
                 column: name.to_owned(),
-                message: "this cell holds a full card number; onfile never takes one".into(),
+                message:
+                    "this cell holds a full card number, expected none: onfile never takes one"
+                        .into(),
             })
         } else if cell.contains('\0') {
             Err(Declined::bad(name, "text without NUL characters"))
@@ -266,7 +279,7 @@ pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow 
         declined = Some(Declined {
             code: Code::MissingValue,
             column: "reference".into(),
-            message: "the merchant's own customer id is required".into(),
+            message: "expected your own customer id, in every row".into(),
         });
     }
     let row_id = cells.row_id.take().unwrap_or_else(|| line.to_string());
@@ -304,6 +317,7 @@ pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow 
 
 #[cfg(test)]
 mod tests {
+    use super::super::Reading;
     use super::*;
 
     const HEADER: [&str; 12] = [
@@ -322,7 +336,8 @@ mod tests {
     ];
 
     fn row(cells: [&str; 12]) -> StagedRow {
-        let columns = Columns::read("f", 1, HEADER.into_iter(), false).expect("header");
+        let columns =
+            Columns::read("f", 1, HEADER.into_iter(), &Reading::default()).expect("header");
         let text = cells.map(|cell| format!("\"{cell}\"")).join(",");
         let mut record = Record::default();
         let read = super::super::records::Records::new(text.as_bytes(), b',').read(&mut record);
@@ -360,7 +375,7 @@ mod tests {
     fn each_fault_has_its_code_and_column() {
         let good =
             ["r1", "c1", "Ada", "US", "card", "tok", "processor", "4242", "12", "27", "true", ""];
-        let cases: [(usize, &str, Code, &str); 11] = [
+        let cases: [(usize, &str, Code, &str); 12] = [
             (1, "", Code::MissingValue, "reference"),
             (3, "USA", Code::BadValue, "country"),
             (4, "credit", Code::BadValue, "method"),
@@ -369,6 +384,7 @@ mod tests {
             (6, "", Code::MissingValue, "token_kind"),
             (7, "424", Code::BadValue, "last4"),
             (8, "13", Code::BadValue, "exp_month"),
+            (9, "1999", Code::BadValue, "exp_year"),
             (8, "", Code::MissingValue, "exp_month"),
             (10, "yes", Code::BadValue, "default"),
             (5, "4111111111111111", Code::PanFound, "token"),
@@ -386,7 +402,8 @@ mod tests {
     #[test]
     fn a_card_number_in_an_ignored_column_is_found_too() {
         let header = ["reference", "note"];
-        let columns = Columns::read("f", 1, header.into_iter(), true).expect("header");
+        let reading = Reading { ignore_unknown: true, ..Reading::default() };
+        let columns = Columns::read("f", 1, header.into_iter(), &reading).expect("header");
         let mut record = Record::default();
         let text: &[u8] = b"c1,4111111111111111\n";
         let read = super::super::records::Records::new(text, b',').read(&mut record);

@@ -1,6 +1,6 @@
 //! The next step: pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{TokenRoute, TokenRule};
 use model::{Agreement, Code, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId};
@@ -15,51 +15,61 @@ impl Work {
         if self.rows.len() < 2 {
             return;
         }
-        let mut tokens = BTreeSet::new();
+        let mut tokens = BTreeMap::new();
         for row in &mut self.rows {
             if matches!(row.fate, Fate::Ended(_)) {
                 continue;
             }
-            if let Some(fp) = row.fp()
-                && !tokens.insert(fp)
-                && row.fate == Fate::Open
-            {
+            let Some(fp) = row.fp() else { continue };
+            let line = row.staged.line;
+            let first = *tokens.entry(fp).or_insert(line);
+            if first != line && row.fate == Fate::Open {
                 row.fate = Fate::Ended(reject(
                     Code::DuplicateRow,
-                    "the same token stands on an earlier row of this reference",
+                    format!("line {first} has the same token, expected each token once"),
                     Some("token"),
                 ));
             }
         }
-        if let Some(field) = self.conflict() {
-            self.end_open(&reject(
-                Code::ConflictingRows,
-                format!("rows of this reference state different values of `{field}`"),
-                Some(&field),
-            ));
+        if let Some((field, message)) = self.conflict() {
+            self.end_open(&reject(Code::ConflictingRows, message, Some(&field)));
         }
     }
 
-    fn conflict(&self) -> Option<String> {
+    /// The column in which rows contradict each other, and how.
+    fn conflict(&self) -> Option<(String, String)> {
         let open: Vec<&Row> = self.open_or_done().collect();
+        let differ = |field: String, (first, other): (u64, u64)| {
+            let message = format!(
+                "lines {first} and {other} differ in `{field}`, expected one value for a reference"
+            );
+            Some((field, message))
+        };
         for field in FieldName::TEXTS {
-            let values: BTreeSet<&str> =
-                open.iter().filter_map(|row| row.staged.profile.get(field)).collect();
-            if values.len() > 1 {
-                return Some(field.as_str().to_owned());
+            let values = open
+                .iter()
+                .filter_map(|row| Some((row.staged.line, row.staged.profile.get(field)?)));
+            if let Some(found) = first_two_that_differ(values) {
+                return differ(field.as_str().to_owned(), found);
             }
         }
         let keys: BTreeSet<&String> =
             open.iter().flat_map(|row| row.staged.profile.metadata.keys()).collect();
         for key in keys {
-            let values: BTreeSet<&String> =
-                open.iter().filter_map(|row| row.staged.profile.metadata.get(key)).collect();
-            if values.len() > 1 {
-                return Some(format!("metadata.{key}"));
+            let values = open.iter().filter_map(|row| {
+                Some((row.staged.line, row.staged.profile.metadata.get(key)?.as_str()))
+            });
+            if let Some(found) = first_two_that_differ(values) {
+                return differ(format!("metadata.{key}"), found);
             }
         }
-        let defaults = open.iter().filter(|row| row.wants_default()).count();
-        (defaults > 1).then(|| "default".to_owned())
+        let mut defaults = open.iter().filter(|row| row.wants_default());
+        let (first, other) = (defaults.next()?, defaults.next()?);
+        let message = format!(
+            "lines {} and {} are both the default, expected one at most for a reference",
+            first.staged.line, other.staged.line
+        );
+        Some(("default".to_owned(), message))
     }
 
     /// The next step. Rows that need none are decided on the way.
@@ -269,6 +279,15 @@ pub(super) fn blocked() -> Verdict {
     )
 }
 
+/// The first two lines of which one states another value than the other.
+fn first_two_that_differ<'a>(
+    mut stated: impl Iterator<Item = (u64, &'a str)>,
+) -> Option<(u64, u64)> {
+    let (first, value) = stated.next()?;
+    let (other, _) = stated.find(|(_, other)| *other != value)?;
+    Some((first, other))
+}
+
 /// Whether two adds could not be told apart afterwards (rule 5): alike in kind, last 4, expiry
 /// and brand as far as they are known, or without a last 4.
 fn alike(a: &MethodFacts, b: &MethodFacts) -> bool {
@@ -355,13 +374,23 @@ impl Row {
     ) -> Option<Verdict> {
         let method = self.staged.method.as_ref()?;
         if let Some(verdict) = &self.staged.unfit {
-            return Some(verdict.clone());
+            let mut verdict = verdict.clone();
+            if verdict.code == Some(Code::TokenKindUnsupported) {
+                let kinds = rules.capabilities.tokens.iter().map(|rule| rule.kind.as_str());
+                let kinds = kinds.collect::<Vec<_>>().join(" or ");
+                verdict.message = Some(format!("expected a token of the kind {kinds}"));
+            }
+            return Some(verdict);
         }
         if let MethodFacts::Card(card) = &method.facts
             && rules.policy.reject_expired
             && card.expiry.is_some_and(|expiry| expiry.is_past(rules.now))
         {
-            return Some(reject(Code::CardExpired, "the card has expired", Some("exp_year")));
+            return Some(reject(
+                Code::CardExpired,
+                "the card has expired, expected one that has not",
+                Some("exp_year"),
+            ));
         }
         let token = method.sealed.as_ref()?;
         let rule = rules.capabilities.token(token.kind)?;
@@ -370,7 +399,10 @@ impl Row {
         {
             return Some(reject(
                 Code::TokenExpired,
-                format!("the token is older than the {} minutes it lives", max.as_secs() / 60),
+                format!(
+                    "the token is too old, expected one of the last {} minutes",
+                    max.as_secs() / 60
+                ),
                 Some("token_created_at"),
             ));
         }
@@ -378,7 +410,7 @@ impl Row {
             reject(
                 Code::TokenReused,
                 "this single-use token stands under another reference, on an earlier line or in \
-                 an earlier import",
+                 an earlier import; expected a new one",
                 Some("token"),
             )
         })

@@ -76,6 +76,8 @@ impl From<Limit> for String {
 pub(super) struct Args {
     pub(super) dry_run: bool,
     ignore_unknown: bool,
+    /// Columns that were exempt from the look for card numbers.
+    not_pan: Vec<String>,
     pub(super) max_rejected: Limit,
     pub(super) max_failures: Option<Limit>,
     canary: Option<u64>,
@@ -94,7 +96,8 @@ impl Args {
             options.policy;
         Self {
             dry_run: options.dry_run,
-            ignore_unknown: options.ignore_unknown,
+            ignore_unknown: options.reading.ignore_unknown,
+            not_pan: options.reading.not_pan.clone(),
             max_rejected: options.max_rejected,
             max_failures: options.max_failures,
             canary: options.canary,
@@ -140,6 +143,7 @@ mod tests {
         let args = Args {
             dry_run: false,
             ignore_unknown: true,
+            not_pan: vec!["metadata.order".into()],
             max_rejected: Limit::Percent(2.5),
             max_failures: Some(Limit::Rows(3)),
             canary: Some(7),

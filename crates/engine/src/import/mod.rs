@@ -20,7 +20,7 @@ use model::{Code, EffectKind, RunId, Summary};
 use store::{NewRun, RowTally, StoreError, Which};
 
 use crate::apply::Applier;
-use crate::file::RowReader;
+use crate::file::{Reading, RowReader};
 use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError, observe};
@@ -41,8 +41,8 @@ const BUSY: Duration = Duration::from_secs(1);
 pub struct ImportOptions {
     /// The file.
     pub path: PathBuf,
-    /// Leave unknown columns out instead of refusing the file.
-    pub ignore_unknown: bool,
+    /// What a person said about reading it.
+    pub reading: Reading,
     /// Plan, and send nothing.
     pub dry_run: bool,
     /// What a person asked for beyond the file.
@@ -132,8 +132,11 @@ async fn conclude(
     found.findings = findings(&codes, &planned);
     found.codes = codes;
     found.planned = planned;
-    let summary = run.end(engine, found, error.as_ref()).await?;
-    Ok(Ended { summary, error })
+    match run.end(engine, found, error.as_ref()).await {
+        Ok(summary) => Ok(Ended { summary, error }),
+        // What the run failed of comes first: a full disk takes no end of a run either.
+        Err(also) => Err(error.unwrap_or(also)),
+    }
 }
 
 fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'a> {

@@ -27,8 +27,8 @@ const JOINS: usize = 5000;
 
 /// Opens the file and reads its header, away from the runtime's own threads.
 pub(super) async fn open(options: &ImportOptions) -> Result<RowReader, EngineError> {
-    let (path, ignore_unknown) = (options.path.clone(), options.ignore_unknown);
-    let opened = tokio::task::spawn_blocking(move || file::open(&path, ignore_unknown)).await;
+    let (path, reading) = (options.path.clone(), options.reading.clone());
+    let opened = tokio::task::spawn_blocking(move || file::open(&path, &reading)).await;
     Ok(opened.map_err(|_| EngineError::Broken("opening the file panicked"))??)
 }
 

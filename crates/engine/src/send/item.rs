@@ -2,7 +2,8 @@
 
 use backend::{Effect, NewMethod, Rejection};
 use model::{
-    EffectKind, MethodFacts, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
+    Code, EffectKind, FieldName, MethodFacts, Outcome, Profile, Reference, RemoteCustomerId,
+    RemoteMethodId,
 };
 use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
 
@@ -162,10 +163,18 @@ pub(super) fn effect_of(
     })
 }
 
-/// A verdict for a rejection by the adapter.
+/// A verdict for a rejection by the adapter. The column is the field's, or the one that the code
+/// or the beginning of the message names.
 pub(crate) fn rejected(rejection: &Rejection) -> Verdict {
+    let named = || match rejection.code {
+        Code::MethodKindUnsupported => Some("method"),
+        Code::TokenKindUnsupported => Some("token_kind"),
+        Code::FieldMissing => rejection.message.strip_prefix('`')?.split('`').next(),
+        _ => None,
+    };
+    let field = rejection.field.map(FieldName::as_str).or_else(named);
     Verdict {
-        field: rejection.field.map(|field| field.as_str().to_owned()),
+        field: field.map(str::to_owned),
         ..Verdict::with(Outcome::Rejected, rejection.code, rejection.message.clone())
     }
 }

@@ -9,6 +9,7 @@ use ::sandbox::{Running, Sandbox, SandboxConfig};
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use engine::file::Reading;
 use engine::{Ended, Engine, ImportOptions, Limit, Policy, Quiet, Stop};
 use rand::Rng as _;
 use tokio::time::Instant;
@@ -86,7 +87,7 @@ fn verify(imported: &Ended, again: &Ended) -> Result<()> {
 async fn import(engine: &Engine, file: &Path) -> Result<Ended> {
     let options = ImportOptions {
         path: file.to_owned(),
-        ignore_unknown: false,
+        reading: Reading::default(),
         dry_run: false,
         policy: Policy::default(),
         max_rejected: Limit::Rows(0),

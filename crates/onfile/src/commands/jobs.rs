@@ -1,10 +1,12 @@
 //! The jobs: `import` and `pull`.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use anyhow::Result;
+use engine::file::Reading;
 use engine::{Ended, Engine, EngineError, ImportOptions, Policy, Stop, Stopper};
-use model::RunId;
+use model::{Code, RunId};
 
 use super::env;
 use crate::cli::{Global, Import, OnTokenChange};
@@ -16,7 +18,7 @@ use crate::wiring;
 pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     let options = ImportOptions {
         path: args.file,
-        ignore_unknown: args.ignore_unknown,
+        reading: Reading { ignore_unknown: args.ignore_unknown, not_pan: args.not_pan },
         dry_run: args.dry_run,
         policy: Policy {
             reject_expired: args.reject_expired,
@@ -30,8 +32,24 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
         wait: args.wait,
         cause: "person".into(),
     };
-    job(global, &args.account, async move |engine: &Engine| engine::import(engine, options).await)
-        .await
+    let path = options.path.clone();
+    let is_empty = Cell::new(false);
+    let exit = job(global, &args.account, async |engine: &Engine| {
+        let ended = engine::import(engine, options).await?;
+        let rows = ended.summary.rows.map_or(0, |rows| rows.read);
+        is_empty.set(rows == 0 && ended.error.is_none());
+        Ok(ended)
+    })
+    .await?;
+    if is_empty.get() && !global.quiet {
+        let code = Code::NoRows;
+        out::error_line(&format!(
+            "warning[{code}]: {}:1: a header and no row, expected one row or more\n  hint: {}",
+            path.display(),
+            code.hint().unwrap_or_default()
+        ));
+    }
+    Ok(exit)
 }
 
 pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {

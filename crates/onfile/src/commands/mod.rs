@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod help;
 mod init;
 mod jobs;
 mod keys;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
             Ok(Exit::Clean)
         }
         Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Help { what } => help::run(&what),
     }
 }
 

@@ -11,8 +11,8 @@ use super::secret::{EncryptionKey, Secret, SecretSource, decode_key};
 use super::source::nearest;
 use super::spec::{KeySpec, Setting, Type};
 use super::values::{
-    UrlFault, is_title, may_hold_password, parse_duration, parse_proxy, parse_store_url, parse_url,
-    show_duration,
+    UrlFault, is_title, may_hold_password, may_hold_secret, parse_duration, parse_proxy,
+    parse_store_url, parse_url, show_duration,
 };
 
 /// A checked value; `None` once what is wrong with it is noted.
@@ -233,6 +233,7 @@ impl Walk<'_> {
         let address = secret.as_ref().map(secrecy::ExposeSecret::expose_secret).map(parse_proxy);
         if let Some(Err(UrlFault { why, hint })) = address {
             let at = self.place(value);
+            let text = text.filter(|text| !may_hold_secret(text));
             let found = text.map_or_else(|| "…".to_owned(), |text| show(&text));
             self.fail(Code::BadUrl, at, path, &format!("= {found} {why}"), &hint);
             return None;

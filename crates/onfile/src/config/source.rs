@@ -8,7 +8,7 @@ use toml_span::{Span, Value};
 
 use super::error::{Excerpt, Position};
 use super::spec::{KeySpec, Type};
-use super::values::{may_hold_password, may_show_env};
+use super::values::{may_hold_password, may_hold_secret, may_show_env};
 
 /// Longer lines are cut in what is shown.
 const SHOWN: usize = 160;
@@ -59,7 +59,7 @@ impl Vocabulary {
         match key {
             "env" => may_show_env(text),
             "file" | "id" => true,
-            _ => !inside_secret && self.shows(key) && !may_hold_password(text),
+            _ => !inside_secret && self.shows(key) && !may_hold_secret(text),
         }
     }
 }

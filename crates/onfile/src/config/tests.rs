@@ -290,6 +290,20 @@ fn the_store_on_postgres() {
 }
 
 #[test]
+fn an_address_that_may_hold_a_key_is_not_shown() {
+    for (key, address) in [
+        ("base_url", "https://api.example/?key=hunter2"),
+        ("base_url", "https://hunter2@api.example"),
+        ("base_url", "ftp://hunter2@api.example"),
+        ("token_url", "HTTPS://api.example/token#hunter2"),
+        ("proxy", "socks5://hunter2@proxy.example:1080"),
+    ] {
+        let said = wrong(&format!("{STORE}{GOV}{key} = \"{address}\"\n"), ALL);
+        assert!(said.contains("bad_url") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn identity_and_meaning() {
     let text = [
         STORE,

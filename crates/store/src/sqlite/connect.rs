@@ -236,7 +236,7 @@ pub(super) async fn open(
             done => break done?,
         }
     };
-    let mut writer = Writer::new(conn);
+    let mut writer = Writer::new(conn, options.clone());
     let (keys, incarnation) = match set_up(&mut writer, wraps, now).await {
         Ok(done) => done,
         Err(error) => {

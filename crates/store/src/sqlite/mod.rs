@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{AccountName, Clock, RemoteCustomerId, RunId, SystemClock, Timestamp};
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
@@ -50,19 +50,35 @@ const HOLD_WRITER: &str = "UPDATE writers SET lease_until = MAX(lease_until, ?2)
 /// The connection that writes, and how durably it is set to.
 struct Writer {
     conn: SqliteConnection,
+    options: SqliteConnectOptions,
     full: bool,
 }
 
 impl Writer {
-    const fn new(conn: SqliteConnection) -> Self {
-        Self { conn, full: false }
+    const fn new(conn: SqliteConnection, options: SqliteConnectOptions) -> Self {
+        Self { conn, options, full: false }
     }
 
     fn into_inner(self) -> SqliteConnection {
         self.conn
     }
 
+    /// On a full disk SQLite rolls back by itself, and sqlx goes on counting a transaction that
+    /// is no more: nothing can begin on that connection again.
+    async fn forget_lost_transaction(&mut self) -> Result<(), StoreError> {
+        if self.conn.is_in_transaction() {
+            // A rollback may be on its way; this waits behind it.
+            self.conn.ping().await?;
+        }
+        if self.conn.is_in_transaction() {
+            self.conn = self.options.connect().await?;
+            self.full = false;
+        }
+        Ok(())
+    }
+
     async fn begin_as(&mut self, full: bool) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        self.forget_lost_transaction().await?;
         if self.full != full {
             let text = if full { SYNC_FULL } else { SYNC_NORMAL };
             sqlx::query(text).execute(&mut self.conn).await?;

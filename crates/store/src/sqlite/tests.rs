@@ -107,6 +107,25 @@ async fn two_handles_on_one_file_take_turns() {
     assert!(longest > Duration::from_millis(500) && longest < Duration::from_secs(1));
 }
 
+#[tokio::test]
+async fn a_full_disk_does_not_end_all_writing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).await.expect("opened");
+    let mut writer = store.writer().await.expect("open");
+    sqlx::query("PRAGMA max_page_count = 1").execute(&mut writer.conn).await.expect("set");
+    let mut tx = writer.begin().await.expect("begun");
+    let insert = "INSERT INTO meta (key, value) VALUES ('large', hex(zeroblob(1000000)))";
+    let error: StoreError = sqlx::query(insert).execute(&mut *tx).await.expect_err("full").into();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    drop(tx);
+    writer.conn.ping().await.expect("there");
+    // Without this the test would prove nothing.
+    assert!(writer.conn.is_in_transaction(), "SQLite did not roll back by itself");
+    let mut tx = writer.begin().await.expect("begun");
+    sqlx::query(insert).execute(&mut *tx).await.expect("there is room now");
+    tx.commit().await.expect("committed");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_file_is_its_owner_s_alone() {
