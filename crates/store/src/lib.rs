@@ -212,6 +212,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         most: u32,
     ) -> Result<Vec<RowRecord>, StoreError>;
 
+    /// The first rows of a run that did not go well: rejected, refused, unresolved or not attempted.
+    async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError>;
+
     // --- the journal --------------------------------------------------------------------------
 
     /// Commits intents as `sending`, durably (SQLite `synchronous=FULL`). One answer for each, in

@@ -23,6 +23,7 @@ cases![
     a_token_under_two_references_is_told,
     tokens_are_shared_within_a_run_alone,
     rows_come_by_line,
+    rows_that_did_not_go_well,
     the_ledger_counts_rows_alone,
 ];
 
@@ -286,6 +287,27 @@ async fn rows_come_by_line(cx: &Cx) -> anyhow::Result<()> {
     let page = cx.store().rows(&fence.run, 30, 3).await?;
     assert_eq!(page.iter().map(|row| row.line).collect::<Vec<_>>(), [100]);
     assert!(cx.store().rows(&RunId::generate(), 0, 3).await?.is_empty());
+    Ok(())
+}
+
+async fn rows_that_did_not_go_well(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut rows = Vec::new();
+    for (line, outcome) in (1..).zip(Outcome::ALL) {
+        let mut row = staged(line, "r1", None)?;
+        row.outcome = Some(outcome);
+        rows.push(row);
+    }
+    rows.push(staged(100, "r2", None)?);
+    cx.stage(&fence, rows).await?;
+    let bad = cx.store().bad_rows(&fence.run, 10).await?;
+    let outcomes: Vec<Outcome> = bad.iter().filter_map(|row| row.outcome).collect();
+    let well = [Outcome::Created, Outcome::Linked, Outcome::Updated, Outcome::Unchanged];
+    assert_eq!(
+        outcomes,
+        Outcome::ALL.into_iter().filter(|o| !well.contains(o)).collect::<Vec<_>>()
+    );
+    assert_eq!(cx.store().bad_rows(&fence.run, 1).await?.len(), 1);
     Ok(())
 }
 

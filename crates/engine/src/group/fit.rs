@@ -1,5 +1,7 @@
 //! Which fields of a customer an adapter would take. Pure.
 
+use std::borrow::Cow;
+
 use backend::{Capabilities, Rejection};
 use model::{Code, FieldName, Profile};
 
@@ -31,7 +33,7 @@ pub(crate) fn fit(
     profile: &Profile,
     prepare: impl Fn(&Profile) -> Result<(), Rejection>,
 ) -> Result<Vec<FieldName>, Rejection> {
-    let mut rest = profile.clone();
+    let mut rest = Cow::Borrowed(profile);
     let mut omitted = Vec::new();
     loop {
         let Err(rejection) = prepare(&rest) else { return Ok(omitted) };
@@ -43,11 +45,11 @@ pub(crate) fn fit(
         };
         let less = without(&rest, field);
         // Not what was objected to: it would be objected to for ever.
-        if less == rest {
+        if less == *rest {
             return Err(rejection);
         }
         omitted.push(field);
-        rest = less;
+        rest = Cow::Owned(less);
     }
 }
 

@@ -133,6 +133,11 @@ impl Work {
         }
         for row in &mut self.rows {
             row.shared = row.is_shared(&self.links, &self.reference, rules);
+            row.default_is_new = row.wants_default();
+        }
+        if self.statements.is_empty() {
+            // Nothing was stated before: hashing is for nothing.
+            return;
         }
         let truth = (rules.hash)("default", "true");
         let marks: Vec<(bool, Option<&'static str>)> = self
@@ -357,6 +362,16 @@ impl Work {
 
     /// The fields that the file states and only our store can keep, by name (rule 8).
     pub(crate) fn only_ours(&self, rules: &Rules<'_>) -> Vec<String> {
+        let ours = |name: FieldName| is_only_ours(name, rules.capabilities);
+        let stated = |row: &Row| {
+            let profile = &row.staged.profile;
+            FieldName::TEXTS.into_iter().any(|name| ours(name) && profile.get(name).is_some())
+                || (ours(FieldName::Metadata) && !profile.metadata.is_empty())
+        };
+        // Mostly there are none, and this is asked of every customer.
+        if self.omitted.is_empty() && self.before(None).is_none() && !self.rows.iter().any(stated) {
+            return Vec::new();
+        }
         let cells = cells(&self.profile(), rules.capabilities).into_iter();
         let before = self.before(None);
         let ours = cells.filter(|cell| {

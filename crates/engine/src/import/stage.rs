@@ -8,8 +8,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use backend::{Account, NewMethod};
+use futures::{StreamExt, stream};
 use model::{Reference, RemoteCustomerId, RunId};
-use store::{Join, StagedRow, Store};
+use store::{Fence, Join, StagedRow, Store};
 use tokio::sync::mpsc;
 
 use super::{ImportOptions, plan};
@@ -20,6 +21,8 @@ use crate::{Engine, EngineError, FileError};
 
 /// Rows staged in one transaction, about.
 const ROWS: usize = 1000;
+/// Batches that wait between two stages of the work: enough to go on while the disk is waited for.
+const AHEAD: usize = 4;
 /// The longest cluster: what is behind it is another one, joined later.
 const CLUSTER: usize = 1000;
 /// Joins written in one transaction.
@@ -51,17 +54,12 @@ pub(super) async fn stage(
     kept: &mut plan::Kept,
 ) -> Result<Staged, EngineError> {
     let Applier { engine, run, .. } = applier;
-    let (read_out, mut read_in) = mpsc::channel::<Batch>(2);
+    let (read_out, mut read_in) = mpsc::channel::<Batch>(AHEAD);
     let checker = Checker::new(engine, &run.id, applier.dry_run)?;
     let reading = tokio::task::spawn_blocking(move || read(reader, &checker, &read_out));
-    let (plan_out, mut plan_in) = mpsc::channel::<Vec<StagedRow>>(2);
+    let (plan_out, plan_in) = mpsc::channel::<Vec<StagedRow>>(AHEAD);
     let (store, fence) = (Arc::clone(&engine.store), run.fence.clone());
-    let writing = tokio::spawn(async move {
-        while let Some(rows) = plan_in.recv().await {
-            store.stage_rows(&fence, rows).await?;
-        }
-        Ok::<(), EngineError>(())
-    });
+    let writing = tokio::spawn(write(store, fence, plan_in));
     let mut decided = Vec::new();
     let planned = async {
         let mut staged = 0;
@@ -104,6 +102,21 @@ struct Batch {
     clusters: Vec<StagedRow>,
     /// Rows that could not be understood: they belong to no reference.
     declined: Vec<StagedRow>,
+}
+
+/// Writes batches: two at a time, so that one is made ready while the other is written.
+async fn write(
+    store: Arc<dyn Store>,
+    fence: Fence,
+    mut batches: mpsc::Receiver<Vec<StagedRow>>,
+) -> Result<(), EngineError> {
+    let (store, fence) = (&store, &fence);
+    let batches = stream::poll_fn(|cx| batches.poll_recv(cx));
+    let mut writes = batches.map(|rows| store.stage_rows(fence, rows)).buffered(2);
+    while let Some(written) = writes.next().await {
+        written?;
+    }
+    Ok(())
 }
 
 /// What reading came to.

@@ -76,7 +76,7 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
 }
 
 /// So many rows that need somebody are shown after a job.
-const SHOWN_ROWS: usize = 10;
+const SHOWN_ROWS: u32 = 10;
 
 /// Wires an account, does a job there, and shows what came of it.
 async fn job(

@@ -66,22 +66,12 @@ pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Re
 pub(crate) async fn bad_rows(
     store: &dyn Store,
     run: &RunId,
-    most: usize,
+    most: u32,
 ) -> Result<(Vec<String>, bool)> {
-    let mut lines = Vec::new();
-    let mut more = false;
-    each_row(store, run, |row| {
-        if let Some(line) = ::report::bad_row(row) {
-            if lines.len() < most {
-                lines.push(line);
-            } else {
-                more = true;
-            }
-        }
-        Ok(())
-    })
-    .await?;
-    Ok((lines, more))
+    let rows = store.bad_rows(run, most + 1).await?;
+    let more = rows.len() > most as usize;
+    let lines = rows.iter().take(most as usize).filter_map(::report::bad_row);
+    Ok((lines.collect(), more))
 }
 
 async fn each_row(

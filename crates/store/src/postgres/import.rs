@@ -64,6 +64,10 @@ const TALLY: &str = "SELECT outcome, code, plan, count(*) FROM staged_rows \
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3";
+const BAD_ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
+     remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
+     WHERE run = $1 AND outcome IN ('rejected', 'refused', 'unresolved', 'not_attempted') \
+     ORDER BY line LIMIT $2";
 
 /// The columns of a verdict.
 #[derive(Default)]
@@ -315,6 +319,19 @@ impl PostgresStore {
         let rows = sqlx::query(ROWS)
             .bind(run.as_str())
             .bind(signed(after_line))
+            .bind(i64::from(most))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn bad_row_records(
+        &self,
+        run: &RunId,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError> {
+        let rows = sqlx::query(BAD_ROWS)
+            .bind(run.as_str())
             .bind(i64::from(most))
             .fetch_all(&self.pool)
             .await?;

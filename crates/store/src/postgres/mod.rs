@@ -428,6 +428,10 @@ impl Store for PostgresStore {
         self.row_records(run, after_line, most).await
     }
 
+    async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError> {
+        self.bad_row_records(run, most).await
+    }
+
     async fn commit_intents(
         &self,
         fence: &Fence,

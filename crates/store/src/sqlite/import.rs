@@ -13,6 +13,7 @@ use super::bulk::{Bound, Bulk};
 use super::decode::{as_id, get, list, opt_word, signed, unsigned};
 use super::{SqliteStore, check_fence, mirror};
 use crate::canonical::{Guard, to_json};
+use crate::records::CountedRows;
 use crate::staged::{stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement,
@@ -28,17 +29,29 @@ const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers WHERE a
 const METHOD_LINKS: &str = "SELECT remote_customer_id, remote_id, method_id FROM remote_methods \
      WHERE account = ?1 AND method_id IS NOT NULL \
      AND remote_customer_id IN (SELECT value FROM json_each(?2))";
-// Some thousand rows at a time: SQLite groups by sorting, which for a million rows takes five times
-// as long, and all of them in memory.
-const TALLY: &str = "SELECT outcome, code, plan, count(*), max(line) FROM (SELECT outcome, code, \
-     plan, line FROM staged_rows WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT 5000) \
-     GROUP BY outcome, code, plan";
+const LAST_LINE: &str = "SELECT max(line) FROM staged_rows WHERE run = ?1";
+// SQLite groups by sorting, and one text is sorted several times as fast as a row of three. Some
+// thousand lines at a time, since it sorts in memory.
+const TALLY: &str = "SELECT NULL, NULL, plan, count(*) FROM staged_rows \
+     WHERE run = ?1 AND line > ?2 AND line <= ?3 AND outcome IS NULL GROUP BY plan \
+     UNION ALL SELECT outcome, NULL, NULL, count(*) FROM staged_rows \
+     WHERE run = ?1 AND line > ?2 AND line <= ?3 AND outcome IS NOT NULL AND code IS NULL \
+     GROUP BY outcome \
+     UNION ALL SELECT outcome, code, NULL, count(*) FROM staged_rows \
+     WHERE run = ?1 AND line > ?2 AND line <= ?3 AND outcome IS NOT NULL AND code IS NOT NULL \
+     GROUP BY outcome, code";
+const TALLY_LINES: i64 = 10_000;
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
+const BAD_ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
+     remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
+     WHERE run = ?1 AND outcome IN ('rejected', 'refused', 'unresolved', 'not_attempted') \
+     ORDER BY line LIMIT ?2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, TALLY, ROWS];
+pub(super) const STATEMENTS: &[&str] =
+    &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LAST_LINE, TALLY, ROWS, BAD_ROWS];
 
 #[cfg(test)]
 pub(super) const BULKS: &[&Bulk] =
@@ -332,16 +345,22 @@ impl SqliteStore {
     }
 
     pub(super) async fn count_rows(&self, run: &RunId) -> Result<RowTally, StoreError> {
-        type Counted = (Option<String>, Option<String>, Option<String>, i64, i64);
         let mut tx = self.readers.begin().await?;
+        let last: Option<i64> =
+            sqlx::query_scalar(LAST_LINE).bind(run.as_str()).fetch_one(&mut *tx).await?;
+        let last = last.unwrap_or(0);
         let mut tally = RowTally::default();
         let mut after = 0;
-        loop {
-            let groups: Vec<Counted> =
-                sqlx::query_as(TALLY).bind(run.as_str()).bind(after).fetch_all(&mut *tx).await?;
-            let Some(last) = groups.iter().map(|group| group.4).max() else { break };
-            after = last;
-            tally.add(groups.into_iter().map(|(a, b, c, rows, _)| (a, b, c, rows)))?;
+        while after < last {
+            let upto = after + TALLY_LINES;
+            let groups: Vec<CountedRows> = sqlx::query_as(TALLY)
+                .bind(run.as_str())
+                .bind(after)
+                .bind(upto)
+                .fetch_all(&mut *tx)
+                .await?;
+            after = upto;
+            tally.add(groups)?;
         }
         tx.commit().await?;
         Ok(tally)
@@ -356,6 +375,19 @@ impl SqliteStore {
         let rows = sqlx::query(ROWS)
             .bind(run.as_str())
             .bind(signed(after_line))
+            .bind(i64::from(most))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn read_bad_rows(
+        &self,
+        run: &RunId,
+        most: u32,
+    ) -> Result<Vec<RowRecord>, StoreError> {
+        let rows = sqlx::query(BAD_ROWS)
+            .bind(run.as_str())
             .bind(i64::from(most))
             .fetch_all(&self.readers)
             .await?;

@@ -342,6 +342,10 @@ impl Store for SqliteStore {
         self.read_rows(run, after_line, most).await
     }
 
+    async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError> {
+        self.read_bad_rows(run, most).await
+    }
+
     async fn commit_intents(
         &self,
         fence: &Fence,

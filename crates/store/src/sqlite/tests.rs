@@ -75,6 +75,8 @@ const SMALL: &[&str] = &[
 /// What walks over an account or a run on purpose: counts, and whether there is anything at all.
 const WALKS: &[&str] = &[
     "COUNT(*)",
+    "max(line)",
+    "outcome IN ('rejected'",
     "GROUP BY outcome",
     "GROUP BY token_fp",
     "SELECT EXISTS",
