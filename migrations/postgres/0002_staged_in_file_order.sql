@@ -1,9 +1,10 @@
 -- Staged rows are worked on in the file's order. What a row states is one text; `head` is the line
 -- of the first row of its cluster (rows of one reference that stand together), `tail` that of the
 -- last; both are 0 for a row that could not be read and belongs to none. Nothing else is indexed, so
--- staging appends. `unfit` is why the provider's adapter declines the payment method.
+-- staging appends. `unfit` is why the provider's adapter declines the payment method. `run` refers to
+-- `runs`; it is not looked up for each row, since whoever writes holds a part of the run.
 CREATE TABLE staged (
-    run TEXT COLLATE "C" NOT NULL REFERENCES runs (id),
+    run TEXT COLLATE "C" NOT NULL,
     line BIGINT NOT NULL,
     part BIGINT NOT NULL,
     head BIGINT NOT NULL,
@@ -42,7 +43,7 @@ ALTER TABLE staged RENAME TO staged_rows;
 
 -- Clusters of one reference that stand apart in the file, and the cluster they belong to.
 CREATE TABLE staged_joins (
-    run TEXT COLLATE "C" NOT NULL REFERENCES runs (id),
+    run TEXT COLLATE "C" NOT NULL,
     first BIGINT NOT NULL,
     part BIGINT NOT NULL,
     last BIGINT NOT NULL,

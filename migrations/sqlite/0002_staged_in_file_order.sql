@@ -1,9 +1,10 @@
 -- Staged rows are worked on in the file's order. What a row states is one text; `head` is the line
 -- of the first row of its cluster (rows of one reference that stand together), `tail` that of the
 -- last; both are 0 for a row that could not be read and belongs to none. Nothing else is indexed, so
--- staging appends. `unfit` is why the provider's adapter declines the payment method.
+-- staging appends. `unfit` is why the provider's adapter declines the payment method. `run` refers to
+-- `runs`; it is not looked up for each row, since whoever writes holds a part of the run.
 CREATE TABLE staged (
-    run TEXT NOT NULL REFERENCES runs (id),
+    run TEXT NOT NULL,
     line INTEGER NOT NULL,
     part INTEGER NOT NULL,
     head INTEGER NOT NULL,
@@ -43,7 +44,7 @@ ALTER TABLE staged RENAME TO staged_rows;
 
 -- Clusters of one reference that stand apart in the file, and the cluster they belong to.
 CREATE TABLE staged_joins (
-    run TEXT NOT NULL REFERENCES runs (id),
+    run TEXT NOT NULL,
     first INTEGER NOT NULL,
     part INTEGER NOT NULL,
     last INTEGER NOT NULL,
