@@ -68,21 +68,29 @@ pub(super) async fn replan(
     kept: &mut Kept,
 ) -> Result<BTreeSet<u64>, EngineError> {
     let Applier { engine, run, .. } = applier;
-    let mut after = 0;
+    let load =
+        |after| engine.store.load_groups(&run.fence, &engine.account.name, after, which, GROUPS);
     let mut opened = BTreeSet::new();
-    loop {
+    let mut page = load(0).await?;
+    while !page.groups.is_empty() {
         engine.stop.check()?;
-        let page = engine
-            .store
-            .load_groups(&run.fence, &engine.account.name, after, which, GROUPS)
-            .await?;
-        if page.groups.is_empty() {
-            return Ok(opened);
-        }
-        after = page.upto;
-        opened.extend(replan_groups(applier, page.groups, which, kept).await?);
+        let after = page.upto;
+        let again = replan_groups(applier, page.groups, which, kept);
+        // The next references are read while these are written.
+        let (written, next) = tokio::join!(commit(applier, again.changed), load(after));
+        written?;
+        page = next?;
+        opened.extend(again.opened);
         engine.progress.at("planned again", after, None);
     }
+    Ok(opened)
+}
+
+async fn commit(applier: &Applier<'_>, plans: Vec<RowPlan>) -> Result<(), EngineError> {
+    if !plans.is_empty() {
+        applier.engine.store.commit_plan(&applier.run.fence, plans).await?;
+    }
+    Ok(())
 }
 
 /// Plans the references that begin on these lines again, before anything is applied: more is known
@@ -100,19 +108,28 @@ pub(super) async fn replan_heads(
         let mut groups = engine.store.load_heads(&run.fence, &engine.account.name, some).await?;
         // Those whose rows stand apart have their turn anyway.
         groups.retain(|group| group.rows.iter().all(|row| some.contains(&row.head)));
-        opened.extend(replan_groups(applier, groups, Which::Joined, kept).await?);
+        let again = replan_groups(applier, groups, Which::Joined, kept);
+        commit(applier, again.changed).await?;
+        opened.extend(again.opened);
     }
     Ok(opened)
 }
 
-async fn replan_groups(
+/// What planning again came to.
+#[derive(Default)]
+struct Again {
+    changed: Vec<RowPlan>,
+    /// Rows that were decided and are open again.
+    opened: Vec<u64>,
+}
+
+fn replan_groups(
     applier: &Applier<'_>,
     groups: Vec<Group>,
     which: Which,
     kept: &mut Kept,
-) -> Result<BTreeSet<u64>, EngineError> {
-    let mut opened = BTreeSet::new();
-    let mut changed = Vec::new();
+) -> Again {
+    let mut again = Again::default();
     applier.with_rules(|rules| {
         for mut group in groups {
             let before: Vec<Option<RowPlan>> =
@@ -130,16 +147,13 @@ async fn replan_groups(
             for (before, (_, now)) in before.into_iter().zip(rows) {
                 let Some(before) = before.filter(|before| *before != now) else { continue };
                 if before.verdict.is_some() && now.verdict.is_none() {
-                    opened.insert(now.line);
+                    again.opened.push(now.line);
                 }
-                changed.push(now);
+                again.changed.push(now);
             }
         }
     });
-    if !changed.is_empty() {
-        applier.engine.store.commit_plan(&applier.run.fence, changed).await?;
-    }
-    Ok(opened)
+    again
 }
 
 /// Whether a profile states a field, by its name as files show it.
