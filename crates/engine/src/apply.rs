@@ -284,11 +284,11 @@ impl Applier<'_> {
                     for method in &mut methods {
                         method.as_of = read.list.as_of;
                     }
-                    work.listed(methods);
+                    self.with_rules(|rules| work.listed(methods, rules));
                     lists.push(read.list);
                 }
                 Ok(None) => {
-                    work.listed(Vec::new());
+                    self.with_rules(|rules| work.listed(Vec::new(), rules));
                     work.customer = CustomerNow::Failed(gone());
                 }
             }

@@ -353,17 +353,18 @@ impl Work {
         self.stale = true;
     }
 
-    /// Takes in the customer's methods as this run has read them. What was decided by the mirror is
-    /// decided again: it may have had a method that is gone.
-    pub(crate) fn listed(&mut self, methods: Vec<KnownMethod>) {
-        self.methods = methods;
-        self.methods_read = true;
-        self.stale = true;
+    /// Takes in the customer's methods as this run has read them. A row whose method is not among
+    /// them is decided again: the mirror had it still.
+    pub(crate) fn listed(&mut self, methods: Vec<KnownMethod>, rules: &Rules<'_>) {
         for row in &mut self.rows {
-            if matches!(row.fate, Fate::Kept(_)) {
+            let Fate::Kept(id) = &row.fate else { continue };
+            if methods.iter().all(|method| method.id != *id) {
                 row.fate = Fate::Open;
             }
         }
+        self.methods = methods;
+        self.methods_read = true;
+        self.compare(rules);
     }
 
     /// The customer's id at the provider, where it is there.

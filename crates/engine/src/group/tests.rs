@@ -569,7 +569,7 @@ fn a_method_that_this_run_saw_gone_is_not_kept() {
     group.statements = vec![stated(None, &[("name", "Ada")])];
     let mut work = work(group);
     assert_eq!(next(&mut work), Step::ReadMethods);
-    work.listed(Vec::new());
+    work.listed(Vec::new(), &rules(Policy::default()));
     let Step::Save(adds) = next(&mut work) else { panic!("the new card is saved") };
     assert_eq!(adds.iter().map(|add| add.row).collect::<Vec<_>>(), [1]);
     assert_eq!(verdicts(&work)[0], rejected(Code::RemovedAtProvider));
