@@ -223,11 +223,7 @@ impl Applier<'_> {
                     customers.push(*customer);
                 }
                 Ok(Found::Nobody | Found::Retired) => {
-                    work.customer = CustomerNow::Failed(Verdict::with(
-                        model::Outcome::Rejected,
-                        Code::RemovedAtProvider,
-                        "the customer is gone at the provider; pull the account",
-                    ));
+                    work.customer = CustomerNow::Failed(gone());
                 }
                 Err(EngineError::Backend(error))
                     if !error.is_account_fault() && !error.kind.read_is_retryable() =>
@@ -283,25 +279,25 @@ impl Applier<'_> {
                 }
                 Ok(Some(read)) => {
                     work.unreadable = read.unreadable > 0;
-                    work.methods =
+                    let mut methods: Vec<KnownMethod> =
                         read.list.methods.iter().map(|m| known(&read.list.customer, m)).collect();
-                    work.methods_read = true;
-                    for method in &mut work.methods {
+                    for method in &mut methods {
                         method.as_of = read.list.as_of;
                     }
+                    self.with_rules(|rules| work.listed(methods, rules));
                     lists.push(read.list);
                 }
                 Ok(None) => {
-                    work.customer = CustomerNow::Failed(Verdict::with(
-                        Outcome::Refused,
-                        Code::ProviderRefused,
-                        "the customer is gone at the provider; pull the account",
-                    ));
+                    self.with_rules(|rules| work.listed(Vec::new(), rules));
+                    work.customer = CustomerNow::Failed(gone());
                 }
             }
         }
-        let write = MethodsWrite { account: self.engine.account.name.clone(), lists };
-        self.engine.store.apply_methods(&self.run.fence, write).await?;
+        let write =
+            MethodsWrite { account: self.engine.account.name.clone(), lists, second: false };
+        let fence = &self.run.fence;
+        let missing = self.engine.store.apply_methods(fence, write).await?.missing;
+        observe::prove_removed(self.engine, &self.ctx, fence, &missing, 0).await?;
         Ok(())
     }
 
@@ -375,6 +371,15 @@ pub(crate) fn effect_for(route: Option<TokenRoute>, method: NewMethod) -> Effect
         Some(TokenRoute::Bulk) => Effect::ImportMethods(vec![method]),
         Some(TokenRoute::Add) | None => Effect::AddMethod(method),
     }
+}
+
+/// Of a customer that was there and, as this run has seen, is not any more.
+fn gone() -> Verdict {
+    Verdict::with(
+        Outcome::Rejected,
+        Code::RemovedAtProvider,
+        "the customer is gone at the provider; pull the account",
+    )
 }
 
 fn known(customer: &RemoteCustomerId, method: &RemoteMethod) -> KnownMethod {

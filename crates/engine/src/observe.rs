@@ -1,17 +1,22 @@
 //! Reading what a provider holds, and what may be believed of it (rules 1 and 2).
 
+use std::collections::BTreeSet;
+
 use backend::{
     BackendError, CallCtx, Cursor, ErrorKind, Page, PageRequest, RemoteCustomer, RemoteMethod,
 };
 use futures::{StreamExt, stream};
-use model::{Reference, RemoteCustomerId, RemoteStatus, Timestamp};
-use store::MethodList;
+use model::{Reference, RemoteCustomerId, RemoteMethodId, RemoteStatus, Timestamp};
+use store::{Fence, MethodList, MethodsWrite};
 use tracing::warn;
 
 use crate::{Engine, EngineError};
 
 /// How many known ids are looked for before anything of an account is believed.
 const KNOWN_IDS: u32 = 5;
+/// So many payment methods are marked as removed by one run, or 1 % of those that are live if that
+/// is more: beyond, something else is wrong.
+const REMOVALS: u64 = 100;
 /// A list of one customer's methods longer than this many pages is not one.
 const METHOD_PAGES: usize = 1000;
 
@@ -124,6 +129,53 @@ pub(crate) async fn methods_of(
         "list payment methods",
         "the list of one customer's payment methods does not end",
     ))
+}
+
+/// Lists the customers of payment methods that were not listed any more once more: what is not there
+/// again is marked as removed (rule 3); how many that are. `before` were removed by this run already:
+/// beyond [`REMOVALS`] nothing more is marked (rule 1).
+///
+/// # Errors
+/// When the provider or the store cannot be reached.
+pub(crate) async fn prove_removed(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+    missing: &[(RemoteCustomerId, RemoteMethodId)],
+    before: u64,
+) -> Result<u64, EngineError> {
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    let account = &engine.account.name;
+    let live = engine.store.mirror_stats(account).await?.methods + before;
+    if before + missing.len() as u64 > (live / 100).max(REMOVALS) {
+        warn!(
+            account = account.as_str(),
+            missing = missing.len(),
+            "too many payment methods are gone at once; they are not marked as removed"
+        );
+        return Ok(0);
+    }
+    let customers: BTreeSet<RemoteCustomerId> = missing.iter().map(|(id, _)| id.clone()).collect();
+    let reads: Vec<Result<Option<MethodRead>, BackendError>> = stream::iter(customers)
+        .map(|id| async move { methods_of(engine, ctx, &id).await })
+        .buffer_unordered(engine.account.in_flight())
+        .collect()
+        .await;
+    let mut lists = Vec::new();
+    for read in reads {
+        match read {
+            // One that could not be read in full may be the one that is missing.
+            Ok(read) => lists.extend(read.filter(|r| r.unreadable == 0).map(|r| r.list)),
+            Err(error) if error.is_account_fault() || error.kind.read_is_retryable() => {
+                return Err(error.into());
+            }
+            Err(_) => {}
+        }
+    }
+    let write = MethodsWrite { account: account.clone(), lists, second: true };
+    Ok(engine.store.apply_methods(fence, write).await?.removed)
 }
 
 /// One customer's payment methods, and what could not be read of them.

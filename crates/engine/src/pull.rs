@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use backend::{BackendError, CallCtx, ErrorKind, Lane, MethodListing, Page, RemoteCustomer};
 use futures::{StreamExt, stream};
-use model::{Counts, Coverage, RemoteCustomerId, RunId, Timestamp};
+use model::{Counts, Coverage, RemoteCustomerId, RemoteMethodId, RunId, Timestamp};
 use store::{CustomersWrite, MethodCounts, MethodsWrite, NewRun, NewScan, ScanState};
 
 use crate::import::Ended;
@@ -182,6 +182,7 @@ impl Puller<'_> {
             .map(|id| async move { (observe::methods_of(engine, ctx, &id).await, id) })
             .buffer_unordered(engine.account.in_flight())
             .ready_chunks(LISTS);
+        let mut missing = Vec::new();
         while let Some(chunk) = reads.next().await {
             let mut lists = Vec::with_capacity(chunk.len());
             let mut failed = None;
@@ -212,17 +213,34 @@ impl Puller<'_> {
                     }
                 }
             }
-            let write = MethodsWrite { account: engine.account.name.clone(), lists };
+            let account = engine.account.name.clone();
+            let write = MethodsWrite { account, lists, second: false };
             let applied = engine.store.apply_methods(&self.run.fence, write).await?;
             self.add_methods(applied.counts);
-            self.gap(
-                "payment methods were not listed any more; their removal is not proven yet",
-                applied.missing.len() as u64,
-            );
             if let Some(error) = failed {
                 return Err(error.into());
             }
+            missing.extend(applied.missing);
         }
+        drop(reads);
+        // Only now: reads that wait their turn hold permits.
+        self.prove_removed(&missing).await
+    }
+
+    /// Marks what is gone, as far as that is proven; the rest is a gap.
+    async fn prove_removed(
+        &mut self,
+        missing: &[(RemoteCustomerId, RemoteMethodId)],
+    ) -> Result<(), EngineError> {
+        let before = self.methods.removed;
+        let fence = &self.run.fence;
+        let removed =
+            observe::prove_removed(self.engine, &self.ctx, fence, missing, before).await?;
+        self.methods.removed += removed;
+        self.gap(
+            "payment methods were not listed any more; their removal is not proven",
+            (missing.len() as u64).saturating_sub(removed),
+        );
         Ok(())
     }
 

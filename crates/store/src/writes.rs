@@ -321,6 +321,9 @@ pub struct MethodsWrite {
     pub account: AccountName,
     /// The lists. A customer that the mirror does not have is skipped and counted as stale.
     pub lists: Vec<MethodList>,
+    /// Whether each list is its customer's second one: what the mirror has and it lacks is marked
+    /// as removed (rule 3).
+    pub second: bool,
 }
 
 /// What writing method lists did.
@@ -330,6 +333,8 @@ pub struct MethodsApplied {
     pub counts: MethodCounts,
     /// Live in the mirror and absent from the list.
     pub missing: Vec<(RemoteCustomerId, RemoteMethodId)>,
+    /// How many of these are marked as removed now; they are not among `counts`.
+    pub removed: u64,
 }
 
 /// Permits taken from an account's bucket.

@@ -2,12 +2,14 @@
 //! provider holds afterwards is read from the simulator itself, never from onfile.
 
 mod canary;
+mod edits;
 mod faults;
 mod import;
 mod pull;
 mod resume;
 mod secrets;
 mod three_way;
+mod whole_file;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -157,6 +159,9 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             that_is_all_ends_the_run, what_was_not_planned_waits_too, waits_for_approval_once, another_configuration_is_refused,
             an_account_in_use_is_refused, cancelled_leaves_nothing_behind,
             stopped_on_the_way_goes_on_as_a_canary, cannot_be_none;
+        edits: each_makes_exactly_its_calls, what_is_gone_comes_back_when_asked_for,
+            a_renewed_card_is_no_wish, a_customer_that_is_gone_gets_no_card;
+        whole_file: is_held_as_it_says, leaves_a_payers_changes;
         resume: a_stopped_import_goes_on, looks_before_it_adds, what_was_written_stays,
             sets_the_default_that_was_left,
             what_was_lost_is_not_sent_again, a_killed_import_goes_on,

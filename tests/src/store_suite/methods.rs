@@ -19,6 +19,7 @@ cases![
     a_default_belongs_to_its_account,
     ids_are_the_customers_own,
     lists_of_many_customers,
+    what_a_second_list_lacks_is_removed,
 ];
 
 async fn lists(
@@ -30,7 +31,7 @@ async fn lists(
     methods: Vec<RemoteMethod>,
 ) -> anyhow::Result<MethodsApplied> {
     let list = MethodList { customer: remote(of)?, as_of: at(seconds), methods };
-    let write = MethodsWrite { account: name(account)?, lists: vec![list] };
+    let write = MethodsWrite { account: name(account)?, lists: vec![list], second: false };
     Ok(cx.store().apply_methods(fence, write).await?)
 }
 
@@ -100,8 +101,11 @@ async fn a_list_of_an_unknown_customer_is_stale(cx: &Cx) -> anyhow::Result<()> {
     let list = |of: &str, id: &str| -> anyhow::Result<MethodList> {
         Ok(MethodList { customer: remote(of)?, as_of: at(10), methods: vec![card(id, "4242")?] })
     };
-    let write =
-        MethodsWrite { account: name("alpha")?, lists: vec![list("404", "m9")?, list("1", "m1")?] };
+    let write = MethodsWrite {
+        account: name("alpha")?,
+        lists: vec![list("404", "m9")?, list("1", "m1")?],
+        second: false,
+    };
     let applied = cx.store().apply_methods(&fence, write).await?;
     assert_eq!(counts(&applied), [2, 1, 0, 0, 1]);
     assert_eq!(cx.rows_in("remote_methods").await?, 1);
@@ -204,11 +208,38 @@ async fn lists_of_many_customers(cx: &Cx) -> anyhow::Result<()> {
         let methods = vec![card(&format!("a{n}"), "4242")?, card(&format!("b{n}"), "1111")?];
         lists.push(MethodList { customer: remote(&format!("c{n}"))?, as_of: at(10), methods });
     }
-    let write = MethodsWrite { account: name("alpha")?, lists };
+    let write = MethodsWrite { account: name("alpha")?, lists, second: false };
     let applied = cx.store().apply_methods(&fence, write.clone()).await?;
     assert_eq!(counts(&applied), [1_400, 1_400, 0, 0, 0]);
     let again = cx.store().apply_methods(&fence, write).await?;
     assert_eq!(counts(&again), [1_400, 0, 0, 1_400, 0]);
     assert_eq!(cx.rows_in("methods").await?, 1_400);
+    Ok(())
+}
+
+async fn what_a_second_list_lacks_is_removed(cx: &Cx) -> anyhow::Result<()> {
+    let fence = with_ada(cx, "alpha").await?;
+    let both = vec![card("m1", "4242")?, card("m2", "1881")?];
+    lists(cx, &fence, "alpha", 1, "1", both).await?;
+    let without = |seconds: i64, second: bool| -> anyhow::Result<MethodsWrite> {
+        let (customer, methods) = (remote("1")?, vec![card("m1", "4242")?]);
+        let lists = vec![MethodList { customer, as_of: at(seconds), methods }];
+        Ok(MethodsWrite { account: name("alpha")?, lists, second })
+    };
+    let live = || cx.number("SELECT count(*) FROM remote_methods WHERE state = 'live'");
+    // One list proves nothing, nor does one that began before the row was read.
+    let first = cx.store().apply_methods(&fence, without(2, false)?).await?;
+    assert_eq!((first.missing.len(), first.removed, live().await?), (1, 0, 2));
+    let old = cx.store().apply_methods(&fence, without(0, true)?).await?;
+    assert_eq!((old.missing.len(), old.removed, live().await?), (0, 0, 2));
+    let second = cx.store().apply_methods(&fence, without(3, true)?).await?;
+    assert_eq!((second.missing.len(), second.removed, live().await?), (1, 1, 1));
+    assert_eq!(counts(&second), [1, 0, 0, 1, 0]);
+    // Once is enough; and it lives again when it is listed again.
+    let again = cx.store().apply_methods(&fence, without(4, true)?).await?;
+    assert_eq!((again.missing.len(), again.removed), (0, 0));
+    let both = vec![card("m1", "4242")?, card("m2", "1881")?];
+    lists(cx, &fence, "alpha", 5, "1", both).await?;
+    assert_eq!(live().await?, 2);
     Ok(())
 }

@@ -19,6 +19,7 @@ mod schema;
 mod staging;
 mod support;
 mod traffic;
+mod upgrade;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -70,6 +71,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         methods::CASES,
         kept::CASES,
         traffic::CASES,
+        upgrade::CASES,
     ];
     let mut trials: Vec<Trial> = Vec::new();
     for database in Database::ALL {

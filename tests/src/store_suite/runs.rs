@@ -283,6 +283,7 @@ async fn every_fenced_write(
             as_of: at(50),
             methods: vec![card("m9", "9999")?],
         }],
+        second: false,
     };
     let done = EffectOutcome {
         effect: effect.clone(),

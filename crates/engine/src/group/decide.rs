@@ -103,6 +103,10 @@ impl Work {
             return Step::ReadCustomer;
         }
         let step = self.methods_step(rules, planning);
+        // What is read decides which row is the first.
+        if step == Step::ReadMethods {
+            return step;
+        }
         self.note_wishes(rules);
         match step {
             Step::Finished => self.after_methods(rules),

@@ -101,8 +101,9 @@ pub(crate) struct Row {
     /// Its token stands, or was imported, under another reference: of a token that can be used
     /// many times that is a finding, and no more.
     pub(crate) shared: bool,
-    /// A fact of the saved payment method that the file states otherwise than the last time.
-    changed_fact: Option<&'static str>,
+    /// Facts of the saved payment method that the file states otherwise than the last time, and
+    /// otherwise than the provider has them.
+    changed_facts: Vec<Changed>,
 }
 
 /// One reference at work.
@@ -146,6 +147,14 @@ struct Wish {
     /// As files show it: `email`, `metadata.tier`.
     field: String,
     /// The provider's value is not what the file stated the last time: somebody changed it there.
+    moved: bool,
+}
+
+/// A fact of a saved payment method, as the file wishes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Changed {
+    fact: &'static str,
+    /// The provider's value is not what the file stated the last time: it was changed there.
     moved: bool,
 }
 
@@ -235,7 +244,7 @@ impl Work {
                         default_is_new: false,
                         default_tried: false,
                         shared: false,
-                        changed_fact: None,
+                        changed_facts: Vec::new(),
                     }
                 })
                 .collect(),
@@ -342,6 +351,20 @@ impl Work {
         self.known_profile = Some(profile);
         self.customer_read = true;
         self.stale = true;
+    }
+
+    /// Takes in the customer's methods as this run has read them. A row whose method is not among
+    /// them is decided again: the mirror had it still.
+    pub(crate) fn listed(&mut self, methods: Vec<KnownMethod>, rules: &Rules<'_>) {
+        for row in &mut self.rows {
+            let Fate::Kept(id) = &row.fate else { continue };
+            if methods.iter().all(|method| method.id != *id) {
+                row.fate = Fate::Open;
+            }
+        }
+        self.methods = methods;
+        self.methods_read = true;
+        self.compare(rules);
     }
 
     /// The customer's id at the provider, where it is there.

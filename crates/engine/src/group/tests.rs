@@ -530,20 +530,49 @@ fn what_the_provider_has_is_no_wish() {
     assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "e@b.c")));
 }
 
+/// A card of this last 4 that the provider has with another expiry.
+fn ending_in(last4: &str, year: u32) -> MethodFacts {
+    let MethodFacts::Card(known) = card(last4) else { unreachable!("it is a card") };
+    MethodFacts::Card(CardFacts { expiry: Some(Expiry::new(12, year).expect("valid")), ..known })
+}
+
 #[test]
 fn a_changed_fact_of_a_saved_card_is_said() {
-    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    let stated_in = |year: &str, theirs: u32| {
+        let row = row(2, 1, card("4242"));
+        let mut group = there(vec![row], &[("spm_1", ending_in("4242", theirs))]);
+        group.links = vec![link("c1", 1, "spm_1")];
+        let facts = [("last4", "4242"), ("exp_month", "12"), ("exp_year", year)];
+        group.statements = vec![stated(None, &[("name", "Ada")]), stated(Some(fp(1)), &facts)];
+        let mut work = work(group);
+        assert_eq!(next(&mut work), Step::Finished);
+        let kept = remembered(&work)[1].fields.get("exp_year").cloned();
+        (verdicts(&work), work.results(NOW, true)[0].verdict.field.clone(), kept)
+    };
+    // The file says 2030 by now.
+    let field = Some("exp_year".to_owned());
+    let before = Some(hash("exp_year", "2029"));
+    let wish = vec![rejected(Code::NotUpdatable)];
+    assert_eq!(stated_in("2029", 2029), (wish, field.clone(), before.clone()));
+    let moved = vec![rejected(Code::ChangedAtProvider)];
+    assert_eq!(stated_in("2029", 2031), (moved, field, before));
+    // Renewed there as well: nothing is left to wish.
+    let agreed = vec![(Outcome::Unchanged, None)];
+    assert_eq!(stated_in("2029", 2030), (agreed, None, Some(hash("exp_year", "2030"))));
+}
+
+#[test]
+fn a_method_that_this_run_saw_gone_is_not_kept() {
+    let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+    let mut group = there(rows, &[("spm_1", card("4242"))]);
     group.links = vec![link("c1", 1, "spm_1")];
-    group.statements = vec![
-        stated(None, &[("name", "Ada")]),
-        stated(Some(fp(1)), &[("last4", "4242"), ("exp_month", "12"), ("exp_year", "2029")]),
-    ];
+    group.statements = vec![stated(None, &[("name", "Ada")])];
     let mut work = work(group);
-    assert_eq!(next(&mut work), Step::Finished);
-    assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
-    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("exp_year"));
-    let kept = remembered(&work);
-    assert_eq!(kept[1].fields.get("exp_year"), Some(&hash("exp_year", "2029")));
+    assert_eq!(next(&mut work), Step::ReadMethods);
+    work.listed(Vec::new(), &rules(Policy::default()));
+    let Step::Save(adds) = next(&mut work) else { panic!("the new card is saved") };
+    assert_eq!(adds.iter().map(|add| add.row).collect::<Vec<_>>(), [1]);
+    assert_eq!(verdicts(&work)[0], rejected(Code::RemovedAtProvider));
 }
 
 #[test]

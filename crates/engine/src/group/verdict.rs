@@ -8,30 +8,34 @@ use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Work};
 impl Row {
     /// The facts that the row states of its payment method, by column.
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
-        let Some(method) = &self.staged.method else { return Vec::new() };
-        let mut facts: Vec<(&'static str, Option<String>)> = Vec::new();
-        match &method.facts {
-            MethodFacts::Card(card) => {
-                facts.push(("last4", card.last4.as_ref().map(|l| l.as_str().to_owned())));
-                facts.push(("exp_month", card.expiry.map(|e| e.month().to_string())));
-                facts.push(("exp_year", card.expiry.map(|e| e.year().to_string())));
-                facts.push(("brand", card.brand.as_ref().map(|b| b.to_lowercase())));
-                facts.push(("holder_name", card.holder_name.clone()));
-            }
-            MethodFacts::BankAccount(bank) => {
-                facts.push(("last4", bank.last4.as_ref().map(|l| l.as_str().to_owned())));
-                facts.push(("account_type", bank.account_type.map(|t| t.as_str().to_owned())));
-                facts.push(("routing_number", bank.routing_number.clone()));
-                facts.push(("bank_name", bank.bank_name.clone()));
-                facts.push(("holder_name", bank.holder_name.clone()));
-            }
-            MethodFacts::CryptoWallet(wallet) => {
-                facts.push(("chain_id", Some(wallet.chain_id.to_string())));
-                facts.push(("wallet_address", Some(wallet.address.clone())));
-            }
-        }
-        facts.into_iter().filter_map(|(fact, value)| Some((fact, value?))).collect()
+        self.staged.method.as_ref().map(|method| facts_of(&method.facts)).unwrap_or_default()
     }
+}
+
+/// The facts that are known of a payment method, by column.
+pub(super) fn facts_of(method: &MethodFacts) -> Vec<(&'static str, String)> {
+    let mut facts: Vec<(&'static str, Option<String>)> = Vec::new();
+    match method {
+        MethodFacts::Card(card) => {
+            facts.push(("last4", card.last4.as_ref().map(|l| l.as_str().to_owned())));
+            facts.push(("exp_month", card.expiry.map(|e| e.month().to_string())));
+            facts.push(("exp_year", card.expiry.map(|e| e.year().to_string())));
+            facts.push(("brand", card.brand.as_ref().map(|b| b.to_lowercase())));
+            facts.push(("holder_name", card.holder_name.clone()));
+        }
+        MethodFacts::BankAccount(bank) => {
+            facts.push(("last4", bank.last4.as_ref().map(|l| l.as_str().to_owned())));
+            facts.push(("account_type", bank.account_type.map(|t| t.as_str().to_owned())));
+            facts.push(("routing_number", bank.routing_number.clone()));
+            facts.push(("bank_name", bank.bank_name.clone()));
+            facts.push(("holder_name", bank.holder_name.clone()));
+        }
+        MethodFacts::CryptoWallet(wallet) => {
+            facts.push(("chain_id", Some(wallet.chain_id.to_string())));
+            facts.push(("wallet_address", Some(wallet.address.clone())));
+        }
+    }
+    facts.into_iter().filter_map(|(fact, value)| Some((fact, value?))).collect()
 }
 
 impl Work {

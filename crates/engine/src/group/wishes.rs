@@ -7,8 +7,8 @@ use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal}
 use store::{KeptFields, Statement, TokenFp, Verdict};
 
 use super::decide::blocked;
-use super::verdict::severity;
-use super::{CustomerNow, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
+use super::verdict::{facts_of, severity};
+use super::{Changed, CustomerNow, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
 
 /// Before the hash of a value that was stated and left out: the provider does not have it.
 const LEFT_OUT: char = '-';
@@ -140,7 +140,7 @@ impl Work {
             return;
         }
         let truth = (rules.hash)("default", "true");
-        let marks: Vec<(bool, Option<&'static str>)> = self
+        let marks: Vec<(bool, Vec<Changed>)> = self
             .rows
             .iter()
             .map(|row| {
@@ -148,17 +148,39 @@ impl Work {
                 // A link without a statement is of a run that ended between the two.
                 let default_is_new = row.wants_default()
                     && before.is_none_or(|before| before.fields.get("default") != Some(&truth));
-                let changed = row.facts().into_iter().find(|(fact, value)| {
-                    let was = before.and_then(|before| before.fields.get(*fact));
-                    was.is_some_and(|was| *was != (rules.hash)(fact, value))
-                });
-                (default_is_new, changed.map(|(fact, _)| fact))
+                (default_is_new, self.changed_facts(row, before, rules))
             })
             .collect();
-        for (row, (default_is_new, changed_fact)) in self.rows.iter_mut().zip(marks) {
+        for (row, (default_is_new, changed_facts)) in self.rows.iter_mut().zip(marks) {
             row.default_is_new = default_is_new;
-            row.changed_fact = changed_fact;
+            row.changed_facts = changed_facts;
         }
+    }
+
+    /// The facts that the row states otherwise than the last time and otherwise than the provider.
+    fn changed_facts(
+        &self,
+        row: &Row,
+        before: Option<&Statement>,
+        rules: &Rules<'_>,
+    ) -> Vec<Changed> {
+        let Some(before) = before else { return Vec::new() };
+        let mut links = self.links.iter().filter(|link| link.reference == self.reference);
+        let link = links.find(|link| Some(link.fp) == row.fp());
+        let saved = link.and_then(|link| {
+            let mut methods = self.methods.iter();
+            methods.find(|m| m.id == link.remote_method && m.customer == link.remote_customer)
+        });
+        let theirs = saved.map(|method| facts_of(&method.facts)).unwrap_or_default();
+        let changed = row.facts().into_iter().filter_map(|(fact, value)| {
+            let was = before.fields.get(fact)?;
+            let theirs = theirs.iter().find(|(name, _)| *name == fact).map(|(_, value)| value);
+            let agreed = theirs.is_some_and(|theirs| theirs == &value);
+            let stated = |value: &String| (rules.hash)(fact, value) == *was;
+            (!agreed && !stated(&value))
+                .then(|| Changed { fact, moved: theirs.is_some_and(|theirs| !stated(theirs)) })
+        });
+        changed.collect()
     }
 
     /// The wishes, and the fields that differ and are not wished.
@@ -236,8 +258,16 @@ impl Work {
     /// one that the provider cannot change. No provider changes a saved payment method.
     pub(super) fn note_wishes(&mut self, rules: &Rules<'_>) {
         for row in &mut self.rows {
-            if let (Fate::Kept(_), Some(fact)) = (&row.fate, row.changed_fact) {
-                row.note(not_updatable(&[fact]));
+            let named = |moved: bool| -> Vec<&str> {
+                let changed = row.changed_facts.iter().filter(|changed| changed.moved == moved);
+                changed.map(|changed| changed.fact).collect()
+            };
+            match (&row.fate, named(true), named(false)) {
+                (Fate::Kept(_), moved, _) if !moved.is_empty() => {
+                    row.note(changed_at_provider(&moved));
+                }
+                (Fate::Kept(_), _, facts) if !facts.is_empty() => row.note(not_updatable(&facts)),
+                _ => {}
             }
         }
         let named = |moved: bool| -> Vec<&str> {
@@ -435,7 +465,7 @@ impl Work {
             };
             let mut fields = before(Some(fp));
             for (fact, value) in row.facts() {
-                if row.changed_fact != Some(fact) {
+                if row.changed_facts.iter().all(|changed| changed.fact != fact) {
                     fields.insert(fact.to_owned(), (rules.hash)(fact, &value));
                 }
             }

@@ -61,7 +61,7 @@ pub(super) async fn check(applier: &Applier<'_>, heads: &[u64]) -> Result<(), En
             faults.extend(wrong);
             lists.extend(list);
         }
-        let write = MethodsWrite { account: engine.account.name.clone(), lists };
+        let write = MethodsWrite { account: engine.account.name.clone(), lists, second: false };
         engine.store.apply_methods(&applier.run.fence, write).await?;
     }
     let rows = faults.iter().map(|fault| fault.line).collect::<BTreeSet<_>>().len() as u64;

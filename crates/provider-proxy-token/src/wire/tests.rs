@@ -72,6 +72,18 @@ fn a_card_number_is_dropped_and_only_its_path_is_kept() {
 }
 
 #[test]
+fn an_id_that_the_vendor_made_is_no_card_number() {
+    // Both hold digits that have a network's prefix and a right check digit.
+    let body = br#"{"uid":"cus_9014564050715011","saved_payment_method_uid":"SPM_4111111111111111",
+        "id":"4111111111111111","name":"cus_4111111111111111"}"#;
+    let (row, mut at) = object(body).expect("an object");
+    at.sort();
+    assert_eq!(at, ["id", "name"]);
+    assert_eq!(row["uid"], "cus_9014564050715011");
+    assert_eq!(row["saved_payment_method_uid"], "SPM_4111111111111111");
+}
+
+#[test]
 fn what_was_sent_is_hidden_in_every_form() {
     let body = br#"{"saved_payment_methods":[{"payment_method":{"credit":{
         "fingerprint":"TOK_canary0123456789","last4":"4242","holder_name":"Al"}}}]}"#;

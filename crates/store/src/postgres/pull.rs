@@ -137,7 +137,7 @@ impl PostgresStore {
         fence: &Fence,
         write: MethodsWrite,
     ) -> Result<MethodsApplied, StoreError> {
-        let MethodsWrite { account, lists } = write;
+        let MethodsWrite { account, lists, second } = write;
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
         let context = mirror::context(&mut tx, fence, &account, self.now(), Guard::Read).await?;
@@ -169,6 +169,16 @@ impl PostgresStore {
             .map(|(key, _)| key.clone())
             .collect();
         missing.sort_unstable();
+        let gone: Vec<_> = missing
+            .iter()
+            .filter(|_| second)
+            .filter_map(|(customer, method)| {
+                let as_of = latest.get(customer)?.as_of;
+                let what = MethodNews::Removed(method.clone());
+                Some(NewsOfMethod { customer: customer.clone(), as_of, what })
+            })
+            .collect();
+        let removed = u64::try_from(gone.len()).unwrap_or(u64::MAX);
         let mut read: Vec<_> = latest.values().map(|l| (l.customer.clone(), l.as_of)).collect();
         read.sort_unstable();
 
@@ -183,9 +193,10 @@ impl PostgresStore {
                     what: MethodNews::Seen(Box::new(method)),
                 })
             })
+            .chain(gone)
             .collect();
         let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
-        let plan = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
+        let mut plan = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
         sqlx::query(METHODS_READ)
             .bind(account.as_str())
             .bind(read.iter().map(|(customer, _)| customer.as_str()).collect::<Vec<_>>())
@@ -194,6 +205,8 @@ impl PostgresStore {
             .await?;
         tx.commit().await?;
         self.wrote(Growing::Mirror, read.len());
-        Ok(MethodsApplied { counts: plan.counts, missing })
+        plan.counts.seen = plan.counts.seen.saturating_sub(removed);
+        plan.counts.updated = plan.counts.updated.saturating_sub(removed);
+        Ok(MethodsApplied { counts: plan.counts, missing, removed })
     }
 }

@@ -146,7 +146,7 @@ impl SqliteStore {
         fence: &Fence,
         write: MethodsWrite,
     ) -> Result<MethodsApplied, StoreError> {
-        let MethodsWrite { account, lists } = write;
+        let MethodsWrite { account, lists, second } = write;
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         check_fence(&mut tx, fence).await?;
@@ -179,6 +179,16 @@ impl SqliteStore {
             .map(|(key, _)| key.clone())
             .collect();
         missing.sort_unstable();
+        let gone: Vec<_> = missing
+            .iter()
+            .filter(|_| second)
+            .filter_map(|(customer, method)| {
+                let as_of = latest.get(customer)?.as_of;
+                let what = MethodNews::Removed(method.clone());
+                Some(NewsOfMethod { customer: customer.clone(), as_of, what })
+            })
+            .collect();
+        let removed = u64::try_from(gone.len()).unwrap_or(u64::MAX);
         let read: Vec<_> = latest.values().map(|l| (l.customer.clone(), l.as_of)).collect();
 
         let mut ordered = lists;
@@ -192,14 +202,17 @@ impl SqliteStore {
                     what: MethodNews::Seen(Box::new(method)),
                 })
             })
+            .chain(gone)
             .collect();
         let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
-        let plan = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
+        let mut plan = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
         let bind = |q: Bound, (customer, at): &(RemoteCustomerId, model::Timestamp)| {
             q.bind(customer.as_str()).bind(at.micros())
         };
         METHODS_READ.run(&mut tx, &read, bind, |q| q.bind(account.as_str())).await?;
         tx.commit().await?;
-        Ok(MethodsApplied { counts: plan.counts, missing })
+        plan.counts.seen = plan.counts.seen.saturating_sub(removed);
+        plan.counts.updated = plan.counts.updated.saturating_sub(removed);
+        Ok(MethodsApplied { counts: plan.counts, missing, removed })
     }
 }
