@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::{Engine, EngineError};
 
 /// How many known ids are looked for before anything of an account is believed.
-const KNOWN_IDS: u32 = 5;
+pub(crate) const KNOWN_IDS: u32 = 5;
 /// A list of one customer's methods longer than this many pages is not one.
 const METHOD_PAGES: usize = 1000;
 
