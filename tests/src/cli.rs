@@ -30,6 +30,7 @@ pub fn trials(_env: &Env) -> Vec<Trial> {
         case("keys_are_32_bytes", keys),
         case("wrong_configurations_exit_4", wrong_configurations),
         case("a_file_that_is_wrong_as_a_whole_says_where", wrong_files),
+        case("observe_goes_with_dry_run", observe_alone),
         case("help_has_commands_and_topics", help),
         case("every_call_is_logged_with_its_permit", call_log),
     ]
@@ -155,6 +156,18 @@ async fn wrong_files(folder: tempfile::TempDir) -> Result {
     ensure!(place == [Some(&"f.csv".into()), Some(&1.into()), Some(&"nmae".into())], "{ran}");
     let runs = onfile.run(&["runs", "--json"]).await?.expect(0)?;
     ensure!(runs.json()?.pointer("/runs") == Some(&serde_json::json!([])), "{runs:?}");
+    Ok(())
+}
+
+async fn observe_alone(folder: tempfile::TempDir) -> Result {
+    let onfile = Onfile::new(folder.path());
+    // Before anything is looked at: there is no configuration and no file.
+    let ran = onfile.run(&["import", "gov", "f.csv", "--observe"]).await?.expect(1)?;
+    ensure!(ran.stderr.contains("--dry-run") && ran.stderr.contains("hint:"), "{ran:?}");
+    let ran = onfile.run(&["import", "gov", "f.csv", "--observe", "--json"]).await?.expect(1)?;
+    ensure!(ran.json()?.pointer("/errors/0/code") == Some(&"usage".into()), "{ran:?}");
+    let help = onfile.run(&["help", "import"]).await?.expect(0)?.stdout;
+    ensure!(help.contains("--observe"), "{help}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use model::{AccountName, Reference, RemoteCustomerId};
 use tracing::{Instrument, debug_span, field};
 
 use crate::{
-    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, ErrorKind, FindBy, Lane,
+    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, ErrorKind, FindBy, Lane, Limits,
     MethodListing, Page, PageRequest, Permit, Prepared, Probe, Rejection, RemoteCustomer,
     RemoteMethod, SendOutcome, Timing, Traffic, TrafficError,
 };
@@ -72,6 +72,12 @@ impl Account {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.traffic.in_flight().max(1)
+    }
+
+    /// See [`Traffic::limits`].
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.traffic.limits()
     }
 
     /// See [`Traffic::reserve`].

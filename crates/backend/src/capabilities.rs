@@ -1,8 +1,11 @@
 //! What a provider can do, as plain data: the guard and the planner read the same struct.
 
+use std::fmt;
 use std::time::Duration;
 
 use model::{FieldName, MethodKind, TokenKind};
+
+use crate::Verb;
 
 /// How our reference finds a customer at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,55 @@ pub enum EventStyle {
     Webhook,
 }
 
+/// One endpoint as calls are counted by it: `POST /api/customers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The path with placeholders: the same text as the route of its calls.
+    pub route: &'static str,
+    /// The verb.
+    pub verb: Verb,
+}
+
+impl Endpoint {
+    /// An endpoint.
+    #[must_use]
+    pub const fn new(verb: Verb, route: &'static str) -> Self {
+        Self { route, verb }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb.as_str(), self.route)
+    }
+}
+
+/// Where an account's calls go, for a forecast of them: no call is made from it. `None` where
+/// there is no such call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoints {
+    /// A page of the customer list.
+    pub list_customers: Endpoint,
+    /// One customer by the provider's id.
+    pub get_customer: Option<Endpoint>,
+    /// One customer by our reference.
+    pub find_customer: Option<Endpoint>,
+    /// A page of one customer's payment methods.
+    pub list_methods: Option<Endpoint>,
+    /// Creates a customer.
+    pub create_customer: Option<Endpoint>,
+    /// Changes a customer's fields.
+    pub update_customer: Option<Endpoint>,
+    /// Saves one payment method.
+    pub add_method: Option<Endpoint>,
+    /// Saves many.
+    pub import_methods: Option<Endpoint>,
+    /// Makes a payment method the default.
+    pub set_default: Option<Endpoint>,
+    /// Fetches credentials, once for a process as long as they live.
+    pub credentials: Option<Endpoint>,
+}
+
 /// What one account can do. `Copy`, so it is handed around as a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capabilities {
@@ -142,6 +194,8 @@ pub struct Capabilities {
     pub fields: &'static [FieldRule],
     /// How it tells us of changes.
     pub events: EventStyle,
+    /// Where its calls go.
+    pub endpoints: Endpoints,
 }
 
 impl Capabilities {

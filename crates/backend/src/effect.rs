@@ -110,7 +110,7 @@ pub struct Rejection {
 }
 
 /// What a request does, in HTTP's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the verbs of HTTP")]
 pub enum Verb {
     Get,

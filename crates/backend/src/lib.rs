@@ -20,8 +20,8 @@ use model::{Reference, RemoteCustomerId};
 
 pub use account::Account;
 pub use capabilities::{
-    Capabilities, EventStyle, FieldRule, FindBy, ListOrder, MethodListing, SettleCreate,
-    TokenRoute, TokenRule,
+    Capabilities, Endpoint, Endpoints, EventStyle, FieldRule, FindBy, ListOrder, MethodListing,
+    SettleCreate, TokenRoute, TokenRule,
 };
 pub use effect::{
     Applied, CallFacts, Effect, ItemOutcome, NewMethod, NotSent, Prepared, Refusal, Rejection,
@@ -31,7 +31,9 @@ pub use error::{BackendError, ErrorKind};
 pub use event::{EventHint, EventSource, HookError, HookRequest};
 pub use model::{RemoteCustomer, RemoteMethod, RemoteStatus};
 pub use remote::{Cursor, Page, PageRequest, Probe, Unreadable};
-pub use traffic::{CallCounter, CallCtx, Lane, Permit, Slot, Timing, Traffic, TrafficError};
+pub use traffic::{
+    CallCounter, CallCtx, Lane, Limits, Permit, Slot, Timing, Traffic, TrafficError,
+};
 
 /// A provider account, spoken to in canonical words only. One implementation for each provider
 /// style. No method has a default body: a wrapper that forgot one would silently lose it.

@@ -118,6 +118,22 @@ pub trait Traffic: Send + Sync + fmt::Debug {
 
     /// How many calls may be in flight at once: how wide the engine should work.
     fn in_flight(&self) -> usize;
+
+    /// How fast the account may be called, as configured, and how long its calls take lately.
+    fn limits(&self) -> Limits;
+}
+
+/// How fast an account may be called.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Calls a second, above zero.
+    pub per_second: f64,
+    /// So many calls may go at once after a rest.
+    pub burst: u32,
+    /// Calls under way at once, at least 1.
+    pub in_flight: usize,
+    /// How long a call takes lately; `None` before this process has made one.
+    pub call_takes: Option<Duration>,
 }
 
 /// Counts the calls of a run at an account, for its summary.

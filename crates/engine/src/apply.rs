@@ -36,8 +36,11 @@ pub(crate) struct Applier<'a> {
     pub(crate) batch: usize,
     /// Whether anything may be sent: not beyond a canary that nobody has approved.
     pub(crate) may_send: bool,
-    /// Whether nothing is to be sent at all: what is planned is the last word.
+    /// Whether nothing is to be sent at all.
     pub(crate) dry_run: bool,
+    /// Whether the provider is looked at once everything is planned; if not, what is planned is
+    /// the last word.
+    pub(crate) looks: bool,
     /// See [`Rules::shared`].
     pub(crate) shared: BTreeMap<u64, bool>,
 }
@@ -382,7 +385,7 @@ fn gone() -> Verdict {
     )
 }
 
-fn known(customer: &RemoteCustomerId, method: &RemoteMethod) -> KnownMethod {
+pub(crate) fn known(customer: &RemoteCustomerId, method: &RemoteMethod) -> KnownMethod {
     KnownMethod {
         customer: customer.clone(),
         id: method.id.clone(),

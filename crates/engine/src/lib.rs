@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use backend::{Account, CallCounter};
-use model::Clock;
+use model::{AccountName, Clock, Forecast};
 use store::{Owner, Store};
 use tokio::sync::watch;
 
@@ -80,6 +80,9 @@ pub fn config_hash<'a>(parts: impl IntoIterator<Item = (&'a str, &'a str)>) -> S
 pub trait Progress: Send + Sync {
     /// A phase, how much of it is done, and of how much if that is known.
     fn at(&self, phase: &'static str, done: u64, of: Option<u64>);
+
+    /// What a job is about to call, before anything is sent.
+    fn forecast(&self, account: &AccountName, forecast: &Forecast);
 }
 
 /// Hears nothing.
@@ -88,6 +91,7 @@ pub struct Quiet;
 
 impl Progress for Quiet {
     fn at(&self, _: &'static str, _: u64, _: Option<u64>) {}
+    fn forecast(&self, _: &AccountName, _: &Forecast) {}
 }
 
 /// A wish to stop, seen by every job between two steps.

@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{Engine, EngineError};
 
 /// How many known ids are looked for before anything of an account is believed.
-const KNOWN_IDS: u32 = 5;
+pub(crate) const KNOWN_IDS: u32 = 5;
 /// So many payment methods are marked as removed by one run, or 1 % of those that are live if that
 /// is more: beyond, something else is wrong.
 const REMOVALS: u64 = 100;

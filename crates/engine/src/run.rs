@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Calls, Counts, Coverage, Ledger, RunId, Summary};
+use model::{Calls, Counts, Coverage, Forecast, Ledger, MirrorAge, RunId, Summary};
 use store::{Fence, NewRun, RunEnd, RunRecord, RunState};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -38,6 +38,10 @@ pub(crate) struct Findings {
     pub(crate) coverage: Option<Coverage>,
     pub(crate) input_hash: Option<String>,
     pub(crate) dry_run: bool,
+    pub(crate) forecast: Option<Forecast>,
+    pub(crate) mirror: Option<MirrorAge>,
+    pub(crate) observed: bool,
+    pub(crate) unverified: Option<u64>,
 }
 
 impl Drop for ActiveRun {
@@ -130,6 +134,10 @@ impl ActiveRun {
             calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
             findings: found.findings,
             kept_in_store: found.kept,
+            forecast: found.forecast,
+            mirror: found.mirror,
+            observed: found.observed,
+            unverified: found.unverified,
             coverage: found.coverage,
             error: failed.filter(|_| state != RunState::AwaitingApproval).map(ToString::to_string),
         };

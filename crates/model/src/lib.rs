@@ -6,6 +6,7 @@
 
 mod clock;
 mod code;
+mod forecast;
 mod hash;
 mod ids;
 mod method;
@@ -18,6 +19,7 @@ mod summary;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use code::{Code, Scope};
+pub use forecast::{Forecast, ForecastCalls, MirrorAge, Span};
 pub use hash::{ContentHash, Digestible, Parts, digest};
 pub use ids::{
     AccountName, BadId, CustomerId, EffectId, MethodId, Reference, RemoteCustomerId,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Ledger;
+use crate::{Forecast, Ledger, MirrorAge};
 
 /// How many subjects of one sort were seen and what became of them in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -99,6 +99,18 @@ pub struct Summary {
     /// Customers by the fields of theirs that only our store keeps: the account cannot hold them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept_in_store: BTreeMap<String, u64>,
+    /// What was said before anything was sent, of the rows that were open then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
+    /// Of a dry run: what its plan rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorAge>,
+    /// Of a dry run: whether it looked at the provider.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
+    /// Of a dry run: rows whose plan rests on something that this run has not read at the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<u64>,
     /// What was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,

@@ -89,9 +89,14 @@ pub(crate) struct Import {
     pub(crate) account: String,
     /// The CSV file, also as .gz or .zst; - is standard input
     pub(crate) file: PathBuf,
-    /// Plan only: nothing is sent, nothing is read from the provider
+    /// Plan only, and say what it would call and how long that takes: nothing is sent, nothing is
+    /// read from the provider
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: read at the provider what the import would read, and plan on that; nothing
+    /// is changed there
+    #[arg(long)]
+    pub(crate) observe: bool,
     /// Send nothing if more rows than this are rejected: a number, or a share such as 5%
     #[arg(long, default_value = "5%", value_name = "N|P%")]
     pub(crate) max_rejected: engine::Limit,

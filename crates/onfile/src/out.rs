@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use model::{AccountName, Forecast};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -86,5 +87,10 @@ impl engine::Progress for ProgressLine {
         } else {
             writeln!(stderr, "{phase} {done}{of}")
         };
+    }
+
+    fn forecast(&self, account: &AccountName, forecast: &Forecast) {
+        self.clear();
+        error_line(report::forecast(account.as_str(), forecast).trim_end());
     }
 }

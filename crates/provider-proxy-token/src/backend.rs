@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend::{
-    BackendError, CallCtx, CallFacts, Capabilities, Cursor, CustomerBackend, Effect, ErrorKind,
-    EventStyle, FieldRule, FindBy, ItemOutcome, ListOrder, MethodListing, Page, PageRequest,
-    Permit, Prepared, Probe, Rejection, SendOutcome, SettleCreate, TokenRoute, TokenRule,
-    Unreadable, Verb,
+    BackendError, CallCtx, CallFacts, Capabilities, Cursor, CustomerBackend, Effect, Endpoint,
+    Endpoints, ErrorKind, EventStyle, FieldRule, FindBy, ItemOutcome, ListOrder, MethodListing,
+    Page, PageRequest, Permit, Prepared, Probe, Rejection, SendOutcome, SettleCreate, TokenRoute,
+    TokenRule, Unreadable, Verb,
 };
 use bytes::Bytes;
 use model::{
@@ -61,6 +61,7 @@ pub struct ProxyToken {
     uid: SecretString,
     import_batch: u32,
     import_dedupes: bool,
+    credentials: Option<Endpoint>,
     transport: Arc<Transport>,
 }
 
@@ -81,6 +82,7 @@ impl ProxyToken {
             uid: config.payment_account_uid.as_str().into(),
             import_batch: config.import_batch,
             import_dedupes: config.import_dedupes,
+            credentials: config.credentials_endpoint(),
             transport,
         })
     }
@@ -339,6 +341,7 @@ impl CustomerBackend for ProxyToken {
             settle_create: SettleCreate::UniqueReference,
             fields: FIELDS,
             events: EventStyle::Webhook,
+            endpoints: Endpoints { credentials: self.credentials, ..map::ENDPOINTS },
         }
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend::{BackendError, ErrorKind};
+use backend::{BackendError, Endpoint, ErrorKind, Verb};
 use secrecy::{ExposeSecret, SecretString};
 use transport::Credentials;
 use url::Url;
 
-use crate::oauth::{OAuth, StaticBearer};
+use crate::oauth::{self, OAuth, StaticBearer};
 
 /// The vendor's API.
 pub const BASE_URL: &str = "https://api.govifi.com";
@@ -89,6 +89,14 @@ impl ProxyTokenConfig {
                 fault("`client_id` and `client_secret` must not be empty")
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Where credentials are fetched, if they are.
+    pub(crate) const fn credentials_endpoint(&self) -> Option<Endpoint> {
+        match self.credentials {
+            ProxyTokenCredentials::Bearer(_) => None,
+            ProxyTokenCredentials::OAuth { .. } => Some(Endpoint::new(Verb::Post, oauth::ROUTE)),
         }
     }
 

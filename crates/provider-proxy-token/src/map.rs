@@ -3,7 +3,10 @@
 
 use std::cell::LazyCell;
 
-use backend::{Applied, Effect, ItemOutcome, NewMethod, Prepared, Refusal, Rejection, Verb};
+use backend::{
+    Applied, Effect, Endpoint, Endpoints, ItemOutcome, NewMethod, Prepared, Refusal, Rejection,
+    Verb,
+};
 use model::{
     AccountType, BankFacts, Bin, CardFacts, Code, EffectKind, Expiry, FieldName, Last4,
     MethodFacts, Profile, RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId,
@@ -57,6 +60,20 @@ pub(crate) fn path(route: &'static str, ids: &[&str]) -> Option<String> {
 fn reject(code: Code, item: usize, message: impl Into<String>) -> Rejection {
     Rejection { code, field: None, message: message.into(), item }
 }
+
+/// Where calls go. What fetches credentials depends on the configuration.
+pub(crate) const ENDPOINTS: Endpoints = Endpoints {
+    list_customers: Endpoint::new(Verb::Get, CUSTOMERS),
+    get_customer: Some(Endpoint::new(Verb::Get, CUSTOMER)),
+    find_customer: Some(Endpoint::new(Verb::Get, CUSTOMERS)),
+    list_methods: Some(Endpoint::new(Verb::Get, METHODS)),
+    create_customer: Some(Endpoint::new(Verb::Post, CUSTOMERS)),
+    update_customer: None,
+    add_method: Some(Endpoint::new(Verb::Post, METHODS)),
+    import_methods: Some(Endpoint::new(Verb::Post, IMPORT)),
+    set_default: Some(Endpoint::new(Verb::Put, DEFAULT)),
+    credentials: None,
+};
 
 /// Builds the request of an effect. See [`backend::CustomerBackend::prepare`].
 pub(crate) fn prepare(effect: &Effect, import_batch: u32) -> Result<Prepared, Rejection> {

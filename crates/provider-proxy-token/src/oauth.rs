@@ -21,7 +21,7 @@ use crate::config::is_header_value;
 const AUTHORIZATION: &str = "authorization";
 const DOING: &str = "get an access token";
 /// How the token endpoint is called in logs, whatever its address.
-const ROUTE: &str = "/oauth2/token";
+pub(crate) const ROUTE: &str = "/oauth2/token";
 /// A token is renewed this long before its end, or at the last tenth of a shorter life.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The life of a token whose answer does not state one (RFC 6749 allows that): adopted.

@@ -1,6 +1,7 @@
 //! What a job did, for people: text for the terminal. Made from summaries and rows alone; it
 //! reads no store and prints nothing itself.
 
+mod forecast;
 mod rows;
 
 use std::fmt::Write as _;
@@ -9,6 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use model::{Counts, Ledger, Outcome, Summary};
 use store::RunRecord;
 
+pub use forecast::forecast;
 pub use rows::{HEADER, bad_row, csv_line};
 
 /// A job's summary: what it was, the ledger with its sum, counts, coverage and calls.
@@ -48,6 +50,13 @@ pub fn summary(summary: &Summary) -> String {
         let kept: Vec<String> =
             summary.kept_in_store.iter().map(|(field, count)| format!("{field} {count}")).collect();
         let _ = writeln!(text, "  kept in store only: {}", kept.join(", "));
+    }
+    if let Some(mirror) = &summary.mirror {
+        text.push('\n');
+        let _ = writeln!(text, "{}", forecast::mirror(mirror, summary));
+    }
+    if let Some(forecast) = summary.forecast.as_ref().filter(|_| summary.dry_run) {
+        text.push_str(&forecast::lines("  it would make", forecast));
     }
     if let Some(coverage) = &summary.coverage {
         let end = match (coverage.complete, coverage.confirmed) {

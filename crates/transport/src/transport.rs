@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backend::{BackendError, CallCtx, ErrorKind, Lane, Permit, Timing, Traffic, TrafficError};
+use backend::{
+    BackendError, CallCtx, ErrorKind, Lane, Limits, Permit, Timing, Traffic, TrafficError,
+};
 use model::{AccountName, Clock};
 use tokio::time::Instant;
 use url::Url;
@@ -15,7 +17,8 @@ use crate::retry::Budget;
 use crate::rings::{self, Call};
 use crate::wire::{HttpWire, Wire};
 use crate::{
-    CallLog, Credentials, HttpRequest, HttpResponse, PermitSource, Sent, TransportConfig, address,
+    CallLog, Credentials, HttpRequest, HttpResponse, PermitSource, Rate, Sent, TransportConfig,
+    address,
 };
 
 /// After so long a wait for tickets the credentials are looked at again.
@@ -31,7 +34,7 @@ pub struct Transport {
     pub(crate) wire: Box<dyn Wire>,
     pub(crate) budget: Budget,
     base: Url,
-    in_flight: usize,
+    rate: Rate,
     credentials: Arc<dyn Credentials>,
 }
 
@@ -80,7 +83,7 @@ impl Transport {
             wire,
             budget: Budget::full(),
             base,
-            in_flight: rate.in_flight,
+            rate,
             credentials,
         }))
     }
@@ -164,6 +167,11 @@ impl Traffic for Transport {
     }
 
     fn in_flight(&self) -> usize {
-        self.in_flight
+        self.rate.in_flight
+    }
+
+    fn limits(&self) -> Limits {
+        let Rate { per_second, burst, in_flight } = self.rate;
+        Limits { per_second, burst, in_flight, call_takes: self.pacer.call_takes() }
     }
 }

@@ -4,7 +4,9 @@
 mod canary;
 mod edits;
 mod faults;
+mod forecast;
 mod import;
+mod observe;
 mod pull;
 mod resume;
 mod secrets;
@@ -168,6 +170,12 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_file_not_read_to_its_end_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;
         secrets: leave_no_trace;
+        forecast: of_a_fresh_file_is_exact, of_a_known_mirror_is_exact,
+            bounds_what_is_there_already, bounds_rows_that_stand_apart, says_how_old_the_mirror_is,
+            is_said_before_anything_is_sent;
+        observe: plans_on_what_is_there, says_what_was_removed, lists_when_many_are_unknown,
+            a_failing_read_leaves_rows_unverified, a_provider_that_is_away_is_left_alone,
+            a_stop_ends_it, the_import_does_what_it_said;
         three_way: a_payers_changes_are_not_undone, a_change_since_the_last_read_is_seen,
             a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
             update_existing_says_what_cannot_be, a_shared_token_is_a_finding,

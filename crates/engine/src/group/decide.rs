@@ -157,21 +157,27 @@ impl Work {
     }
 
     fn methods_step(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
+        // One that this run made is known to have none but ours.
         let (known, fresh) = match &self.customer {
             CustomerNow::Present { how: Presence::Created, .. } if !self.made_before => {
-                (true, true)
+                (false, true)
             }
             CustomerNow::Present { .. } => (true, self.methods_read || planning),
             _ => (false, true),
         };
+        // Whether applying lists the methods first.
+        let mut lists = false;
         // What this run will have added by the time a later row is looked at.
         let mut planned: Vec<MethodFacts> = Vec::new();
         let mut adds = Vec::new();
         for index in 0..self.rows.len() {
             let Some(row) = self.rows.get(index) else { break };
             let (Fate::Open, Some(method)) = (&row.fate, &row.staged.method) else { continue };
-            if known && !fresh && self.wants_default_read(row, rules) {
-                return Step::ReadMethods;
+            if known && self.wants_default_read(row, rules) {
+                if !fresh {
+                    return Step::ReadMethods;
+                }
+                lists = true;
             }
             if let Some(fate) = row.kept(&self.links, &self.methods, &self.reference, rules) {
                 self.set_fate(index, fate);
@@ -187,8 +193,11 @@ impl Work {
                 self.set_fate(index, Fate::Ended(blocked()));
                 continue;
             }
-            if known && !fresh {
-                return Step::ReadMethods;
+            if known {
+                if !fresh {
+                    return Step::ReadMethods;
+                }
+                lists = true;
             }
             match self.match_facts(row, method, rules) {
                 Matched::Tied(id) => self.set_fate(index, Fate::Tied(id, BY_FACTS)),
@@ -210,6 +219,7 @@ impl Work {
                 }
             }
         }
+        self.lists_methods |= lists;
         if adds.is_empty() { Step::Finished } else { Step::Save(adds) }
     }
 

@@ -84,7 +84,7 @@ pub(crate) enum Fate {
 }
 
 /// One row at work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) staged: StagedRow,
     pub(crate) fate: Fate,
@@ -107,7 +107,7 @@ pub(crate) struct Row {
 }
 
 /// One reference at work.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Work {
     pub(crate) reference: Reference,
     pub(crate) rows: Vec<Row>,
@@ -137,6 +137,8 @@ pub(crate) struct Work {
     update_tried: bool,
     /// A payment method of this customer could not be read: nothing can be told from the others.
     pub(crate) unreadable: bool,
+    /// Applying lists the customer's methods before it decides: told by planning.
+    lists_methods: bool,
 }
 
 /// A profile field that the file states otherwise than the last time, and otherwise than the
@@ -264,6 +266,7 @@ impl Work {
             omitted: Vec::new(),
             update_tried: false,
             unreadable: false,
+            lists_methods: false,
         };
         // Said on a row that is decided: not on the next row again.
         work.wish_noted = work.rows.iter().any(|row| {
@@ -365,6 +368,13 @@ impl Work {
         self.methods = methods;
         self.methods_read = true;
         self.compare(rules);
+    }
+
+    /// What applying reads before it decides, as far as the plan shows: the customer, and its
+    /// methods. Once a plan was made.
+    pub(crate) fn reads(&self, rules: &Rules<'_>) -> (bool, bool) {
+        let customer = !self.wishes.is_empty() && !self.blocked && rules.capabilities.get_customer;
+        (customer, self.lists_methods)
     }
 
     /// The customer's id at the provider, where it is there.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backend::{
-    Capabilities, EventStyle, FieldRule, FindBy, ListOrder, MethodListing, SettleCreate,
-    TokenRoute, TokenRule,
+    Capabilities, Endpoint, Endpoints, EventStyle, FieldRule, FindBy, ListOrder, MethodListing,
+    SettleCreate, TokenRoute, TokenRule, Verb,
 };
 use model::{
     Address, CardFacts, Code, ContentHash, EffectId, EffectKind, Expiry, FieldName, Last4,
@@ -67,6 +67,18 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
         FieldRule { field: FieldName::Email, min: 0, max: None, required: false },
     ],
     events: EventStyle::None,
+    endpoints: Endpoints {
+        list_customers: Endpoint::new(Verb::Get, "/customers"),
+        get_customer: Some(Endpoint::new(Verb::Get, "/customers/{id}")),
+        find_customer: Some(Endpoint::new(Verb::Get, "/customers?reference")),
+        list_methods: Some(Endpoint::new(Verb::Get, "/customers/{id}/methods")),
+        create_customer: Some(Endpoint::new(Verb::Post, "/customers")),
+        update_customer: Some(Endpoint::new(Verb::Put, "/customers/{id}")),
+        add_method: Some(Endpoint::new(Verb::Post, "/customers/{id}/methods")),
+        import_methods: Some(Endpoint::new(Verb::Post, "/import")),
+        set_default: Some(Endpoint::new(Verb::Put, "/customers/{id}/default")),
+        credentials: Some(Endpoint::new(Verb::Post, "/token")),
+    },
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -731,4 +743,27 @@ fn planning_after_applying_finds_nothing_to_do() {
     assert_eq!(decide(&mut again, Policy::default(), true), Step::Finished);
     assert_eq!(verdicts(&again), [(Outcome::Unchanged, None); 3]);
     assert_eq!(BTreeMap::from_iter(again.ties().into_iter().map(|t| (t.fp, t.how))).len(), 0);
+}
+
+#[test]
+fn planning_tells_what_applying_reads() {
+    let reads = |mut work: Work| {
+        decide(&mut work, Policy::default(), true);
+        work.reads(&rules(Policy::default()))
+    };
+    let fresh = || row(2, 1, card("4242"));
+    // Nobody there: nothing is read.
+    assert_eq!(reads(work(group(vec![fresh()]))), (false, false));
+    // A method that may be there already is looked for.
+    assert_eq!(reads(work(there(vec![fresh()], &[]))), (false, true));
+    // One that was imported before is not.
+    let mut kept = there(vec![fresh()], &[("m1", card("4242"))]);
+    kept.links.push(link("c1", 1, "m1"));
+    assert_eq!(reads(work(kept.clone())), (false, false));
+    // A field that the file states otherwise than before is looked at.
+    kept.statements.push(stated(None, &[("name", "Eve")]));
+    let mut wished = alone(3);
+    wished.profile.name = Some("Eva".into());
+    kept.rows = vec![wished];
+    assert_eq!(reads(work(kept)), (true, false));
 }

@@ -79,8 +79,9 @@ async fn plan_and_apply(
 ) -> Result<Option<RowTally>, EngineError> {
     let shared = applier.engine.store.shared_tokens(&applier.run.fence).await?;
     applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
-    plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
-    carry_out(applier, args, rows, found).await
+    let mut kept = plan::Kept::default();
+    plan::replan(&applier, Which::Open, &mut kept).await?;
+    carry_out(applier, args, rows, kept.expected, found).await
 }
 
 async fn go_on(

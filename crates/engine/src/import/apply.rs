@@ -22,11 +22,16 @@ struct Budget {
     before: u64,
 }
 
+/// As many references as are in flight at once anyway.
+pub(super) fn least_batch(in_flight: usize) -> u32 {
+    u32::try_from(in_flight).unwrap_or(GROUPS).clamp(1, GROUPS)
+}
+
 impl Budget {
     /// With a limit, it begins with a small batch, so that a provider that refuses everything
     /// costs hardly more rows than the limit.
     fn new(limit: Option<Limit>, planned: u64, in_flight: usize) -> Self {
-        let least = u32::try_from(in_flight).unwrap_or(GROUPS).clamp(1, GROUPS);
+        let least = least_batch(in_flight);
         let batch = if limit.is_some() { least } else { GROUPS };
         Self { limit, planned, least, batch, before: 0 }
     }

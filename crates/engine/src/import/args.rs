@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::ImportOptions;
+use super::apply::least_batch;
+use super::{GROUPS, ImportOptions};
 use crate::EngineError;
 use crate::group::Policy;
 
@@ -75,6 +76,9 @@ impl From<Limit> for String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Args {
     pub(super) dry_run: bool,
+    /// Whether the dry run looks at the provider.
+    #[serde(default)]
+    pub(super) observe: bool,
     ignore_unknown: bool,
     /// Columns that were exempt from the look for card numbers.
     not_pan: Vec<String>,
@@ -96,6 +100,7 @@ impl Args {
             options.policy;
         Self {
             dry_run: options.dry_run,
+            observe: options.dry_run && options.observe,
             ignore_unknown: options.reading.ignore_unknown,
             not_pan: options.reading.not_pan.clone(),
             max_rejected: options.max_rejected,
@@ -123,6 +128,11 @@ impl Args {
         if self.approved_at.is_none() { self.canary } else { None }
     }
 
+    /// References applied together at first.
+    pub(super) fn first_page(&self, in_flight: usize) -> u32 {
+        if self.max_failures.is_some() { least_batch(in_flight) } else { GROUPS }
+    }
+
     /// As the run's row keeps them; no secret.
     pub(super) fn text(&self) -> Result<String, EngineError> {
         serde_json::to_string(self).map_err(|_| EngineError::Broken("options are always JSON"))
@@ -142,6 +152,7 @@ mod tests {
     fn options_read_back_whole() {
         let args = Args {
             dry_run: false,
+            observe: false,
             ignore_unknown: true,
             not_pan: vec!["metadata.order".into()],
             max_rejected: Limit::Percent(2.5),
@@ -159,6 +170,9 @@ mod tests {
         let approved = Args { approved_at: Some("2030-01-01T00:00:00Z".into()), ..args };
         assert_eq!(approved.canary(), None);
         assert_eq!(Args::parse("{}"), None);
+        // A run that an earlier version began goes on.
+        let before = text.replace("\"observe\":false,", "");
+        assert!(before != text && Args::parse(&before).is_some());
     }
 
     #[test]

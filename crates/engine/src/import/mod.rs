@@ -7,6 +7,8 @@ mod again;
 mod apply;
 mod args;
 mod canary;
+mod forecast;
+mod look;
 mod plan;
 mod read_back;
 mod stage;
@@ -16,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backend::{CallCtx, Lane};
-use model::{Code, EffectKind, RunId, Summary};
+use model::{Code, EffectKind, MirrorAge, RunId, Summary};
 use store::{NewRun, RowTally, StoreError, Which};
 
 use crate::apply::Applier;
@@ -28,6 +30,7 @@ use crate::{Engine, EngineError, observe};
 pub use again::{approve, cancel, resume};
 use args::Args;
 pub use args::Limit;
+use forecast::Expectations;
 
 /// The job's name.
 const JOB: &str = "import";
@@ -45,6 +48,9 @@ pub struct ImportOptions {
     pub reading: Reading,
     /// Plan, and send nothing.
     pub dry_run: bool,
+    /// In a dry run: read at the provider what applying would read, and plan on that. Without a
+    /// dry run it says nothing.
+    pub observe: bool,
     /// What a person asked for beyond the file.
     pub policy: Policy,
     /// More rejected rows than this, and nothing is sent.
@@ -148,6 +154,7 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         batch: engine.account.capabilities().import_batch.unwrap_or(1) as usize,
         may_send: true,
         dry_run: args.dry_run,
+        looks: !args.dry_run || args.observe,
         shared: BTreeMap::new(),
     }
 }
@@ -196,7 +203,7 @@ async fn work(
     }
     // From here on the run can go on from its rows, whatever becomes of this process.
     engine.store.input_read(&run.fence, &staged.totals.sha256).await?;
-    carry_out(applier, args, staged.totals.rows, found).await
+    carry_out(applier, args, staged.totals.rows, kept.expected, found).await
 }
 
 /// Applies the plan of a run, unless that only planned, or too much of it is rejected.
@@ -204,9 +211,14 @@ async fn carry_out(
     mut applier: Applier<'_>,
     args: &Args,
     rows: u64,
+    mut expected: Expectations,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
     let Applier { engine, run, .. } = applier;
+    let unread = match args.observe {
+        true => Some(look::look(&mut applier, &mut expected, found).await?),
+        false => None,
+    };
     let tally = engine.store.tally(&run.id).await?;
     if tally.ledger.read != rows {
         return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
@@ -217,12 +229,29 @@ async fn carry_out(
     if untouched && args.max_rejected.is_passed(rejected, rows) {
         return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
+    let forecast = expected.forecast(engine, &tally, args).await?;
     if args.dry_run {
+        found.forecast = Some(forecast);
+        found.unverified = Some(unread.unwrap_or_else(|| plan::unverified(&tally)));
+        found.mirror = Some(mirror_age(engine).await?);
         return Ok(Some(tally));
     }
+    engine.progress.forecast(&engine.account.name, &forecast);
+    found.forecast = Some(forecast);
     observe::same_account(engine, &applier.ctx).await?;
     apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)
+}
+
+/// How much the mirror holds, and how old it is.
+async fn mirror_age(engine: &Engine) -> Result<MirrorAge, EngineError> {
+    let stats = engine.store.mirror_stats(&engine.account.name).await?;
+    Ok(MirrorAge {
+        customers: stats.customers,
+        methods: stats.methods,
+        oldest: stats.oldest.map(|at| at.to_string()),
+        newest: stats.newest.map(|at| at.to_string()),
+    })
 }
 
 /// What a plan in the planner's words will do at the provider.

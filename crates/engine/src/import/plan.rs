@@ -6,24 +6,32 @@ use model::{Code, FieldName, Outcome, Profile};
 use store::{FinishRows, Group, RowPlan, RowTally, StagedRow, Verdict, Which};
 
 use super::GROUPS;
+use super::forecast::{Expectations, Expected};
 use crate::EngineError;
 use crate::apply::Applier;
-use crate::group::{CustomerNow, Fate, Rules, Step};
+use crate::group::{CustomerNow, Fate, Rules, Step, Work};
 
 /// Tokens forgotten in one transaction.
 const FORGET: usize = 5000;
 
-/// How many customers have fields that only our store can keep, by field.
+/// What planning counts on its way.
 #[derive(Debug, Default)]
-pub(super) struct Kept(BTreeMap<String, i64>);
+pub(super) struct Kept {
+    /// How many customers have fields that only our store can keep, by field.
+    fields: BTreeMap<String, i64>,
+    /// What applying will do.
+    pub(super) expected: Expectations,
+}
 
 impl Kept {
     fn add(&mut self, field: String, customers: i64) {
-        *self.0.entry(field).or_default() += customers;
+        *self.fields.entry(field).or_default() += customers;
     }
 
-    pub(super) fn counts(self) -> BTreeMap<String, u64> {
-        let counts = self.0.into_iter().map(|(f, n)| (f, u64::try_from(n).unwrap_or(0)));
+    pub(super) fn counts(&mut self) -> BTreeMap<String, u64> {
+        let counts = std::mem::take(&mut self.fields)
+            .into_iter()
+            .map(|(f, n)| (f, u64::try_from(n).unwrap_or(0)));
         counts.filter(|(_, customers)| *customers > 0).collect()
     }
 }
@@ -41,7 +49,8 @@ pub(super) async fn plan_rows(
     let groups = engine.store.know(&run.fence, &engine.account.name, rows).await?;
     applier.with_rules(|rules| {
         for group in groups {
-            let Planned { rows, only_ours } = plan_group(applier, rules, group);
+            let Planned { rows, only_ours, expected } = plan_group(applier, rules, group);
+            expected.into_iter().for_each(|expected| kept.expected.push(expected));
             for (mut row, plan) in rows {
                 row.plan = plan.plan;
                 if let Some(verdict) = plan.verdict {
@@ -134,7 +143,8 @@ fn replan_groups(
         for mut group in groups {
             let before: Vec<Option<RowPlan>> =
                 group.rows.iter_mut().map(|row| take_plan(row, which)).collect();
-            let Planned { rows, only_ours } = plan_group(applier, rules, group);
+            let Planned { rows, only_ours, expected } = plan_group(applier, rules, group);
+            kept.expected.replace(&rows.iter().map(|(row, _)| row.head).collect(), expected);
             for field in only_ours {
                 // Each cluster was counted by itself.
                 let heads: BTreeSet<u64> = rows
@@ -168,7 +178,7 @@ fn states(profile: &Profile, field: &str) -> bool {
 
 /// Takes back what was planned for a row; `None` where that stands. As long as nothing was
 /// applied, a verdict is part of the plan; in a run that goes on it stands.
-fn take_plan(row: &mut StagedRow, which: Which) -> Option<RowPlan> {
+pub(super) fn take_plan(row: &mut StagedRow, which: Which) -> Option<RowPlan> {
     let verdict = match (which, row.outcome) {
         (Which::Open, Some(_)) => return None,
         (Which::Open, None) | (Which::Joined, None) => None,
@@ -207,17 +217,44 @@ pub(super) fn expected_rejections(tally: &RowTally) -> u64 {
     tally.planned.iter().filter(|(plan, _)| expected(plan)).map(|(_, rows)| rows).sum()
 }
 
+/// How many rows' plan or verdict rests on what the mirror says of the provider, and not on the
+/// file alone.
+pub(super) fn unverified(tally: &RowTally) -> u64 {
+    let by_mirror = [
+        Code::RemovedAtProvider,
+        Code::ChangedAtProvider,
+        Code::NotUpdatable,
+        Code::TokenChanged,
+        Code::FactsNeeded,
+        Code::DuplicateAtProvider,
+    ];
+    let decided = by_mirror.iter().filter_map(|code| tally.codes.get(code.as_str()));
+    tally.planned.values().sum::<u64>() + decided.sum::<u64>()
+}
+
 /// A reference that was planned.
-struct Planned {
-    rows: Vec<(StagedRow, RowPlan)>,
+pub(super) struct Planned {
+    pub(super) rows: Vec<(StagedRow, RowPlan)>,
     /// The fields that only our store can keep; told of a dry run.
-    only_ours: Vec<String>,
+    pub(super) only_ours: Vec<String>,
+    /// What applying will do; none if every row is decided.
+    pub(super) expected: Option<Expected>,
 }
 
 /// What will be done for each row of a reference, as far as the mirror tells. Nothing follows a dry
 /// run, so what it would look at again is said as it seems now.
 fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Planned {
-    let mut work = applier.work(group);
+    plan_work(applier, rules, applier.work(group), false)
+}
+
+/// The same for a reference that is at work. If it was `looked` at, its rows for which nothing is
+/// left to do are decided.
+pub(super) fn plan_work(
+    applier: &Applier<'_>,
+    rules: &Rules<'_>,
+    mut work: Work,
+    looked: bool,
+) -> Planned {
     let mut words: Vec<Vec<&'static str>> = vec![Vec::new(); work.rows.len()];
     let mut note = |row: usize, word: &'static str| {
         if let Some(words) = words.get_mut(row) {
@@ -225,7 +262,9 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Planned
         }
     };
     let mut step = work.next(rules, true);
+    let mut expected = Expected::new(work.rows.first().map_or(0, |row| row.staged.head));
     if let Step::Create { row } = step {
+        expected.creates = true;
         note(row, "create_customer");
         if work.omits() {
             note(row, Code::FieldOmitted.as_str());
@@ -235,6 +274,7 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Planned
     }
     if let Step::Save(adds) = &step {
         for add in adds {
+            expected.add(add, work.rows.get(add.row), rules);
             note(
                 add.row,
                 match add.route {
@@ -253,12 +293,17 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Planned
         note(row, "set_default");
     }
     let only_ours = if applier.dry_run { work.only_ours(rules) } else { Vec::new() };
-    let looks_again = !applier.dry_run && work.looks_again(rules);
+    (expected.gets, expected.lists) = work.reads(rules);
+    let looks_again = work.looks_again(rules);
+    let says_so = applier.looks && looks_again;
+    let again = looks_again || (looked && expected.gets);
+    let mut ends = if looked { work.results(rules.now, true) } else { Vec::new() }.into_iter();
     let rows = work
         .rows
         .into_iter()
         .zip(words)
         .map(|(row, mut words)| {
+            let end = ends.next().map(|end| end.verdict);
             let mut verdict = None;
             if row.shared && !words.is_empty() && !matches!(row.fate, Fate::Kept(_)) {
                 words.push(Code::TokenShared.as_str());
@@ -268,19 +313,28 @@ fn plan_group(applier: &Applier<'_>, rules: &Rules<'_>, group: Group) -> Planned
                     Some(code) if depends_on_reading(code) => words.push(code.as_str()),
                     _ => verdict = Some(end.clone()),
                 },
-                (Fate::Ended(_), _) => words.push("blocked"),
+                (Fate::Ended(end), _) => words.push(match end.code {
+                    Some(code) if end.outcome == Outcome::Refused => code.as_str(),
+                    _ => "blocked",
+                }),
                 // Beside its own subject something is wished that cannot be: if that is all, the
                 // row is decided.
-                (_, Some(also)) if words.is_empty() && !looks_again => {
+                (_, Some(also)) if words.is_empty() && !says_so => {
                     verdict = Some(also.clone());
                 }
                 (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),
                 _ => {}
+            }
+            // Applying looks before it says what cannot be: until then the row is open.
+            let open = verdict.is_none() || (again && row.also == verdict);
+            expected.open += u32::from(open);
+            if words.is_empty() {
+                verdict = verdict.or(end);
             }
             let plan = (!words.is_empty()).then(|| words.join("+"));
             let plan = RowPlan { line: row.staged.line, plan, verdict };
             (row.staged, plan)
         })
         .collect();
-    Planned { rows, only_ours }
+    Planned { rows, only_ours, expected: Some(expected).filter(|expected| expected.open > 0) }
 }

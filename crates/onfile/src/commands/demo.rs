@@ -89,6 +89,7 @@ async fn import(engine: &Engine, file: &Path) -> Result<Ended> {
         path: file.to_owned(),
         reading: Reading::default(),
         dry_run: false,
+        observe: false,
         policy: Policy::default(),
         max_rejected: Limit::Rows(0),
         max_failures: None,

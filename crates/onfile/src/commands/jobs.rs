@@ -16,10 +16,14 @@ use crate::out::{self, ProgressLine};
 use crate::wiring;
 
 pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
+    if args.observe && !args.dry_run {
+        return Ok(observe_alone(global));
+    }
     let options = ImportOptions {
         path: args.file,
         reading: Reading { ignore_unknown: args.ignore_unknown, not_pan: args.not_pan },
         dry_run: args.dry_run,
+        observe: args.observe,
         policy: Policy {
             reject_expired: args.reject_expired,
             restore_removed: args.restore_removed,
@@ -50,6 +54,21 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
         ));
     }
     Ok(exit)
+}
+
+/// `--observe` without `--dry-run` is a mistake: somebody may think that nothing would be sent.
+fn observe_alone(global: &Global) -> Exit {
+    let (message, hint) = (
+        "--observe goes with --dry-run, and nothing was done",
+        "add --dry-run to look and change nothing; an import without it looks by itself before \
+         it sends anything",
+    );
+    if global.json {
+        let error = serde_json::json!({ "code": "usage", "message": message, "hint": hint });
+        out::json(&serde_json::json!({ "errors": [error] }));
+    }
+    out::error_line(&format!("error[usage]: {message}\n  hint: {hint}"));
+    Exit::Error
 }
 
 pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {

@@ -536,3 +536,25 @@ fn what_was_saved_is_what_the_answer_shows_over_what_was_sent() {
     );
     assert!(applied.credential.is_none() && applied.method.is_some());
 }
+
+#[test]
+fn effects_go_where_the_endpoints_say() {
+    let (customer, method) = (cus("cus_1"), spm("spm_1"));
+    let reference = Reference::new("R-1").expect("valid");
+    let card = || MethodFacts::Card(card_facts());
+    let effects = [
+        (
+            ENDPOINTS.create_customer,
+            Effect::CreateCustomer { reference, profile: Profile::default() },
+        ),
+        (ENDPOINTS.add_method, Effect::AddMethod(new(TokenKind::Proxynized, card()))),
+        (ENDPOINTS.import_methods, Effect::ImportMethods(vec![new(TokenKind::Processor, card())])),
+        (ENDPOINTS.set_default, Effect::SetDefault { customer, method }),
+    ];
+    for (said, effect) in effects {
+        let prepared = prepare(&effect, 100).expect("it can be sent");
+        assert_eq!(said, Some(Endpoint::new(prepared.verb, prepared.route)), "{effect:?}");
+    }
+    // A change of a customer cannot be sent, and has no endpoint.
+    assert_eq!(ENDPOINTS.update_customer, None);
+}

@@ -104,6 +104,11 @@ impl Pacer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How long a call takes lately; `None` before the first has ended.
+    pub(crate) fn call_takes(&self) -> Option<Duration> {
+        self.lock().observed()
+    }
+
     /// The number of a permit: each is given once.
     pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1

@@ -92,8 +92,10 @@ pub(super) struct State {
     last_grant: Option<Instant>,
     /// The time between two calls as it is lately when calls queue.
     interval: Duration,
-    /// How long a call takes lately.
+    /// How long a call takes lately; a guess before the first has ended.
     call_takes: Duration,
+    /// The same without the guess.
+    observed: Option<Duration>,
 }
 
 impl State {
@@ -130,6 +132,7 @@ impl State {
             last_grant: None,
             interval: nominal,
             call_takes: GUESSED_CALL,
+            observed: None,
         }
     }
 
@@ -260,6 +263,12 @@ impl State {
     pub(super) fn done(&mut self, took: Duration) {
         self.in_flight -= 1;
         self.call_takes = lately(self.call_takes, took);
+        self.observed = Some(self.observed.map_or(took, |before| lately(before, took)));
+    }
+
+    /// How long a call takes lately; `None` before the first has ended.
+    pub(super) const fn observed(&self) -> Option<Duration> {
+        self.observed
     }
 }
 

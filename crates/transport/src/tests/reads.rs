@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use backend::{ErrorKind, Lane, Timing};
+use backend::{ErrorKind, Lane, Limits, Timing, Traffic as _};
 use tokio::time::Instant;
 
 use super::fakes::{FakeWire, Renewing, Reply};
@@ -36,6 +36,16 @@ async fn each_attempt_pays_its_own_permit() {
     assert_eq!(attempts, [1, 2, 3, 4, 5]);
     let failures: Vec<_> = calls.iter().map(|call| call.failure).collect();
     assert_eq!(failures, [Some("broken"), Some("connect"), Some("timeout"), None, None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_its_limits_and_how_long_a_call_takes() {
+    let takes = Duration::from_millis(400);
+    let bench = Bench::new(rate(10.0, 3, 4), FakeWire::default().taking(takes));
+    let limits = Limits { per_second: 10.0, burst: 3, in_flight: 4, call_takes: None };
+    assert_eq!(bench.transport.limits(), limits);
+    read(&bench).await.expect("the first");
+    assert_eq!(bench.transport.limits(), Limits { call_takes: Some(takes), ..limits });
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,355 @@
+//! What an import will call, counted while it is planned: no row is looked at again for it.
+//!
+//! The least is what the plan says if the mirror is true; the most is what follows if every
+//! customer that is to be created is there already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use backend::{Endpoint, Endpoints, Limits, TokenRoute};
+use model::{EffectKind, Forecast, ForecastCalls, Span};
+use store::RowTally;
+
+use super::args::Args;
+use super::{GROUPS, effects_in};
+use crate::group::{Add, Row, Rules};
+use crate::observe::KNOWN_IDS;
+use crate::{Engine, EngineError};
+
+/// A canary has one of each kind beside the rows that were asked for: no more than so many.
+const KINDS: u64 = 8;
+
+/// What applying does for one reference, as far as it decides on the number of calls. 24 bytes for
+/// each reference that is not decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// The line of its first row.
+    pub(super) head: u64,
+    /// Rows that have no outcome before applying.
+    pub(super) open: u32,
+    /// Payment methods that go in bulk calls.
+    pub(super) bulk: u32,
+    /// Creates the customer.
+    pub(super) creates: bool,
+    /// Saves payment methods, in whatever call.
+    pub(super) saves: bool,
+    /// Reads the customer.
+    pub(super) gets: bool,
+    /// Lists the customer's payment methods.
+    pub(super) lists: bool,
+    /// Sets a default once the payment method is saved: the call that saves it cannot.
+    pub(super) defaults: bool,
+}
+
+impl Expected {
+    pub(super) const fn new(head: u64) -> Self {
+        Self {
+            head,
+            open: 0,
+            bulk: 0,
+            creates: false,
+            saves: false,
+            gets: false,
+            lists: false,
+            defaults: false,
+        }
+    }
+
+    /// A payment method of this row will be saved.
+    pub(super) fn add(&mut self, add: &Add, row: Option<&Row>, rules: &Rules<'_>) {
+        self.saves = true;
+        self.bulk += u32::from(add.route == TokenRoute::Bulk);
+        self.defaults |= rules.capabilities.set_default
+            && row.is_some_and(|row| row.wants_default() && !row.default_is_carried(rules));
+    }
+}
+
+/// What planning expects of all references.
+#[derive(Debug, Default)]
+pub(super) struct Expectations {
+    /// As they were planned, cluster by cluster, in the file's order.
+    planned: Vec<Expected>,
+    /// What was planned again since, by first line; none where a cluster is part of another
+    /// reference by now, or decided.
+    again: BTreeMap<u64, Option<Expected>>,
+    /// Whether rows of one reference stand apart: which go together is not known to the call then.
+    apart: bool,
+}
+
+impl Expectations {
+    pub(super) fn push(&mut self, expected: Expected) {
+        self.planned.push(expected);
+    }
+
+    /// A reference whose clusters begin on these lines was planned again.
+    pub(super) fn replace(&mut self, heads: &BTreeSet<u64>, expected: Option<Expected>) {
+        self.apart |= heads.len() > 1;
+        self.again.extend(heads.iter().map(|head| (*head, None)));
+        if let Some(expected) = expected {
+            self.again.insert(expected.head, Some(expected));
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Expected> {
+        let stand = self.planned.iter().filter(|planned| !self.again.contains_key(&planned.head));
+        stand.chain(self.again.values().flatten())
+    }
+
+    /// References whose customer is to be created.
+    pub(super) fn creates(&self) -> u64 {
+        self.all().filter(|expected| expected.creates).count() as u64
+    }
+
+    /// The forecast for the rows that are planned by this tally.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) async fn forecast(
+        &self,
+        engine: &Engine,
+        tally: &RowTally,
+        args: &Args,
+    ) -> Result<Forecast, EngineError> {
+        let capabilities = engine.account.capabilities();
+        let known = engine.store.live_customer_ids(&engine.account.name, KNOWN_IDS).await?;
+        let asked = if capabilities.get_customer { known.len() as u64 } else { 0 };
+        let batch = u64::from(capabilities.import_batch.unwrap_or(1)).max(1);
+        let first = args.first_page(engine.account.in_flight());
+        let exact = args.canary().is_none();
+        let mut counted = self.count(&capabilities.endpoints, tally, batch, first, exact);
+        // Of the customers that are known to be live, one must be there (rule 1).
+        counted.add(capabilities.endpoints.get_customer, asked.min(1), asked);
+        if let Some(rows) = args.canary() {
+            // They are read back.
+            let most = rows.min(tally.planned.values().sum()) + KINDS;
+            counted.add(capabilities.endpoints.get_customer, 0, most);
+            counted.add(capabilities.endpoints.list_methods, 0, most);
+        }
+        Ok(counted.forecast(&capabilities.endpoints, engine.account.limits()))
+    }
+
+    fn count(
+        &self,
+        endpoints: &Endpoints,
+        tally: &RowTally,
+        batch: u64,
+        first: u32,
+        exact: bool,
+    ) -> Counted {
+        let rows = |kind: EffectKind| -> u64 {
+            let planned = tally.planned.iter();
+            planned
+                .filter(|(plan, _)| effects_in(plan).any(|effect| effect == kind))
+                .map(|(_, rows)| rows)
+                .sum()
+        };
+        let sum = |which: fn(&Expected) -> bool| self.all().filter(|e| which(e)).count() as u64;
+        let creates = rows(EffectKind::CreateCustomer);
+        let lists = sum(|expected| expected.lists);
+        let mut counted = Counted::default();
+        let mut same = |endpoint, calls| counted.add(endpoint, calls, calls);
+        same(endpoints.create_customer, creates);
+        same(endpoints.update_customer, rows(EffectKind::UpdateCustomer));
+        same(endpoints.add_method, rows(EffectKind::AddMethod));
+        same(
+            endpoints.set_default,
+            rows(EffectKind::SetDefault) + sum(|expected| expected.defaults),
+        );
+        same(endpoints.get_customer, sum(|expected| expected.gets));
+        let bulk = self.bulk_calls(batch, first, exact && !self.apart);
+        counted.add(endpoints.import_methods, bulk.least, bulk.most);
+        counted.add(endpoints.find_customer, 0, creates);
+        let found = sum(|expected| expected.creates && expected.saves);
+        counted.add(endpoints.list_methods, lists, lists + found);
+        counted
+    }
+
+    /// How many bulk calls it takes. References are applied page by page, and those of a page step
+    /// by step, so a page ends with calls that are not full.
+    fn bulk_calls(&self, batch: u64, first: u32, exact: bool) -> Span {
+        let mut in_order: Vec<&Expected> = self.all().collect();
+        in_order.sort_unstable_by_key(|expected| expected.head);
+        let mut size = first;
+        let mut pages = 0;
+        let mut page = Page::default();
+        let mut calls = Span::default();
+        let total: u64 = in_order.iter().map(|expected| u64::from(expected.bulk)).sum();
+        for expected in in_order {
+            page.take(expected);
+            if page.is_full(size) {
+                page.end(batch, &mut calls);
+                pages += 1;
+                size = size.saturating_mul(2).min(GROUPS);
+            }
+        }
+        page.end(batch, &mut calls);
+        pages += 1;
+        if !exact {
+            let least = total.div_ceil(batch);
+            calls = Span { least, most: (least + 2 * pages + 2).min(total) };
+        }
+        calls
+    }
+}
+
+/// References that are applied together.
+#[derive(Debug, Default)]
+struct Page {
+    references: u32,
+    rows: u64,
+    /// Items that are sent in the second step: behind a create, or a list of methods.
+    second: u64,
+    /// Items that are sent in the third: behind a read of the customer and a list.
+    third: u64,
+    creates: bool,
+}
+
+impl Page {
+    fn take(&mut self, expected: &Expected) {
+        self.references += 1;
+        self.rows += u64::from(expected.open);
+        let late = expected.gets && expected.lists;
+        *(if late { &mut self.third } else { &mut self.second }) += u64::from(expected.bulk);
+        self.creates |= expected.creates && expected.bulk > 0;
+    }
+
+    /// The store ends a page after so many references, or twice as many rows.
+    fn is_full(&self, size: u32) -> bool {
+        self.references >= size || self.rows >= 2 * u64::from(size)
+    }
+
+    fn end(&mut self, batch: u64, calls: &mut Span) {
+        let least = self.second.div_ceil(batch) + self.third.div_ceil(batch);
+        // A customer that is found instead of created has its turn one step later.
+        let split = u64::from(self.creates && self.second > 1 && self.third == 0);
+        let joins = u64::from(self.creates && self.third > 0);
+        calls.least += least;
+        calls.most += least + split.max(joins);
+        *self = Self::default();
+    }
+}
+
+/// Calls by endpoint.
+#[derive(Debug, Default)]
+struct Counted(BTreeMap<Endpoint, Span>);
+
+impl Counted {
+    fn add(&mut self, endpoint: Option<Endpoint>, least: u64, most: u64) {
+        let Some(endpoint) = endpoint.filter(|_| most > 0) else { return };
+        let span = self.0.entry(endpoint).or_default();
+        span.least += least;
+        span.most += most;
+    }
+
+    fn forecast(mut self, endpoints: &Endpoints, limits: Limits) -> Forecast {
+        let changing_least = self
+            .0
+            .iter()
+            .filter(|(endpoint, _)| endpoint.verb != backend::Verb::Get)
+            .map(|(_, span)| span.least)
+            .sum();
+        // Credentials are only fetched for a call.
+        let (least, most) = self.totals();
+        self.add(endpoints.credentials, least.min(1), most.min(1));
+        let (total_least, total_most) = self.totals();
+        let by_endpoint =
+            self.0.into_iter().map(|(endpoint, span)| (endpoint.to_string(), span)).collect();
+        let (seconds_at_limit, limit) = at_limit(total_least, limits);
+        Forecast {
+            calls: ForecastCalls { total_least, total_most, changing_least, by_endpoint },
+            seconds_at_limit,
+            seconds_at_limit_most: at_limit(total_most, limits).0,
+            limit,
+        }
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        self.0.values().fold((0, 0), |(least, most), span| (least + span.least, most + span.most))
+    }
+}
+
+/// The seconds that so many calls take, rounded up, and the limit that makes it so.
+fn at_limit(calls: u64, limits: Limits) -> (u64, String) {
+    let Limits { per_second, burst, in_flight, call_takes } = limits;
+    if calls == 0 {
+        return (0, "none".into());
+    }
+    let behind_burst = calls.saturating_sub(u64::from(burst));
+    #[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
+    let paced = behind_burst as f64 / per_second;
+    #[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
+    let waited = |takes: Duration| calls as f64 * takes.as_secs_f64() / in_flight.max(1) as f64;
+    let taken = call_takes.map(|takes| (waited(takes), takes));
+    match taken.filter(|(seconds, _)| *seconds > paced) {
+        Some((seconds, takes)) if behind_burst > 0 || seconds > 1.0 => {
+            (whole(seconds), format!("in_flight {in_flight} at {} ms a call", takes.as_millis()))
+        }
+        _ if behind_burst == 0 => (0, format!("burst {burst}")),
+        _ => (whole(paced), format!("rate {per_second}/s")),
+    }
+}
+
+/// Seconds rounded up to whole ones.
+fn whole(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds.ceil()).map_or(u64::MAX, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected(head: u64, bulk: u32) -> Expected {
+        let saves = bulk > 0;
+        Expected { open: bulk.max(1), bulk, creates: true, saves, ..Expected::new(head) }
+    }
+
+    fn all(references: impl IntoIterator<Item = Expected>) -> Expectations {
+        let mut all = Expectations::default();
+        references.into_iter().for_each(|one| all.push(one));
+        all
+    }
+
+    #[test]
+    fn each_page_ends_with_a_call_that_is_not_full() {
+        // 500 references a page: 500 and 100 rows, in calls of 60.
+        let fresh = all((1..=600).map(|line| expected(line, 1)));
+        assert_eq!(fresh.bulk_calls(60, GROUPS, true), Span { least: 9 + 2, most: 13 });
+        // Three rows each: the page ends at 1,000 rows, behind the reference that has them.
+        let wide = all((1..=600).map(|line| expected(line * 3, 3)));
+        assert_eq!(wide.bulk_calls(100, GROUPS, true).least, 11 + 8);
+        // A budget begins with a small page.
+        assert_eq!(fresh.bulk_calls(60, 8, true).least, 1 + 1 + 1 + 2 + 3 + 5 + 2);
+        // Not known which go together: as few as can be, and no fewer than that.
+        let loose = fresh.bulk_calls(60, GROUPS, false);
+        assert!(loose.least == 10 && loose.most >= 11, "{loose:?}");
+    }
+
+    #[test]
+    fn what_is_read_first_is_sent_later() {
+        let known = Expected { creates: false, gets: true, lists: true, ..expected(2, 1) };
+        let both = all([expected(1, 1), known]);
+        assert_eq!(both.bulk_calls(100, GROUPS, true).least, 2);
+    }
+
+    #[test]
+    fn a_reference_whose_clusters_are_joined_counts_once() {
+        let mut apart = all([expected(2, 1), expected(3, 1), expected(9, 1)]);
+        apart.replace(&BTreeSet::from([2, 9]), Some(expected(2, 2)));
+        assert_eq!(apart.creates(), 2);
+        assert_eq!(apart.bulk_calls(100, GROUPS, true).least, 1);
+        apart.replace(&BTreeSet::from([3]), None);
+        assert_eq!(apart.creates(), 1);
+    }
+
+    #[test]
+    fn the_limit_that_binds_is_named() {
+        let limits = Limits { per_second: 10.0, burst: 5, in_flight: 8, call_takes: None };
+        assert_eq!(at_limit(0, limits), (0, "none".into()));
+        assert_eq!(at_limit(5, limits), (0, "burst 5".into()));
+        assert_eq!(at_limit(61_001, limits), (6100, "rate 10/s".into()));
+        let slow = Limits { call_takes: Some(Duration::from_millis(1600)), ..limits };
+        assert_eq!(at_limit(1000, slow), (200, "in_flight 8 at 1600 ms a call".into()));
+        let quick = Limits { call_takes: Some(Duration::from_millis(80)), ..limits };
+        assert_eq!(at_limit(1000, quick), (100, "rate 10/s".into()));
+    }
+}

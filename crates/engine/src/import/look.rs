@@ -1,0 +1,442 @@
+//! `--dry-run --observe`: reads what applying would read before it decides, writes that to the
+//! mirror, and plans on it. Nothing is changed at the provider.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use backend::{CallCtx, FindBy, Lane, Page, RemoteCustomer};
+use futures::{StreamExt, stream};
+use model::{
+    Code, Coverage, Outcome, Reference, RemoteCustomerId, RemoteMethod, RemoteStatus, Timestamp,
+};
+use store::{
+    CustomersWrite, Group, KnownMethod, MethodsWrite, NewScan, RowPlan, ScanState, Verdict, Which,
+};
+
+use super::GROUPS;
+use super::forecast::Expectations;
+use super::plan::{self, Planned};
+use crate::apply::{Applier, known};
+use crate::group::{CustomerNow, Step, Work};
+use crate::observe::{self, CustomerPages, Found, MethodRead};
+use crate::run::Findings;
+use crate::{Engine, EngineError};
+
+/// Of more references than this that the mirror does not have, the customer list is read first: a
+/// page of it shows many, a find one.
+const LIST_FROM: u64 = 100;
+/// Pages read at once.
+const AHEAD: usize = 4;
+/// This many pages in a row that bring no new customer, and the list goes round in circles.
+const KNOWN_PAGES: u32 = 8;
+/// This many reads in a row that fail, and no more are made.
+const AWAY: u32 = 16;
+
+/// Looks at the provider, and plans the open rows anew on what is there; how many of them could
+/// not be looked at. One that is decided by what was read has its outcome afterwards.
+///
+/// # Errors
+/// When the account or the store is at fault, or on a wish to stop. One read that fails is counted.
+pub(super) async fn look(
+    applier: &mut Applier<'_>,
+    expected: &mut Expectations,
+    found: &mut Findings,
+) -> Result<u64, EngineError> {
+    // A person may be waiting, but not for one call: nobody's own read waits for these.
+    applier.ctx = CallCtx::for_run(Lane::Scheduled, &applier.run.id);
+    found.observed = true;
+    let engine = applier.engine;
+    observe::same_account(engine, &applier.ctx).await?;
+    let as_of = engine.clock.now();
+    let mut look = Look {
+        applier,
+        whole: false,
+        retired: HashSet::new(),
+        failures: 0,
+        gaps: BTreeMap::new(),
+        customers: 0,
+        methods: 0,
+    };
+    let capabilities = engine.account.capabilities();
+    let listed = match capabilities.find {
+        FindBy::Nothing => Some(u64::MAX),
+        FindBy::Search | FindBy::UniqueReference => {
+            Some(expected.creates()).filter(|absent| *absent > LIST_FROM)
+        }
+    };
+    if let Some(most) = listed {
+        look.list(most).await?;
+    }
+    let looked = look.references(expected).await;
+    if listed.is_some() || !look.gaps.is_empty() {
+        found.coverage = Some(Coverage {
+            complete: look.whole,
+            confirmed: false,
+            customers_read: look.customers,
+            methods_read: look.methods,
+            as_of: Some(as_of.to_string()),
+            gaps: look.gaps.iter().map(|(what, count)| format!("{count} {what}")).collect(),
+        });
+    }
+    looked
+}
+
+struct Look<'a, 'b> {
+    applier: &'a Applier<'b>,
+    /// Whether the customer list was read to its end, and all of it could be read: who is not in
+    /// it is not there, unconfirmed by a second pass.
+    whole: bool,
+    /// References of deleted customers in the list.
+    retired: HashSet<String>,
+    /// Reads in a row that failed.
+    failures: u32,
+    gaps: BTreeMap<&'static str, u64>,
+    customers: u64,
+    methods: u64,
+}
+
+/// A reference that is looked at.
+struct Looked {
+    work: Work,
+    heads: BTreeSet<u64>,
+    /// What was planned for each row; none where that stands.
+    before: Vec<Option<RowPlan>>,
+    /// Nobody has this reference at the provider.
+    absent: bool,
+    /// A read failed, or was not made.
+    unread: bool,
+}
+
+/// What is read for a reference next.
+enum Read {
+    Find(Reference),
+    Get(RemoteCustomerId, Reference),
+    Methods(RemoteCustomerId),
+}
+
+/// What was read.
+enum Answer {
+    Find(Found),
+    Get(Found),
+    Methods(Option<MethodRead>),
+}
+
+impl Read {
+    async fn read(self, engine: &Engine, ctx: &CallCtx) -> Result<Answer, EngineError> {
+        Ok(match self {
+            Self::Find(reference) => Answer::Find(observe::find(engine, ctx, &reference).await?),
+            Self::Get(id, reference) => {
+                Answer::Get(observe::get(engine, ctx, &id, &reference).await?)
+            }
+            Self::Methods(id) => Answer::Methods(observe::methods_of(engine, ctx, &id).await?),
+        })
+    }
+}
+
+/// What was read of one page of references.
+struct Reads {
+    as_of: Timestamp,
+    customers: Vec<RemoteCustomer>,
+    methods: Vec<store::MethodList>,
+}
+
+impl Look<'_, '_> {
+    fn gap(&mut self, what: &'static str, how_many: u64) {
+        if how_many > 0 {
+            *self.gaps.entry(what).or_default() += how_many;
+        }
+    }
+
+    /// Reads the customer list into the mirror, up to so many pages.
+    async fn list(&mut self, most: u64) -> Result<(), EngineError> {
+        let Applier { engine, run, .. } = self.applier;
+        let account = engine.account.name.clone();
+        let size = engine.account.capabilities().customers_page;
+        let scan = NewScan { account, pass: 1, page_size: size };
+        let scan = engine.store.begin_scan(&run.fence, &scan).await?;
+        let read = self.pages(&scan, size, most).await;
+        self.whole = matches!(read, Ok(true));
+        let state = if self.whole { ScanState::Unconfirmed } else { ScanState::Incomplete };
+        engine.store.end_scan(&run.fence, &scan, state).await?;
+        match read {
+            Err(EngineError::Backend(error)) if !error.is_account_fault() => {
+                tracing::warn!(
+                    account = engine.account.name.as_str(), run.id = %run.id, %error,
+                    "the customer list cannot be read to its end"
+                );
+                self.gap("customer list was not read to its end: a page could not be read", 1);
+                Ok(())
+            }
+            read => read.map(drop),
+        }
+    }
+
+    /// Whether the list was read to its end, and all of it could be read.
+    async fn pages(&mut self, scan: &str, size: u32, most: u64) -> Result<bool, EngineError> {
+        let engine = self.applier.engine;
+        let mut pages = CustomerPages::new(size, AHEAD);
+        let mut seen = HashSet::new();
+        let (mut known, mut unreadable) = (0, 0);
+        for _ in 0..most {
+            engine.stop.check()?;
+            let Some(page) = pages.next(engine, &self.applier.ctx).await? else {
+                self.gap("customers could not be read", unreadable);
+                return Ok(unreadable == 0);
+            };
+            unreadable += page.unreadable.len() as u64;
+            let new = self.take(scan, page, &mut seen).await?;
+            known = if new == 0 { known + 1 } else { 0 };
+            if known == KNOWN_PAGES {
+                self.gap("customer list was not read to its end: it repeats itself", 1);
+                return Ok(false);
+            }
+            engine.progress.at("customers read", self.customers, None);
+        }
+        self.gap("customer list was not read to its end: finding the rest takes no more calls", 1);
+        Ok(false)
+    }
+
+    /// Writes a page of the list; how many customers of it are new to this list.
+    async fn take(
+        &mut self,
+        scan: &str,
+        page: Page<RemoteCustomer>,
+        seen: &mut HashSet<RemoteCustomerId>,
+    ) -> Result<usize, EngineError> {
+        let Applier { engine, run, .. } = self.applier;
+        let fresh: Vec<RemoteCustomer> =
+            page.items.into_iter().filter(|customer| seen.insert(customer.id.clone())).collect();
+        let new = fresh.len();
+        if new == 0 {
+            return Ok(0);
+        }
+        let deleted = fresh.iter().filter(|customer| customer.status == RemoteStatus::Deleted);
+        self.retired.extend(deleted.filter_map(|customer| customer.reference.clone()));
+        self.customers += new as u64;
+        let write = CustomersWrite {
+            account: engine.account.name.clone(),
+            scan: Some(scan.to_owned()),
+            as_of: page.as_of,
+            customers: fresh,
+            checkpoint: None,
+        };
+        engine.store.apply_customers(&run.fence, write).await?;
+        Ok(new)
+    }
+
+    /// Looks at every reference that has an open row; how many rows could not be.
+    async fn references(&mut self, expected: &mut Expectations) -> Result<u64, EngineError> {
+        let Applier { engine, run, .. } = self.applier;
+        let (mut after, mut unverified, mut looked_at) = (0, 0, 0);
+        loop {
+            engine.stop.check()?;
+            let page = engine
+                .store
+                .load_groups(&run.fence, &engine.account.name, after, Which::Open, GROUPS)
+                .await?;
+            if page.groups.is_empty() {
+                return Ok(unverified);
+            }
+            after = page.upto;
+            looked_at += page.groups.len() as u64;
+            let mut all: Vec<Looked> =
+                page.groups.into_iter().map(|group| self.looked(group)).collect();
+            self.read_all(&mut all).await?;
+            unverified += self.plan(all, expected).await?;
+            engine.progress.at("references looked at", looked_at, None);
+        }
+    }
+
+    fn looked(&self, mut group: Group) -> Looked {
+        let heads = group.rows.iter().map(|row| row.head).collect();
+        let rows = group.rows.iter_mut();
+        let before = rows.map(|row| plan::take_plan(row, Which::Open)).collect();
+        let retired = self.whole && self.retired.contains(group.reference.as_str());
+        let mut work = self.applier.work(group);
+        if retired && work.customer == CustomerNow::Absent {
+            work.customer = retired_reference();
+        }
+        Looked { work, heads, before, absent: self.whole, unread: false }
+    }
+
+    /// Reads what applying would read, for all of them at once, until nothing more is wanted.
+    async fn read_all(&mut self, all: &mut [Looked]) -> Result<(), EngineError> {
+        let Applier { engine, ctx, .. } = self.applier;
+        loop {
+            let wanted = self.wanted(all);
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let as_of = engine.clock.now();
+            let mut reads = Reads { as_of, customers: Vec::new(), methods: Vec::new() };
+            let mut outstanding: BTreeSet<usize> = wanted.iter().map(|(place, _)| *place).collect();
+            let mut answers = stream::iter(wanted)
+                .map(|(place, read)| async move { (place, read.read(engine, ctx).await) })
+                .buffer_unordered(engine.account.in_flight());
+            let mut ended = Ok(());
+            while ended.is_ok() && self.failures < AWAY {
+                let Some((place, answer)) = answers.next().await else { break };
+                outstanding.remove(&place);
+                let Some(one) = all.get_mut(place) else { continue };
+                ended = self.answer(one, answer, &mut reads);
+                ended = ended.and_then(|()| engine.stop.check());
+            }
+            drop(answers);
+            self.write(reads).await?;
+            ended?;
+            for place in outstanding {
+                if let Some(one) = all.get_mut(place) {
+                    one.unread = true;
+                }
+            }
+        }
+    }
+
+    /// What is to be read for each of them next.
+    fn wanted(&self, all: &mut [Looked]) -> Vec<(usize, Read)> {
+        let can_find = self.applier.engine.account.capabilities().find != FindBy::Nothing;
+        let mut wanted = Vec::new();
+        self.applier.with_rules(|rules| {
+            for (place, one) in all.iter_mut().enumerate().filter(|(_, one)| !one.unread) {
+                // A step that is no read is for the plan: what asking for it left behind goes.
+                let mut asked = one.work.clone();
+                let reference = asked.reference.clone();
+                let read = match (asked.next(rules, false), asked.customer_id()) {
+                    (Step::Create { .. }, _) if !one.absent => {
+                        one.unread = !can_find;
+                        can_find.then_some(Read::Find(reference))
+                    }
+                    (Step::ReadCustomer, Some(id)) => Some(Read::Get(id, reference)),
+                    (Step::ReadMethods, Some(id)) => Some(Read::Methods(id)),
+                    _ => None,
+                };
+                if self.failures >= AWAY {
+                    one.unread |= read.is_some();
+                } else if let Some(read) = read {
+                    one.work = asked;
+                    wanted.push((place, read));
+                }
+            }
+        });
+        wanted
+    }
+
+    /// Takes one answer in.
+    fn answer(
+        &mut self,
+        one: &mut Looked,
+        answer: Result<Answer, EngineError>,
+        reads: &mut Reads,
+    ) -> Result<(), EngineError> {
+        let answer = match answer {
+            Err(EngineError::Backend(error)) if !error.is_account_fault() => {
+                tracing::warn!(
+                    account = self.applier.engine.account.name.as_str(), %error,
+                    "a reference cannot be looked at"
+                );
+                self.failures += 1;
+                self.gap("customers could not be looked at", 1);
+                one.unread = true;
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        self.failures = 0;
+        match answer {
+            Answer::Find(Found::Customer(customer)) => {
+                one.work.found(customer.id.clone(), customer.profile.clone());
+                reads.customers.push(*customer);
+            }
+            Answer::Get(Found::Customer(customer)) => {
+                one.work.read(customer.profile.clone());
+                reads.customers.push(*customer);
+            }
+            Answer::Find(Found::Nobody) => one.absent = true,
+            Answer::Find(Found::Retired) => one.work.customer = retired_reference(),
+            Answer::Find(Found::Collision) => {
+                one.work.customer = CustomerNow::Failed(Verdict::with(
+                    Outcome::Refused,
+                    Code::ReferenceCollision,
+                    "the provider has a customer whose reference differs by case only",
+                ));
+            }
+            Answer::Get(Found::Nobody | Found::Retired) | Answer::Methods(None) => {
+                one.work.customer = CustomerNow::Failed(Verdict::with(
+                    Outcome::Rejected,
+                    Code::RemovedAtProvider,
+                    "the customer is gone at the provider; pull the account",
+                ));
+            }
+            Answer::Get(Found::Collision) => {
+                let account = self.applier.engine.account.name.to_string();
+                return Err(EngineError::FindNotHonoured { account });
+            }
+            Answer::Methods(Some(read)) => {
+                self.gap("payment methods could not be read", read.unreadable);
+                self.methods += read.list.methods.len() as u64;
+                let seen = |method: &RemoteMethod| known(&read.list.customer, method);
+                one.work.unreadable = read.unreadable > 0;
+                let methods = read.list.methods.iter().map(seen);
+                let as_of = read.list.as_of;
+                let methods = methods.map(|method| KnownMethod { as_of, ..method }).collect();
+                self.applier.with_rules(|rules| one.work.listed(methods, rules));
+                reads.methods.push(read.list);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was read to the mirror.
+    async fn write(&mut self, reads: Reads) -> Result<(), EngineError> {
+        let Applier { engine, run, .. } = self.applier;
+        let account = engine.account.name.clone();
+        let Reads { as_of, customers, methods } = reads;
+        self.customers += customers.len() as u64;
+        if !customers.is_empty() {
+            let account = account.clone();
+            let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
+            engine.store.apply_customers(&run.fence, write).await?;
+        }
+        if !methods.is_empty() {
+            let write = MethodsWrite { account, lists: methods, second: false };
+            engine.store.apply_methods(&run.fence, write).await?;
+        }
+        Ok(())
+    }
+
+    /// Plans them on what was read; how many rows of them could not be looked at.
+    async fn plan(
+        &self,
+        all: Vec<Looked>,
+        expected: &mut Expectations,
+    ) -> Result<u64, EngineError> {
+        let Applier { engine, run, .. } = self.applier;
+        let mut unverified = 0;
+        let mut changed = Vec::new();
+        self.applier.with_rules(|rules| {
+            for Looked { work, heads, before, unread, .. } in all {
+                if unread {
+                    unverified += before.iter().flatten().count() as u64;
+                    continue;
+                }
+                let Planned { rows, expected: now, .. } =
+                    plan::plan_work(self.applier, rules, work, true);
+                expected.replace(&heads, now);
+                for (before, (_, now)) in before.into_iter().zip(rows) {
+                    changed.extend(before.filter(|before| *before != now).map(|_| now));
+                }
+            }
+        });
+        if !changed.is_empty() {
+            engine.store.commit_plan(&run.fence, changed).await?;
+        }
+        Ok(unverified)
+    }
+}
+
+fn retired_reference() -> CustomerNow {
+    CustomerNow::Failed(Verdict::with(
+        Outcome::Refused,
+        Code::ReferenceRetired,
+        "the provider has a deleted customer of this reference",
+    ))
+}
