@@ -51,3 +51,15 @@ CREATE TABLE staged_joins (
     PRIMARY KEY (run, first)
 );
 CREATE INDEX staged_joins_by_head ON staged_joins (run, part, head, first, last);
+
+-- Rows that are there already: each is a cluster of its own, joined to the first of its reference.
+UPDATE staged_rows SET head = line, tail = line WHERE reference IS NOT NULL;
+
+INSERT INTO staged_joins (run, first, part, last, head)
+SELECT run, line, part, line, head
+FROM (
+    SELECT run, line, part, MIN(line) OVER (PARTITION BY run, part, reference) AS head
+    FROM staged_rows
+    WHERE reference IS NOT NULL
+) AS rows_of_references
+WHERE line > head;

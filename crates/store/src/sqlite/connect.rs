@@ -58,17 +58,12 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 2] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
         "staged in file order",
         include_str!("../../../../migrations/sqlite/0002_staged_in_file_order.sql"),
-    ),
-    (
-        3,
-        "clusters of the first schema",
-        include_str!("../../../../migrations/sqlite/0003_clusters_of_the_first_schema.sql"),
     ),
 ];
 
