@@ -129,7 +129,8 @@ pub enum EngineError {
     /// What decides the meaning of the run's rows is configured otherwise than when it began.
     #[error(
         "run {run} began under another configuration of account {account}: its identity, \
-         reference field, namespace, transliteration or the precedence"
+         reference field, namespace, casing, transliteration, what becomes of unfit fields, or the \
+         precedence"
     )]
     ConfigChanged {
         /// The run.

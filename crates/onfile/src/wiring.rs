@@ -114,8 +114,7 @@ fn row(config: &Config, account: &AccountConfig) -> Result<AccountRow> {
 /// The hash of what decides the meaning of a run's rows (rule 7): rates and times are no part.
 fn config_hash(config: &Config, account: &AccountConfig) -> String {
     let mut parts = account.identity();
-    parts.extend(account.semantic());
-    parts.extend(config.precedence.iter().map(|name| ("precedence", name.clone())));
+    parts.extend(config.semantic(account));
     engine::config_hash(parts.iter().map(|(name, value)| (*name, value.as_str())))
 }
 

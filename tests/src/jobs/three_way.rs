@@ -190,7 +190,7 @@ pub async fn update_existing_says_what_cannot_be(db: Arc<TestDb>) -> Result {
 
 pub async fn a_shared_token_is_a_finding(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
-    // By line the first is Z-1, which is planned and sent last.
+    // The first line keeps it, whatever the references are.
     let rows = "Z-1,Zoe,z@b.c,card,tok_1,processor,4242,12,2030,\n\
                 A-1,Ann,a@b.c,card,tok_1,processor,4242,12,2030,\n\
                 B-1,Bob,b@b.c,card,tok_2,processor,1881,12,2030,\n";

@@ -167,7 +167,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .row_buffer_size(1024)
         .pragma("secure_delete", "ON")
         .pragma("temp_store", "MEMORY")
-        .pragma("cache_size", "-16384")
+        .pragma("cache_size", "-8192")
         .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
@@ -251,7 +251,8 @@ pub(super) async fn open(
         .min_connections(0)
         .test_before_acquire(false)
         .acquire_timeout(BUSY)
-        .connect_lazy_with(options.pragma("query_only", "ON"));
+        // Each has a cache of its own, and the system has one for all of them.
+        .connect_lazy_with(options.pragma("query_only", "ON").pragma("cache_size", "-4096"));
     Ok(Opened { writer, readers, keys, incarnation })
 }
 
