@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Calls, Counts, Coverage, Forecast, Ledger, MirrorAge, RunId, Summary};
-use store::{Fence, NewRun, RunEnd, RunRecord, RunState};
+use store::{Fence, NewRun, RunEnd, RunRecord, RunState, StoreError};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -104,13 +104,17 @@ impl ActiveRun {
     }
 
     /// Ends the run as its work ended, and says its summary. A job that failed or stopped is
-    /// summed up as well: what it did is in the rows.
+    /// summed up as well: what it did is in the rows. A run that another worker has taken up is
+    /// that one's to end.
     pub(crate) async fn end(
         self,
         engine: &Engine,
         found: Findings,
         failed: Option<&EngineError>,
     ) -> Result<Summary, EngineError> {
+        if let Some(EngineError::Store(StoreError::Fenced { run, part })) = failed {
+            return Err(StoreError::Fenced { run: run.clone(), part: *part }.into());
+        }
         let state = match failed {
             None => RunState::Done,
             Some(EngineError::AwaitingApproval { .. }) => RunState::AwaitingApproval,
@@ -152,7 +156,7 @@ impl ActiveRun {
             error: summary.error.clone(),
             input_hash: found.input_hash,
         };
-        engine.store.end_run(&self.id, &end).await?;
+        engine.store.end_run(&self.fence, &end).await?;
         info!(
             account = engine.account.name.as_str(),
             run.id = %self.id,

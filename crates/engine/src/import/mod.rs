@@ -140,6 +140,8 @@ async fn conclude(
     found.planned = planned;
     match run.end(engine, found, error.as_ref()).await {
         Ok(summary) => Ok(Ended { summary, error }),
+        // Whatever it failed of, the run goes on with another worker.
+        Err(also @ EngineError::Store(StoreError::Fenced { .. })) => Err(also),
         // What the run failed of comes first: a full disk takes no end of a run either.
         Err(also) => Err(error.unwrap_or(also)),
     }

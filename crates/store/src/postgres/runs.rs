@@ -282,8 +282,10 @@ impl PostgresStore {
         Ok(())
     }
 
-    pub(super) async fn write_end(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
+    pub(super) async fn write_end(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
+        let run = &fence.run;
         let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
         let state: Option<String> =
             sqlx::query_scalar(RUN_STATE).bind(run.as_str()).fetch_optional(&mut *tx).await?;
         let state = state.ok_or(StoreError::NotFound("run"))?;

@@ -309,9 +309,11 @@ impl SqliteStore {
         Ok(())
     }
 
-    pub(super) async fn close_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
+    pub(super) async fn close_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
+        let run = &fence.run;
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
+        super::check_fence(&mut tx, fence).await?;
         let state = state_of(&mut tx, run).await?.ok_or(StoreError::NotFound("run"))?;
         if state.is_final() {
             return Ok(());
