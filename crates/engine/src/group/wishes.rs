@@ -105,7 +105,7 @@ fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
 impl Row {
     /// Notes what became of something beside the row's own subject. The worse stays; that somebody
     /// changed a value at the provider is said before that we could not.
-    fn note(&mut self, verdict: Verdict) {
+    pub(super) fn note(&mut self, verdict: Verdict) {
         let worse = self.also.as_ref().is_none_or(|noted| {
             severity(verdict.outcome) > severity(noted.outcome)
                 || (noted.code == Some(Code::NotUpdatable)
