@@ -100,6 +100,8 @@ pub(crate) struct Row {
     default_is_new: bool,
     /// Making its method the default was tried: it is not tried again by this run.
     default_tried: bool,
+    /// A step beside its own subject was handed out for it, and nothing is known of that yet.
+    pub(crate) under_way: bool,
     /// Its token stands, or was imported, under another reference: of a token that can be used
     /// many times that is a finding, and no more.
     pub(crate) shared: bool,
@@ -247,6 +249,7 @@ impl Work {
                         acceptable: false,
                         default_is_new: false,
                         default_tried: false,
+                        under_way: false,
                         shared: false,
                         changed_facts: Vec::new(),
                     }

@@ -592,7 +592,8 @@ fn a_run_that_stops_says_what_is_decided_and_nothing_of_the_rest() {
     let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 2, card("1881")), alone(4)]));
     work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
     work.rows[0].fate = Fate::Saved(method_id("spm_1"));
-    let lines: Vec<u64> = work.results(NOW, false).iter().map(|r| r.line).collect();
+    let lines: Vec<u64> =
+        work.results_so_far(&rules(Policy::default())).iter().map(|r| r.line).collect();
     assert_eq!(lines, [2, 4]);
     assert_eq!(remembered(&work).len(), 2, "the customer and the saved card");
 }
