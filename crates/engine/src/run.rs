@@ -36,7 +36,6 @@ pub(crate) struct Findings {
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
-    pub(crate) input_hash: Option<String>,
     pub(crate) dry_run: bool,
     pub(crate) forecast: Option<Forecast>,
     pub(crate) mirror: Option<MirrorAge>,
@@ -150,12 +149,7 @@ impl ActiveRun {
         if failed.is_none() {
             engine.store.finish_part(&self.fence).await?;
         }
-        let end = RunEnd {
-            state,
-            summary: Some(text),
-            error: summary.error.clone(),
-            input_hash: found.input_hash,
-        };
+        let end = RunEnd { state, summary: Some(text), error: summary.error.clone() };
         engine.store.end_run(&self.fence, &end).await?;
         info!(
             account = engine.account.name.as_str(),

@@ -183,7 +183,6 @@ async fn work(
     let mut applier = applier(engine, run, args);
     let mut kept = plan::Kept::default();
     let staged = stage::stage(&applier, reader, &mut kept).await?;
-    found.input_hash = Some(staged.totals.sha256.clone());
     if !staged.totals.balances() {
         return Err(EngineError::Broken("the ledger of physical lines does not balance"));
     }

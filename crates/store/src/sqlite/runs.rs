@@ -37,7 +37,7 @@ const HEARTBEAT_WRITER: &str = "UPDATE writers SET lease_until = ?2 WHERE run = 
 const FINISH_PART: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
      WHERE run = ?1 AND no = ?2 AND epoch = ?3";
 const END_RUN: &str = "UPDATE runs SET state = ?2, summary = COALESCE(?3, summary), error = ?4, \
-     ended_at = ?5, input_hash = COALESCE(?6, input_hash) WHERE id = ?1";
+     ended_at = ?5 WHERE id = ?1";
 const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
      WHERE run = ?1 AND state = 'running'";
 pub(super) const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
@@ -324,7 +324,6 @@ impl SqliteStore {
             .bind(end.summary.as_deref())
             .bind(end.error.as_deref())
             .bind(end.state.is_final().then(|| self.now().micros()))
-            .bind(end.input_hash.as_deref())
             .execute(&mut *tx)
             .await?;
         for text in [FREE_PARTS, FREE_WRITER] {
