@@ -103,25 +103,25 @@ impl Applier<'_> {
         };
         let cursor = cursor.filter(|_| ended.is_ok());
         let finish = self.finish(&works, &finished, &settled, cursor);
-        self.with_rules(|rules| {
-            for field in works.iter().flat_map(|work| work.only_ours(rules)) {
-                *tally.kept.entry(field).or_default() += 1;
-            }
-        });
         tally.rows += finish.rows.len() as u64;
         tally.failed +=
             finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
-        for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
-            let now = Created::of(work);
-            // What an earlier stint of this run made was counted by it, with its customer.
-            if before == Created::default() && (*finished || now != before) {
-                tally.customers += 1;
-                tally.methods +=
-                    work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
+        self.with_rules(|rules| {
+            for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
+                let now = Created::of(work);
+                // What an earlier stint of this run made was counted by it, with its customer.
+                if before == Created::default() && (*finished || now != before) {
+                    tally.customers += 1;
+                    tally.methods +=
+                        work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
+                    for field in work.only_ours(rules) {
+                        *tally.kept.entry(field).or_default() += 1;
+                    }
+                }
+                tally.customers_created += now.customers - before.customers;
+                tally.methods_created += now.methods - before.methods;
             }
-            tally.customers_created += now.customers - before.customers;
-            tally.methods_created += now.methods - before.methods;
-        }
+        });
         self.engine.store.finish_rows(&self.run.fence, &self.engine.account.name, finish).await?;
         ended
     }

@@ -136,7 +136,7 @@ impl ActiveRun {
             methods: both(before.methods, found.methods),
             calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
             findings: found.findings,
-            kept_in_store: found.kept,
+            kept_in_store: sums(before.kept_in_store, found.kept),
             forecast: found.forecast,
             mirror: found.mirror,
             observed: found.observed,
@@ -174,17 +174,21 @@ fn both(before: Option<Counts>, now: Option<Counts>) -> Option<Counts> {
     })
 }
 
+/// Counts by name, of before and of now.
+fn sums(mut before: BTreeMap<String, u64>, now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    for (name, count) in now {
+        *before.entry(name).or_default() += count;
+    }
+    before
+}
+
 /// Calls of before and of now.
 fn all_calls(before: Calls, now: Calls) -> Calls {
-    let mut by_endpoint = before.by_endpoint;
-    for (endpoint, calls) in now.by_endpoint {
-        *by_endpoint.entry(endpoint).or_default() += calls;
-    }
     Calls {
         total: before.total + now.total,
         throttled: before.throttled + now.throttled,
         retried: before.retried + now.retried,
         changing: before.changing + now.changing,
-        by_endpoint,
+        by_endpoint: sums(before.by_endpoint, now.by_endpoint),
     }
 }

@@ -89,6 +89,28 @@ pub async fn a_stopped_import_goes_on(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn counts_what_is_kept_over_its_stints(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer[K-20]:1=delay_after_ms(1000)").await?;
+    let mut rows = String::from("reference,name,company\n");
+    for n in 0..60 {
+        rows += &format!("K-{n},Name {n},Company {n}\n");
+    }
+    world.file("rows.csv", &rows)?;
+    // Eight references first, and then more.
+    let args = ["import", "gov", "rows.csv", "--json", "--max-failures", "5"];
+    let child = world.onfile.start(&args)?;
+    called(&world, "create_customer", 21).await?;
+    let ran = stopped(child).await?;
+    world.all_fired()?;
+    let (customers, _) = world.sizes();
+    ensure!((8..60).contains(&customers), "it was not stopped in the middle: {customers}");
+    ensure!(ran.count("/kept_in_store/company")? == customers as u64, "{ran:?}");
+    let ran = world.runs("resume", &run_of(&ran)?, 0).await?;
+    ensure!(ran.count("/customers/seen")? == 60, "{ran:?}");
+    ensure!(ran.count("/kept_in_store/company")? == 60, "{ran:?}");
+    Ok(())
+}
+
 pub async fn looks_before_it_adds(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "create_customer:3=delay_after_ms(1000)").await?;
     world.file("cards.csv", &cards(3))?;
