@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use backend::{CallCtx, Effect, NewMethod, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
-use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, StagedRow, Verdict};
+use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, Verdict};
 
-use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work, fit};
+use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Work, fit};
 use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
@@ -103,25 +103,25 @@ impl Applier<'_> {
         };
         let cursor = cursor.filter(|_| ended.is_ok());
         let finish = self.finish(&works, &finished, &settled, cursor);
-        self.with_rules(|rules| {
-            for field in works.iter().flat_map(|work| work.only_ours(rules)) {
-                *tally.kept.entry(field).or_default() += 1;
-            }
-        });
         tally.rows += finish.rows.len() as u64;
         tally.failed +=
             finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
-        for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
-            let now = Created::of(work);
-            // What an earlier stint of this run made was counted by it, with its customer.
-            if before == Created::default() && (*finished || now != before) {
-                tally.customers += 1;
-                tally.methods +=
-                    work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
+        self.with_rules(|rules| {
+            for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
+                let now = Created::of(work);
+                // What an earlier stint of this run made was counted by it, with its customer.
+                if before == Created::default() && (*finished || now != before) {
+                    tally.customers += 1;
+                    tally.methods +=
+                        work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
+                    for field in work.only_ours(rules) {
+                        *tally.kept.entry(field).or_default() += 1;
+                    }
+                }
+                tally.customers_created += now.customers - before.customers;
+                tally.methods_created += now.methods - before.methods;
             }
-            tally.customers_created += now.customers - before.customers;
-            tally.methods_created += now.methods - before.methods;
-        }
+        });
         self.engine.store.finish_rows(&self.run.fence, &self.engine.account.name, finish).await?;
         ended
     }
@@ -311,25 +311,20 @@ impl Applier<'_> {
         settled: &BTreeSet<u64>,
         cursor: Option<String>,
     ) -> FinishRows {
-        let now = self.engine.clock.now();
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
         self.with_rules(|rules| {
             for (work, finished) in works.iter().zip(finished) {
-                // A row whose method is saved and whose default is to be set yet is open still: the
-                // run that goes on finds it.
-                let waits = work.awaits_default(rules).filter(|_| !finished);
                 let kept: BTreeSet<u64> = work
                     .rows
                     .iter()
-                    .filter(|row| matches!(row.fate, Fate::Ended(_)))
+                    .filter(|row| settled.contains(&row.staged.line) && stays(row))
                     .map(|row| row.staged.line)
-                    .filter(|line| settled.contains(line))
                     .collect();
-                finish.rows.extend(
-                    work.results(now, *finished)
-                        .into_iter()
-                        .filter(|row| Some(row.line) != waits && !kept.contains(&row.line)),
-                );
+                let results = match finished {
+                    true => work.results(rules.now, true),
+                    false => work.results_so_far(rules),
+                };
+                finish.rows.extend(results.into_iter().filter(|row| !kept.contains(&row.line)));
                 finish.links.extend(work.ties());
                 finish.kept.extend(work.kept(rules));
                 finish.statements.extend(work.stated(rules));
@@ -357,11 +352,17 @@ impl Created {
     }
 }
 
-/// The lines that an earlier stint of the run has carried out: what it wrote of them stays.
+/// The lines that had their outcome before this stint of the run.
 fn settled(groups: &[Group]) -> BTreeSet<u64> {
     let rows = groups.iter().flat_map(|group| &group.rows);
-    let done = |row: &&StagedRow| row.outcome.is_some_and(|outcome| outcome != Outcome::Rejected);
-    rows.filter(done).map(|row| row.line).collect()
+    rows.filter(|row| row.outcome.is_some()).map(|row| row.line).collect()
+}
+
+/// Whether what an earlier stint wrote of a settled row stays: it carried the row out. One that
+/// was declined while it was planned is written with its customer.
+fn stays(row: &Row) -> bool {
+    let Fate::Ended(verdict) = &row.fate else { return false };
+    verdict.outcome != Outcome::Rejected || (!row.done.is_empty() && row.also.is_none())
 }
 
 /// What `--max-failures` counts.
@@ -446,6 +447,7 @@ fn set_default(
 fn take(work: &mut Work, row: usize, what: Done) {
     let customer = work.customer_id();
     let Some(row) = work.rows.get_mut(row) else { return };
+    row.under_way = false;
     match what {
         Done::Created(id) => {
             row.done.push(model::EffectKind::CreateCustomer);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Calls, Counts, Coverage, Forecast, Ledger, MirrorAge, RunId, Summary};
-use store::{Fence, NewRun, RunEnd, RunRecord, RunState};
+use store::{Fence, NewRun, RunEnd, RunRecord, RunState, StoreError};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -36,7 +36,6 @@ pub(crate) struct Findings {
     pub(crate) customers: Option<Counts>,
     pub(crate) methods: Option<Counts>,
     pub(crate) coverage: Option<Coverage>,
-    pub(crate) input_hash: Option<String>,
     pub(crate) dry_run: bool,
     pub(crate) forecast: Option<Forecast>,
     pub(crate) mirror: Option<MirrorAge>,
@@ -104,13 +103,17 @@ impl ActiveRun {
     }
 
     /// Ends the run as its work ended, and says its summary. A job that failed or stopped is
-    /// summed up as well: what it did is in the rows.
+    /// summed up as well: what it did is in the rows. A run that another worker has taken up is
+    /// that one's to end.
     pub(crate) async fn end(
         self,
         engine: &Engine,
         found: Findings,
         failed: Option<&EngineError>,
     ) -> Result<Summary, EngineError> {
+        if let Some(EngineError::Store(StoreError::Fenced { run, part })) = failed {
+            return Err(StoreError::Fenced { run: run.clone(), part: *part }.into());
+        }
         let state = match failed {
             None => RunState::Done,
             Some(EngineError::AwaitingApproval { .. }) => RunState::AwaitingApproval,
@@ -133,7 +136,7 @@ impl ActiveRun {
             methods: both(before.methods, found.methods),
             calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
             findings: found.findings,
-            kept_in_store: found.kept,
+            kept_in_store: sums(before.kept_in_store, found.kept),
             forecast: found.forecast,
             mirror: found.mirror,
             observed: found.observed,
@@ -146,13 +149,8 @@ impl ActiveRun {
         if failed.is_none() {
             engine.store.finish_part(&self.fence).await?;
         }
-        let end = RunEnd {
-            state,
-            summary: Some(text),
-            error: summary.error.clone(),
-            input_hash: found.input_hash,
-        };
-        engine.store.end_run(&self.id, &end).await?;
+        let end = RunEnd { state, summary: Some(text), error: summary.error.clone() };
+        engine.store.end_run(&self.fence, &end).await?;
         info!(
             account = engine.account.name.as_str(),
             run.id = %self.id,
@@ -176,17 +174,21 @@ fn both(before: Option<Counts>, now: Option<Counts>) -> Option<Counts> {
     })
 }
 
+/// Counts by name, of before and of now.
+fn sums(mut before: BTreeMap<String, u64>, now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    for (name, count) in now {
+        *before.entry(name).or_default() += count;
+    }
+    before
+}
+
 /// Calls of before and of now.
 fn all_calls(before: Calls, now: Calls) -> Calls {
-    let mut by_endpoint = before.by_endpoint;
-    for (endpoint, calls) in now.by_endpoint {
-        *by_endpoint.entry(endpoint).or_default() += calls;
-    }
     Calls {
         total: before.total + now.total,
         throttled: before.throttled + now.throttled,
         retried: before.retried + now.retried,
         changing: before.changing + now.changing,
-        by_endpoint,
+        by_endpoint: sums(before.by_endpoint, now.by_endpoint),
     }
 }

@@ -96,8 +96,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The part is done.
     async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError>;
 
-    /// Writes how a run ended, and gives its writer lease back. Ended runs stay as they are.
-    async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError>;
+    /// Writes how a run ended, and gives its writer lease back. Ended runs stay as they are, and
+    /// so does one that another worker has taken up.
+    async fn end_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError>;
 
     /// The run's input has been read to its end, and is wholly in the store: its SHA-256 in hex.
     async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError>;

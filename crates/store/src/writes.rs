@@ -46,8 +46,6 @@ pub struct RunEnd {
     pub summary: Option<String>,
     /// Why it failed; redacted.
     pub error: Option<String>,
-    /// SHA-256 of the input, in hex, where it is known only now (it was read as a stream).
-    pub input_hash: Option<String>,
 }
 
 /// An outcome with its reason.

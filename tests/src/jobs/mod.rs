@@ -164,10 +164,12 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         edits: each_makes_exactly_its_calls, what_is_gone_comes_back_when_asked_for,
             a_renewed_card_is_no_wish, a_customer_that_is_gone_gets_no_card;
         whole_file: is_held_as_it_says, leaves_a_payers_changes;
-        resume: a_stopped_import_goes_on, looks_before_it_adds, what_was_written_stays,
+        resume: a_stopped_import_goes_on, counts_what_is_kept_over_its_stints,
+            looks_before_it_adds, what_was_written_stays,
             sets_the_default_that_was_left,
             what_was_lost_is_not_sent_again, a_killed_import_goes_on,
-            a_file_not_read_to_its_end_is_not_resumed, too_many_failures_pause_the_run,
+            a_file_not_read_to_its_end_is_not_resumed,
+            what_was_not_wholly_planned_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;
         secrets: leave_no_trace;
         forecast: of_a_fresh_file_is_exact, of_a_known_mirror_is_exact,

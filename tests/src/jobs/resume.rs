@@ -89,6 +89,28 @@ pub async fn a_stopped_import_goes_on(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn counts_what_is_kept_over_its_stints(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer[K-20]:1=delay_after_ms(1000)").await?;
+    let mut rows = String::from("reference,name,company\n");
+    for n in 0..60 {
+        rows += &format!("K-{n},Name {n},Company {n}\n");
+    }
+    world.file("rows.csv", &rows)?;
+    // Eight references first, and then more.
+    let args = ["import", "gov", "rows.csv", "--json", "--max-failures", "5"];
+    let child = world.onfile.start(&args)?;
+    called(&world, "create_customer", 21).await?;
+    let ran = stopped(child).await?;
+    world.all_fired()?;
+    let (customers, _) = world.sizes();
+    ensure!((8..60).contains(&customers), "it was not stopped in the middle: {customers}");
+    ensure!(ran.count("/kept_in_store/company")? == customers as u64, "{ran:?}");
+    let ran = world.runs("resume", &run_of(&ran)?, 0).await?;
+    ensure!(ran.count("/customers/seen")? == 60, "{ran:?}");
+    ensure!(ran.count("/kept_in_store/company")? == 60, "{ran:?}");
+    Ok(())
+}
+
 pub async fn looks_before_it_adds(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "create_customer:3=delay_after_ms(1000)").await?;
     world.file("cards.csv", &cards(3))?;
@@ -269,6 +291,50 @@ pub async fn a_file_not_read_to_its_end_is_not_resumed(db: Arc<TestDb>) -> Resul
 fn alone(customers: usize) -> String {
     let rows = (0..customers).map(|n| format!("F-{n},Name {n}\n"));
     format!("reference,name\n{}", rows.collect::<String>())
+}
+
+/// Lets every change of a staged row fail.
+async fn hold_rows(db: &TestDb) -> Result {
+    match db.database {
+        Database::Sqlite => {
+            let trigger = "CREATE TRIGGER held BEFORE UPDATE ON staged_rows \
+                           BEGIN SELECT RAISE(ABORT, 'held'); END";
+            execute(db, trigger.into()).await
+        }
+        Database::Postgres => {
+            let function = "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS \
+                            $$ BEGIN RAISE EXCEPTION 'held'; END $$";
+            execute(db, function.into()).await?;
+            let trigger = "CREATE TRIGGER held BEFORE UPDATE ON staged_rows \
+                           FOR EACH ROW EXECUTE FUNCTION held()";
+            execute(db, trigger.into()).await
+        }
+    }
+}
+
+pub async fn what_was_not_wholly_planned_is_not_resumed(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.file("none.csv", "reference,name\n")?;
+    world.job(&["import", "gov", "none.csv", "--json"], 0).await?;
+    // It ends between its last row and the plan of the references that share a token.
+    hold_rows(&world.db).await?;
+    let now = SystemClock.now().micros() / 1_000_000;
+    world.file(
+        "shared.csv",
+        &format!(
+            "reference,name,method,token,token_kind,last4,exp_month,exp_year\n\
+             A-1,Ada,card,pxt_{now}_a,proxynized,4242,12,2030\n\
+             B-1,Bea,card,pxt_{now}_a,proxynized,4242,12,2030\n"
+        ),
+    )?;
+    let run = run_of(&world.job(&["import", "gov", "shared.csv", "--json"], 1).await?)?;
+    ensure!(world.changing() == 0);
+    expire(&world.db).await?;
+    execute(&world.db, format!("UPDATE runs SET state = 'paused' WHERE id = '{run}'")).await?;
+    let ran = world.runs_refused("resume", &run, 1).await?;
+    ensure!(ran.stderr.contains("error[not_resumable]"), "{ran:?}");
+    ensure!(world.changing() == 0);
+    Ok(())
 }
 
 pub async fn too_many_failures_pause_the_run(db: Arc<TestDb>) -> Result {

@@ -247,6 +247,12 @@ pub async fn what_the_provider_cannot_hold_is_kept(db: Arc<TestDb>) -> Result {
         ensure!(ran.count("/kept_in_store/metadata.tier")? == 1, "{ran:?}");
         ensure!(ran.count("/kept_in_store/name").is_err(), "{ran:?}");
     }
+    // Rows of one customer that stand apart are one customer.
+    let apart = "reference,name,company\nC-1,Cy,Cys\nD-1,Di,\nC-1,Cy,Cys\n";
+    world.file("apart.csv", apart)?;
+    let args = ["import", "gov", "apart.csv", "--json", "--dry-run"];
+    let dry = world.onfile.run(&args).await?.expect(0)?;
+    ensure!(dry.count("/kept_in_store/company")? == 1, "{dry:?}");
     // Another company is no wish: the provider has none. A pull in between changes nothing.
     world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
     file("Annas")?;

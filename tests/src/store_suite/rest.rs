@@ -25,14 +25,9 @@ cases![
     a_cancelled_row_says_what_took_place,
 ];
 
-async fn rest(cx: &Cx, run: &RunId, state: RunState) -> anyhow::Result<()> {
-    let end = RunEnd {
-        state,
-        summary: Some("{\"first\":1}".into()),
-        error: None,
-        input_hash: Some("ff".into()),
-    };
-    Ok(cx.store().end_run(run, &end).await?)
+async fn rest(cx: &Cx, fence: &Fence, state: RunState) -> anyhow::Result<()> {
+    let end = RunEnd { state, summary: Some("{\"first\":1}".into()), error: None };
+    Ok(cx.store().end_run(fence, &end).await?)
 }
 
 async fn state(cx: &Cx, run: &RunId) -> anyhow::Result<RunState> {
@@ -48,14 +43,14 @@ async fn a_resting_run_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
     for resting in [RunState::AwaitingApproval, RunState::Paused] {
         let run = cx.begin("alpha", true, 1).await?;
         let first = cx.claim(&run).await?;
-        rest(cx, &run, resting).await?;
+        rest(cx, &first, resting).await?;
         let from = [RunState::AwaitingApproval, RunState::Paused];
         let part = cx.store().reopen_run(&run, &from, "{\"n\":2}", &owner("w2"), LEASE).await?;
         assert_eq!((part.fence.epoch, part.deliveries), (first.epoch + 1, 2));
         let record = cx.store().run(&run).await?.expect("it was begun");
         assert_eq!((record.state, record.args.as_str()), (RunState::Running, "{\"n\":2}"));
         assert_eq!(record.config_hash.as_deref(), Some("bb"));
-        assert_eq!(record.input_hash.as_deref(), Some("ff"));
+        assert_eq!(record.input_hash.as_deref(), Some("aa"));
         assert_eq!(record.summary.as_deref(), Some("{\"first\":1}"));
         // The account is its own again.
         let second = cx.store().begin_run(&new_run("alpha", true, 1)?, &owner("w3"), LEASE).await;
@@ -68,7 +63,7 @@ async fn a_resting_run_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
         let late = cx.store().heartbeat(&first, LEASE).await;
         assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
         cx.store().heartbeat(&part.fence, LEASE).await?;
-        rest(cx, &run, RunState::Done).await?;
+        rest(cx, &part.fence, RunState::Done).await?;
     }
     Ok(())
 }
@@ -76,7 +71,7 @@ async fn a_resting_run_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
 async fn a_run_that_stands_elsewhere_is_not_taken_up(cx: &Cx) -> anyhow::Result<()> {
     for stands in [RunState::Paused, RunState::Done, RunState::Failed, RunState::Cancelled] {
         let run = cx.begin("alpha", true, 1).await?;
-        rest(cx, &run, stands).await?;
+        rest(cx, &cx.claim(&run).await?, stands).await?;
         let before = cx.dump().await?;
         match take_up(cx, &run, &[RunState::AwaitingApproval]).await {
             Err(StoreError::RunState { run: named, state }) => {
@@ -93,7 +88,7 @@ async fn a_run_that_stands_elsewhere_is_not_taken_up(cx: &Cx) -> anyhow::Result<
 
 async fn a_run_is_not_taken_up_while_another_writes(cx: &Cx) -> anyhow::Result<()> {
     let run = cx.begin("alpha", true, 1).await?;
-    rest(cx, &run, RunState::AwaitingApproval).await?;
+    rest(cx, &cx.claim(&run).await?, RunState::AwaitingApproval).await?;
     let other = cx.begin("alpha", true, 1).await?;
     let before = cx.dump().await?;
     match take_up(cx, &run, &[RunState::AwaitingApproval]).await {
@@ -103,8 +98,8 @@ async fn a_run_is_not_taken_up_while_another_writes(cx: &Cx) -> anyhow::Result<(
     assert_eq!(cx.dump().await?, before);
     cx.store()
         .end_run(
-            &other,
-            &RunEnd { state: RunState::Done, summary: None, error: None, input_hash: None },
+            &cx.claim(&other).await?,
+            &RunEnd { state: RunState::Done, summary: None, error: None },
         )
         .await?;
     take_up(cx, &run, &[RunState::AwaitingApproval]).await?;
@@ -113,7 +108,7 @@ async fn a_run_is_not_taken_up_while_another_writes(cx: &Cx) -> anyhow::Result<(
 
 async fn one_of_many_takes_a_run_up(cx: &Cx) -> anyhow::Result<()> {
     let run = cx.begin("alpha", true, 1).await?;
-    rest(cx, &run, RunState::AwaitingApproval).await?;
+    rest(cx, &cx.claim(&run).await?, RunState::AwaitingApproval).await?;
     let mut tasks = Vec::new();
     for n in 0..8 {
         let (store, run) = (Arc::clone(&cx.store), run.clone());
@@ -127,7 +122,7 @@ async fn one_of_many_takes_a_run_up(cx: &Cx) -> anyhow::Result<()> {
         match task.await? {
             Ok(part) => {
                 won += 1;
-                assert_eq!(part.fence.epoch, 1);
+                assert_eq!(part.fence.epoch, 2);
             }
             Err(StoreError::RunState { .. }) => {}
             Err(other) => return Err(other.into()),
@@ -246,7 +241,7 @@ async fn a_cancelled_run_ends_its_rows(cx: &Cx) -> anyhow::Result<()> {
     cx.store().commit_plan(&fence, vec![plan(3, Some("import_method"))]).await?;
     let finish = FinishRows { rows: vec![created(2)], ..FinishRows::default() };
     cx.store().finish_rows(&fence, &name("alpha")?, finish).await?;
-    rest(cx, &run, RunState::AwaitingApproval).await?;
+    rest(cx, &fence, RunState::AwaitingApproval).await?;
 
     let early = cx.store().cancel_rows(&run, 0, 10).await;
     assert!(matches!(early, Err(StoreError::RunState { .. })), "{early:?}");
@@ -337,7 +332,7 @@ async fn a_cancelled_row_says_what_took_place(cx: &Cx) -> anyhow::Result<()> {
         });
     }
     cx.store().commit_outcomes(&fence, &name("alpha")?, outcomes).await?;
-    rest(cx, &run, RunState::Paused).await?;
+    rest(cx, &fence, RunState::Paused).await?;
     cx.store().cancel_run(&run, "{}").await?;
     assert_eq!(cx.store().cancel_rows(&run, 0, 10).await?, Some(2));
     let rows = cx.store().rows(&run, 0, 10).await?;

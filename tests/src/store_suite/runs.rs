@@ -28,12 +28,13 @@ cases![
     every_write_is_a_heartbeat,
     a_final_state_never_moves,
     a_paused_run_may_end,
+    a_run_that_was_taken_up_is_not_ended_by_its_old_worker,
     fence_refuses_old_epoch,
     fence_refuses_what_never_was,
 ];
 
 const fn end(state: RunState) -> RunEnd {
-    RunEnd { state, summary: None, error: None, input_hash: None }
+    RunEnd { state, summary: None, error: None }
 }
 
 async fn a_run_reads_back(cx: &Cx) -> anyhow::Result<()> {
@@ -58,12 +59,11 @@ async fn a_run_reads_back(cx: &Cx) -> anyhow::Result<()> {
         state: RunState::Failed,
         summary: Some("{\"read\":1}".into()),
         error: Some("the account said 401".into()),
-        input_hash: Some("aa".into()),
     };
-    cx.store().end_run(&new.id, &ended).await?;
+    cx.store().end_run(&fence, &ended).await?;
     let run = cx.store().run(&new.id).await?.expect("it was begun");
     assert_eq!((run.state, run.summary, run.error), (ended.state, ended.summary, ended.error));
-    assert_eq!(run.input_hash, ended.input_hash);
+    assert_eq!(run.input_hash.as_deref(), Some("ab"));
     assert!(run.ended_at.is_some_and(|ended| ended >= run.created_at));
     assert!(cx.store().run(&RunId::generate()).await?.is_none());
     Ok(())
@@ -134,7 +134,7 @@ async fn a_writer_lease_that_ran_out_is_taken(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!(holder.as_deref(), Some(second.as_str()));
     // The first run cannot take the account back by going on, nor free it by ending.
     let _ = cx.store().heartbeat(&fence, LEASE).await;
-    cx.store().end_run(&first, &end(RunState::Failed)).await?;
+    cx.store().end_run(&fence, &end(RunState::Failed)).await?;
     let holder = cx.text("SELECT run FROM writers").await?;
     assert_eq!(holder.as_deref(), Some(second.as_str()));
     Ok(())
@@ -143,7 +143,7 @@ async fn a_writer_lease_that_ran_out_is_taken(cx: &Cx) -> anyhow::Result<()> {
 async fn a_writer_may_begin_after_the_first_ended(cx: &Cx) -> anyhow::Result<()> {
     for state in [RunState::Done, RunState::Paused, RunState::AwaitingApproval] {
         let run = cx.begin("alpha", true, 1).await?;
-        cx.store().end_run(&run, &end(state)).await?;
+        cx.store().end_run(&cx.claim(&run).await?, &end(state)).await?;
         assert_eq!(cx.rows_in("writers").await?, 0, "{state:?}");
     }
     Ok(())
@@ -234,18 +234,13 @@ async fn every_write_is_a_heartbeat(cx: &Cx) -> anyhow::Result<()> {
 
 async fn a_final_state_never_moves(cx: &Cx) -> anyhow::Result<()> {
     for state in [RunState::Done, RunState::Failed, RunState::Cancelled] {
-        let run = cx.begin("alpha", false, 1).await?;
-        let first = RunEnd { state, summary: Some("first".into()), error: None, input_hash: None };
-        cx.store().end_run(&run, &first).await?;
+        let fence = cx.fence("alpha").await?;
+        let first = RunEnd { state, summary: Some("first".into()), error: None };
+        cx.store().end_run(&fence, &first).await?;
         let before = cx.dump().await?;
         for other in [RunState::Done, RunState::Failed, RunState::Paused, RunState::Running] {
-            let later = RunEnd {
-                state: other,
-                summary: Some("later".into()),
-                error: None,
-                input_hash: None,
-            };
-            cx.store().end_run(&run, &later).await?;
+            let later = RunEnd { state: other, summary: Some("later".into()), error: None };
+            cx.store().end_run(&fence, &later).await?;
         }
         assert_eq!(cx.dump().await?, before, "{state:?}");
     }
@@ -254,11 +249,35 @@ async fn a_final_state_never_moves(cx: &Cx) -> anyhow::Result<()> {
 
 async fn a_paused_run_may_end(cx: &Cx) -> anyhow::Result<()> {
     let run = cx.begin("alpha", true, 1).await?;
-    cx.store().end_run(&run, &end(RunState::Paused)).await?;
+    let fence = cx.claim(&run).await?;
+    cx.store().end_run(&fence, &end(RunState::Paused)).await?;
     let state = |run: Option<store::RunRecord>| run.map(|run| (run.state, run.ended_at.is_some()));
     assert_eq!(state(cx.store().run(&run).await?), Some((RunState::Paused, false)));
-    cx.store().end_run(&run, &end(RunState::Cancelled)).await?;
+    cx.store().end_run(&fence, &end(RunState::Cancelled)).await?;
     assert_eq!(state(cx.store().run(&run).await?), Some((RunState::Cancelled, true)));
+    Ok(())
+}
+
+async fn a_run_that_was_taken_up_is_not_ended_by_its_old_worker(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    let old = cx.claim(&run).await?;
+    cx.expire_leases().await?;
+    let from = [RunState::Running];
+    let new = cx.store().reopen_run(&run, &from, "{}", &owner("w2"), LEASE).await?.fence;
+    for state in [RunState::Failed, RunState::Paused] {
+        let before = cx.dump().await?;
+        let late = cx.store().end_run(&old, &end(state)).await;
+        assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+        assert_eq!(cx.dump().await?, before, "{state:?}");
+    }
+    cx.store().heartbeat(&new, LEASE).await?;
+    assert_eq!(cx.text("SELECT owner FROM writers").await?.as_deref(), Some("w2"));
+    // Ended by the one that has it, it is final for the other as well.
+    cx.store().end_run(&new, &end(RunState::Done)).await?;
+    let late = cx.store().end_run(&old, &end(RunState::Failed)).await;
+    assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+    assert_eq!(cx.store().run(&run).await?.map(|run| run.state), Some(RunState::Done));
+    assert_eq!(cx.rows_in("writers").await?, 0);
     Ok(())
 }
 
@@ -315,6 +334,7 @@ async fn every_fenced_write(
     refuses! {
         heartbeat(LEASE);
         finish_part();
+        end_run(&end(RunState::Failed));
         input_read("cc");
         stage_rows(vec![staged(2, "r2", None)?]);
         stage_rows(Vec::new());

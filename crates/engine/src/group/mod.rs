@@ -13,10 +13,12 @@ use std::collections::BTreeMap;
 pub(crate) use self::fit::fit;
 use backend::{Capabilities, TokenRoute};
 use model::{
-    Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethodId,
-    RunId, Timestamp,
+    Code, EffectKind, FieldName, Origin, Outcome, Profile, Reference, RemoteCustomerId,
+    RemoteMethodId, RunId, Timestamp,
 };
-use store::{EffectState, Group, KnownMethod, StagedRow, Statement, TokenFp, TokenLink, Verdict};
+use store::{
+    EffectRow, EffectState, Group, KnownMethod, StagedRow, Statement, TokenFp, TokenLink, Verdict,
+};
 
 /// What a person asked for beyond the file.
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,6 +100,8 @@ pub(crate) struct Row {
     default_is_new: bool,
     /// Making its method the default was tried: it is not tried again by this run.
     default_tried: bool,
+    /// A step beside its own subject was handed out for it, and nothing is known of that yet.
+    pub(crate) under_way: bool,
     /// Its token stands, or was imported, under another reference: of a token that can be used
     /// many times that is a finding, and no more.
     pub(crate) shared: bool,
@@ -245,6 +249,7 @@ impl Work {
                         acceptable: false,
                         default_is_new: false,
                         default_tried: false,
+                        under_way: false,
                         shared: false,
                         changed_facts: Vec::new(),
                     }
@@ -277,35 +282,41 @@ impl Work {
             match effect.state {
                 EffectState::Done if effect.run == *run => {
                     let row = work.rows.iter_mut().find(|row| Some(row.staged.line) == effect.line);
+                    // What was found is there, and not because of this run.
+                    let found = effect.origin == Some(Origin::Found);
                     if let Some(row) = row {
-                        row.done.push(effect.kind);
+                        if !found {
+                            row.done.push(effect.kind);
+                        }
+                        // What is said of a row stays.
                         if let (EffectKind::AddMethod | EffectKind::ImportMethod, Some(id)) =
                             (effect.kind, &effect.remote_method)
+                            && row.fate == Fate::Open
                         {
-                            row.fate = Fate::Saved(id.clone());
+                            row.fate = if found {
+                                Fate::Tied(id.clone(), DUPLICATE)
+                            } else {
+                                Fate::Saved(id.clone())
+                            };
                         }
                     }
                     if effect.kind == EffectKind::CreateCustomer
-                        && effect.origin == Some(model::Origin::Answered)
                         && let CustomerNow::Present { how, .. } = &mut work.customer
                     {
-                        *how = Presence::Created;
-                        work.made_before = true;
+                        *how = if found { Presence::Found } else { Presence::Created };
+                        work.made_before |= !found;
                     }
                 }
                 EffectState::Unknown | EffectState::Unresolved | EffectState::Sending => {
                     work.blocked = true;
                     let own = work.rows.iter_mut().find(|row| {
-                        effect.fp.is_some()
-                            && row.fp() == effect.fp
-                            && matches!(row.fate, Fate::Open)
+                        if effect.run == *run && effect.line.is_some() {
+                            return effect.line == Some(row.staged.line);
+                        }
+                        effect.fp.is_some() && row.fp() == effect.fp && row.fate == Fate::Open
                     });
                     if let Some(own) = own {
-                        own.fate = Fate::Ended(Verdict::with(
-                            Outcome::Unresolved,
-                            Code::OutcomeUnknown,
-                            format!("effect {} is {}", effect.id, effect.state.as_str()),
-                        ));
+                        own.unsettled(effect);
                     }
                 }
                 _ => {}
@@ -409,6 +420,25 @@ impl Work {
 }
 
 impl Row {
+    /// An effect of this row, or of its token, has no known outcome: it is the row's own subject,
+    /// or beside it.
+    fn unsettled(&mut self, effect: &EffectRow) {
+        let verdict = Verdict::with(
+            Outcome::Unresolved,
+            Code::OutcomeUnknown,
+            format!("effect {} is {}", effect.id, effect.state.as_str()),
+        );
+        let own = matches!(
+            effect.kind,
+            EffectKind::CreateCustomer | EffectKind::AddMethod | EffectKind::ImportMethod
+        );
+        if own && self.fate == Fate::Open {
+            self.fate = Fate::Ended(verdict);
+        } else {
+            self.note(verdict);
+        }
+    }
+
     /// The fingerprint of the row's token.
     pub(crate) fn fp(&self) -> Option<TokenFp> {
         self.staged.method.as_ref()?.sealed.as_ref().map(|token| token.fp)

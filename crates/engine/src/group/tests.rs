@@ -22,7 +22,7 @@ mod omitted;
 mod shared;
 mod wishes;
 
-use super::{Add, CustomerNow, Fate, Policy, Presence, Rules, Step, Work};
+use super::{Add, CustomerNow, DUPLICATE, Fate, Policy, Presence, Rules, Step, Work};
 
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     kind: "test",
@@ -592,7 +592,8 @@ fn a_run_that_stops_says_what_is_decided_and_nothing_of_the_rest() {
     let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 2, card("1881")), alone(4)]));
     work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
     work.rows[0].fate = Fate::Saved(method_id("spm_1"));
-    let lines: Vec<u64> = work.results(NOW, false).iter().map(|r| r.line).collect();
+    let lines: Vec<u64> =
+        work.results_so_far(&rules(Policy::default())).iter().map(|r| r.line).collect();
     assert_eq!(lines, [2, 4]);
     assert_eq!(remembered(&work).len(), 2, "the customer and the saved card");
 }
@@ -685,6 +686,69 @@ fn a_resumed_run_counts_what_it_did_before() {
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [(Outcome::Created, None)]);
     assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("create_customer+import_method"));
+}
+
+#[test]
+fn what_this_run_sent_and_heard_nothing_of_is_unresolved_on_its_row() {
+    let unresolved = (Outcome::Unresolved, Some(Code::OutcomeUnknown));
+    let blocked = (Outcome::NotAttempted, Some(Code::CustomerBlocked));
+    for state in [EffectState::Unknown, EffectState::Unresolved, EffectState::Sending] {
+        // A create: the customer is not known to be there.
+        let mut lost = group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]);
+        lost.effects = vec![effect(EffectKind::CreateCustomer, state, "run", None)];
+        let mut lost = work(lost);
+        assert_eq!(next(&mut lost), Step::Finished);
+        assert_eq!(verdicts(&lost), [unresolved, blocked]);
+        // A payment method that comes without a token.
+        let mut wallet = row(2, 1, card("4242"));
+        wallet.method.as_mut().expect("a method").sealed = None;
+        let mut lost = there(vec![wallet], &[]);
+        lost.effects = vec![effect(EffectKind::AddMethod, state, "run", None)];
+        let mut lost = work(lost);
+        assert_eq!(next(&mut lost), Step::Finished);
+        assert_eq!(verdicts(&lost), [unresolved]);
+        // Beside a payment method that is there.
+        for kind in [EffectKind::UpdateCustomer, EffectKind::SetDefault] {
+            let mut lost = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+            lost.links = vec![link("c1", 1, "spm_1")];
+            lost.effects = vec![effect(kind, state, "run", None)];
+            let mut lost = work(lost);
+            assert_eq!(next(&mut lost), Step::Finished);
+            assert_eq!(verdicts(&lost), [unresolved]);
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_row_stays_whatever_it_did() {
+    let mut said = row(2, 1, card("4242"));
+    said.outcome = Some(Outcome::Refused);
+    said.code = Some(Code::ProviderRefused);
+    let mut group = there(vec![said, row(3, 2, card("1881"))], &[("spm_1", card("4242"))]);
+    group.effects = vec![effect(EffectKind::AddMethod, EffectState::Done, "run", Some(fp(1)))];
+    let work = work(group);
+    assert_eq!(verdicts(&work)[0], (Outcome::Refused, Some(Code::ProviderRefused)));
+}
+
+#[test]
+fn what_a_resumed_run_found_is_not_its_doing() {
+    let mut found = effect(EffectKind::ImportMethod, EffectState::Done, "run", Some(fp(1)));
+    found.origin = Some(Origin::Found);
+    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    group.effects = vec![found];
+    let mut method = work(group);
+    assert_eq!(method.rows[0].fate, Fate::Tied(method_id("spm_1"), DUPLICATE));
+    assert_eq!(next(&mut method), Step::Finished);
+    assert_eq!(verdicts(&method), [(Outcome::Linked, Some(Code::AlreadyThere))]);
+
+    let mut found = effect(EffectKind::CreateCustomer, EffectState::Done, "run", None);
+    (found.origin, found.remote_method) = (Some(Origin::Found), None);
+    let mut group = there(vec![alone(2)], &[]);
+    group.effects = vec![found];
+    let mut customer = work(group);
+    assert_eq!(next(&mut customer), Step::Finished);
+    assert_eq!(verdicts(&customer), [(Outcome::Linked, Some(Code::AlreadyThere))]);
+    assert_eq!(customer.results(NOW, true)[0].done, None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use model::{Code, MethodFacts, Outcome, Timestamp};
 use store::{RowResult, TokenLink, Verdict};
 
-use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Work};
+use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Rules, Work};
 
 impl Row {
     /// The facts that the row states of its payment method, by column.
@@ -44,6 +44,15 @@ impl Work {
         self.statements.iter().any(|s| s.fp.is_none())
     }
 
+    /// The outcomes that are certain though the run ends before this reference is finished: rows
+    /// that wait for a step have none, and whoever goes on finds them open.
+    pub(crate) fn results_so_far(&self, rules: &Rules<'_>) -> Vec<RowResult> {
+        let waiting = self.awaits(rules);
+        let mut results = self.results(rules.now, false);
+        results.retain(|result| !waiting.contains(&result.line));
+        results
+    }
+
     /// The outcome of every row, when nothing is left to do; every row has one (rule 7). Of a run
     /// that ends before, `finished` is false, and rows that wait for a step of their own have none.
     pub(crate) fn results(&self, now: Timestamp, finished: bool) -> Vec<RowResult> {
@@ -57,9 +66,7 @@ impl Work {
             .enumerate()
             .filter(|(_, row)| {
                 let alone = row.staged.method.is_none() && customer.is_some();
-                // What its customer wishes may be waiting for a step still.
-                let decided = !self.stale && (self.wishes.is_empty() || row.also.is_some());
-                finished || (alone && decided) || row.fate != Fate::Open
+                finished || alone || row.fate != Fate::Open
             })
             .map(|(place, row)| {
                 let method = match &row.fate {

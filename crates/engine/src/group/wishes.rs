@@ -2,6 +2,8 @@
 //! three-way comparison of rule 4. Three values decide on a cell: what the file states, what it
 //! stated the last time, and what the provider has.
 
+use std::collections::BTreeSet;
+
 use backend::{Capabilities, MethodListing};
 use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal};
 use store::{KeptFields, Statement, TokenFp, Verdict};
@@ -105,7 +107,7 @@ fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
 impl Row {
     /// Notes what became of something beside the row's own subject. The worse stays; that somebody
     /// changed a value at the provider is said before that we could not.
-    fn note(&mut self, verdict: Verdict) {
+    pub(super) fn note(&mut self, verdict: Verdict) {
         let worse = self.also.as_ref().is_none_or(|noted| {
             severity(verdict.outcome) > severity(noted.outcome)
                 || (noted.code == Some(Code::NotUpdatable)
@@ -314,6 +316,9 @@ impl Work {
             }
             return None;
         }
+        if let Some(row) = self.rows.get_mut(row) {
+            row.under_way = true;
+        }
         Some(Step::Update { row, changes: Box::new(changes) })
     }
 
@@ -337,6 +342,7 @@ impl Work {
             if moved {
                 row.note(changed_at_provider(&["default"]));
             } else {
+                row.under_way = true;
                 return Step::SetDefault { row: place, method };
             }
         }
@@ -355,14 +361,42 @@ impl Work {
         }
     }
 
-    /// The line of the row whose method is saved and is to be the default, while that was neither
-    /// done nor said to be impossible: it is open still.
-    pub(crate) fn awaits_default(&self, rules: &Rules<'_>) -> Option<u64> {
-        if !rules.capabilities.set_default || self.blocked {
-            return None;
+    /// The lines of the rows that something is still to be done or said for beside their own
+    /// subject: they are open, whatever became of that.
+    pub(crate) fn awaits(&self, rules: &Rules<'_>) -> BTreeSet<u64> {
+        let mut customer = self.customer_waits(rules);
+        let mut waiting = BTreeSet::new();
+        for row in self.rows.iter().filter(|row| !matches!(row.fate, Fate::Ended(_))) {
+            // What was not compared may wish anything.
+            let waits = self.stale
+                || customer
+                || row.under_way
+                || self.default_waits(row, rules)
+                || (matches!(row.fate, Fate::Kept(_))
+                    && !row.changed_facts.is_empty()
+                    && row.also.is_none());
+            // The customer's own wishes belong to the first row that is not declined.
+            customer &= row.fate == Fate::Open && row.staged.method.is_some();
+            waiting.extend(waits.then_some(row.staged.line));
         }
-        let mut rows = self.rows.iter().filter(|row| row.also.is_none());
-        rows.find(|row| self.default_wanted(row, rules).is_some()).map(|row| row.staged.line)
+        waiting
+    }
+
+    /// Whether a wish of the customer's fields was neither tried nor said to be impossible.
+    fn customer_waits(&self, rules: &Rules<'_>) -> bool {
+        let updates = rules.capabilities.update_customer;
+        self.wishes.iter().any(|wish| match wish.moved || !updates {
+            true => !self.wish_noted,
+            false => !self.update_tried,
+        })
+    }
+
+    /// Whether the row's method is to be the default, and that was not tried.
+    fn default_waits(&self, row: &Row, rules: &Rules<'_>) -> bool {
+        rules.capabilities.set_default
+            && !self.blocked
+            && !row.default_tried
+            && self.default_wanted(row, rules).is_some()
     }
 
     fn is_default(&self, id: &RemoteMethodId) -> bool {

@@ -140,6 +140,8 @@ async fn conclude(
     found.planned = planned;
     match run.end(engine, found, error.as_ref()).await {
         Ok(summary) => Ok(Ended { summary, error }),
+        // Whatever it failed of, the run goes on with another worker.
+        Err(also @ EngineError::Store(StoreError::Fenced { .. })) => Err(also),
         // What the run failed of comes first: a full disk takes no end of a run either.
         Err(also) => Err(error.unwrap_or(also)),
     }
@@ -181,7 +183,6 @@ async fn work(
     let mut applier = applier(engine, run, args);
     let mut kept = plan::Kept::default();
     let staged = stage::stage(&applier, reader, &mut kept).await?;
-    found.input_hash = Some(staged.totals.sha256.clone());
     if !staged.totals.balances() {
         return Err(EngineError::Broken("the ledger of physical lines does not balance"));
     }

@@ -51,6 +51,12 @@ pub(super) async fn plan_rows(
         for group in groups {
             let Planned { rows, only_ours, expected } = plan_group(applier, rules, group);
             expected.into_iter().for_each(|expected| kept.expected.push(expected));
+            for field in only_ours {
+                // As if each cluster were a customer: once all rows of a reference are known,
+                // they are counted as one.
+                let clusters = clusters(rows.iter().map(|(row, plan)| (row, Some(plan))), &field);
+                kept.add(field, clusters);
+            }
             for (mut row, plan) in rows {
                 row.plan = plan.plan;
                 if let Some(verdict) = plan.verdict {
@@ -60,9 +66,6 @@ pub(super) async fn plan_rows(
                     row.field = verdict.field;
                 }
                 all.push(row);
-            }
-            for field in only_ours {
-                kept.add(field, 1);
             }
         }
     });
@@ -147,12 +150,10 @@ fn replan_groups(
             kept.expected.replace(&rows.iter().map(|(row, _)| row.head).collect(), expected);
             for field in only_ours {
                 // Each cluster was counted by itself.
-                let heads: BTreeSet<u64> = rows
-                    .iter()
-                    .filter(|(row, _)| states(&row.profile, &field))
-                    .map(|(row, _)| row.head)
-                    .collect();
-                kept.add(field, 1 - i64::try_from(heads.len()).unwrap_or(0));
+                let before = before.iter().map(Option::as_ref);
+                let rows = rows.iter().map(|(row, _)| row).zip(before);
+                let clusters = clusters(rows, &field);
+                kept.add(field, 1 - clusters);
             }
             for (before, (_, now)) in before.into_iter().zip(rows) {
                 let Some(before) = before.filter(|before| *before != now) else { continue };
@@ -164,6 +165,23 @@ fn replan_groups(
         }
     });
     again
+}
+
+/// How many clusters state a field in a row that this plan does not decline.
+fn clusters<'a>(
+    rows: impl Iterator<Item = (&'a StagedRow, Option<&'a RowPlan>)>,
+    field: &str,
+) -> i64 {
+    // Of these the row's own subject is not declined.
+    let beside = [Some(Code::NotUpdatable), Some(Code::ChangedAtProvider)];
+    let declined = |plan: &RowPlan| {
+        plan.verdict.as_ref().is_some_and(|verdict| !beside.contains(&verdict.code))
+    };
+    let stating = rows.filter(|(row, plan)| {
+        states(&row.profile, field) && !plan.as_ref().is_some_and(|plan| declined(plan))
+    });
+    let heads: BTreeSet<u64> = stating.map(|(row, _)| row.head).collect();
+    i64::try_from(heads.len()).unwrap_or(i64::MAX)
 }
 
 /// Whether a profile states a field, by its name as files show it.

@@ -312,8 +312,8 @@ impl Store for PostgresStore {
         self.part_done(fence).await
     }
 
-    async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
-        self.write_end(run, end).await
+    async fn end_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
+        self.write_end(fence, end).await
     }
 
     async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError> {

@@ -60,8 +60,7 @@ const PART_DONE: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_un
 const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
      WHERE run = $1 AND state = 'running'";
 pub(super) const FREE_ACCOUNT: &str = "DELETE FROM writers WHERE run = $1";
-const END_RUN: &str = "UPDATE runs SET state = $2, summary = COALESCE($3, summary), error = $4, ended_at = $5, \
-     input_hash = COALESCE($6, input_hash) \
+const END_RUN: &str = "UPDATE runs SET state = $2, summary = COALESCE($3, summary), error = $4, ended_at = $5 \
      WHERE id = $1 AND state NOT IN ('done', 'failed', 'cancelled')";
 
 macro_rules! run_columns {
@@ -282,8 +281,10 @@ impl PostgresStore {
         Ok(())
     }
 
-    pub(super) async fn write_end(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
+    pub(super) async fn write_end(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
+        let run = &fence.run;
         let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
         let state: Option<String> =
             sqlx::query_scalar(RUN_STATE).bind(run.as_str()).fetch_optional(&mut *tx).await?;
         let state = state.ok_or(StoreError::NotFound("run"))?;
@@ -301,7 +302,6 @@ impl PostgresStore {
             .bind(&end.summary)
             .bind(&end.error)
             .bind(ended)
-            .bind(&end.input_hash)
             .execute(&mut *tx)
             .await?;
         // Somebody else ended it in between: it stays as that one left it.

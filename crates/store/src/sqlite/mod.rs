@@ -226,8 +226,8 @@ impl Store for SqliteStore {
         self.close_part(fence).await
     }
 
-    async fn end_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
-        self.close_run(run, end).await
+    async fn end_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
+        self.close_run(fence, end).await
     }
 
     async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError> {

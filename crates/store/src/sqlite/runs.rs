@@ -37,7 +37,7 @@ const HEARTBEAT_WRITER: &str = "UPDATE writers SET lease_until = ?2 WHERE run = 
 const FINISH_PART: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
      WHERE run = ?1 AND no = ?2 AND epoch = ?3";
 const END_RUN: &str = "UPDATE runs SET state = ?2, summary = COALESCE(?3, summary), error = ?4, \
-     ended_at = ?5, input_hash = COALESCE(?6, input_hash) WHERE id = ?1";
+     ended_at = ?5 WHERE id = ?1";
 const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
      WHERE run = ?1 AND state = 'running'";
 pub(super) const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
@@ -309,9 +309,11 @@ impl SqliteStore {
         Ok(())
     }
 
-    pub(super) async fn close_run(&self, run: &RunId, end: &RunEnd) -> Result<(), StoreError> {
+    pub(super) async fn close_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
+        let run = &fence.run;
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
+        super::check_fence(&mut tx, fence).await?;
         let state = state_of(&mut tx, run).await?.ok_or(StoreError::NotFound("run"))?;
         if state.is_final() {
             return Ok(());
@@ -322,7 +324,6 @@ impl SqliteStore {
             .bind(end.summary.as_deref())
             .bind(end.error.as_deref())
             .bind(end.state.is_final().then(|| self.now().micros()))
-            .bind(end.input_hash.as_deref())
             .execute(&mut *tx)
             .await?;
         for text in [FREE_PARTS, FREE_WRITER] {

@@ -152,6 +152,53 @@ fn where_fields_can_be_changed_the_unmoved_ones_are() {
     assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
 }
 
+/// The lines that have an outcome if the run ends here.
+fn decided(work: &Work, rules: &Rules<'_>) -> Vec<u64> {
+    work.results_so_far(rules).iter().map(|result| result.line).collect()
+}
+
+#[test]
+fn a_row_is_open_while_its_update_is_on_its_way() {
+    let rules = at(&UPDATES, Policy::default());
+    let theirs = profile("Ada", "payer@b.c");
+    // Beside a wish that can be there is one that cannot; and behind it, a customer's second row.
+    let mut group = three(&profile("Anna", "new@b.c"), Some(BEFORE), &theirs);
+    group.rows[0].method = row(2, 1, card("4242")).method;
+    group.rows.push(row(3, 2, card("1881")));
+    group.rows[1].profile = group.rows[0].profile.clone();
+    group.methods = there(Vec::new(), &[("spm_1", card("4242")), ("spm_2", card("1881"))]).methods;
+    group.links = vec![link("c1", 1, "spm_1"), link("c1", 2, "spm_2")];
+    let mut work = Work::new(group, &RunId::new("run").expect("valid"));
+    assert_eq!(decided(&work, &rules), [0_u64; 0]);
+    assert_eq!(work.next(&rules, false), Step::ReadCustomer);
+    assert_eq!(decided(&work, &rules), [0_u64; 0], "which row is the first is not known");
+    work.read(theirs);
+    assert!(matches!(work.next(&rules, false), Step::Update { row: 0, .. }));
+    assert_eq!(work.rows[0].also.as_ref().and_then(|v| v.code), Some(Code::ChangedAtProvider));
+    assert_eq!(decided(&work, &rules), [3]);
+    work.rows[0].under_way = false;
+    work.updated();
+    assert_eq!(decided(&work, &rules), [2, 3]);
+}
+
+#[test]
+fn a_row_is_open_while_its_default_is_wanted() {
+    let mut group = second_wanted([IS, IS_NOT], Some(0));
+    group.rows.remove(0);
+    group.rows[0].profile.name = Some("Anna".into());
+    let mut work = work(group);
+    let rules = rules(Policy::default());
+    work.read(profile("Ada", ""));
+    work.methods_read = true;
+    let line = work.rows[0].staged.line;
+    assert_eq!(next(&mut work), Step::SetDefault { row: 0, method: method_id("spm_2") });
+    assert_eq!(work.rows[0].also.as_ref().and_then(|v| v.code), Some(Code::NotUpdatable));
+    assert_eq!(decided(&work, &rules), [0_u64; 0]);
+    work.rows[0].under_way = false;
+    work.rows[0].done.push(EffectKind::SetDefault);
+    assert_eq!(decided(&work, &rules), [line]);
+}
+
 #[test]
 fn an_update_that_took_place_is_an_outcome_and_is_not_repeated() {
     let theirs = profile("Ada", "a@b.c");
@@ -228,7 +275,7 @@ fn a_customer_found_by_a_conflict_is_compared_with_what_was_found() {
     let mut wanted = work(group);
     wanted.found(customer_id(), profile("Ada", "other@b.c"));
     // A run that stops here has not looked at it: nothing is said, nothing is remembered.
-    assert!(wanted.results(NOW, false).is_empty());
+    assert!(wanted.results_so_far(&rules(EXISTING)).is_empty());
     assert!(remembered(&wanted).is_empty());
     // What was found a moment ago is not read again.
     assert_eq!(decide(&mut wanted, EXISTING, false), Step::Finished);
