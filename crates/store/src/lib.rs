@@ -102,6 +102,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The run's input has been read to its end, and is wholly in the store: its SHA-256 in hex.
     async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError>;
 
+    /// Writes `args` in place of the run's options, while it is at work.
+    async fn keep_args(&self, fence: &Fence, args: &str) -> Result<(), StoreError>;
+
     /// Takes up a run that rests in one of the states of `from`, or whose worker is gone: claims
     /// a free part of it, takes the account's writer lease again if it writes, and writes `args`
     /// in place of its options. [`StoreError::RunState`] when it stands elsewhere or is held,

@@ -7,6 +7,7 @@ use model::{Clock, SystemClock};
 use sandbox::NewMethod;
 
 use super::World;
+use super::resume::{expire, killed};
 use crate::binary::Ran;
 use crate::env::TestDb;
 
@@ -418,3 +419,24 @@ pub async fn cannot_be_none(db: Arc<TestDb>) -> Result {
     ensure!(world.provider.log().is_empty());
     Ok(())
 }
+pub async fn killed_on_the_way_sends_no_other(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(60000)").await?;
+    killed(&world, world.onfile.start(&CANARY)?, 1).await?;
+    ensure!(world.sizes() == (3, 3), "{:#?}", world.held());
+    let (held, sent) = (world.held(), world.changing());
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    let run = text(&runs, "/runs/0/run")?;
+    expire(&world.db).await?;
+    // What became of the canary is not known: it failed, and no other rows take its place.
+    let ran = world.runs("resume", &run, 1).await?;
+    ensure!(text(&ran, "/state")? == "failed", "{ran:?}");
+    ensure!(ran.stderr.contains("error[canary_failed]"), "{ran:?}");
+    ensure!(ran.stderr.contains("import_method is sending"), "{ran:?}");
+    ensure!(world.changing() == sent, "something was sent");
+    ensure!(world.held() == held, "{:#?}", world.held());
+    ensure!(ran.count("/rows/unresolved")? == 3, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
+    Ok(())
+}
+

@@ -182,7 +182,7 @@ async fn execute(db: &TestDb, sql: String) -> Result {
 }
 
 /// Lets every lease run out, as time does.
-async fn expire(db: &TestDb) -> Result {
+pub async fn expire(db: &TestDb) -> Result {
     for table in ["parts", "writers"] {
         execute(db, format!("UPDATE {table} SET lease_until = 1")).await?;
     }
@@ -194,7 +194,7 @@ async fn set_state(db: &TestDb, state: &str) -> Result {
 }
 
 /// Kills a job that has a batch on its way: what became of it is not known.
-async fn killed(world: &World, mut child: Running, batches: u64) -> Result {
+pub async fn killed(world: &World, mut child: Running, batches: u64) -> Result {
     called(world, "bulk_import", batches).await?;
     child.signal("KILL").await?;
     child.end().await?.expect(-1)?;

@@ -234,6 +234,10 @@ impl Store for SqliteStore {
         self.put_input(fence, sha256).await
     }
 
+    async fn keep_args(&self, fence: &Fence, args: &str) -> Result<(), StoreError> {
+        self.put_args(fence, args).await
+    }
+
     async fn reopen_run(
         &self,
         run: &RunId,
