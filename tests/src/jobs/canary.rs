@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use model::{Clock, SystemClock};
-use sandbox::NewMethod;
+use sandbox::{Change, NewMethod};
 
 use super::World;
 use super::resume::{expire, killed};
@@ -309,6 +309,34 @@ pub async fn waits_for_approval_once(db: Arc<TestDb>) -> Result {
     let again = world.runs_refused("approve", &run, 1).await?;
     ensure!(again.stderr.contains("error[run_state]"), "{again:?}");
     ensure!(again.stderr.contains("is done, not awaiting approval"), "{again:?}");
+pub async fn changed_at_the_provider_is_no_fault(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let header = "reference,name,email,method,token,token_kind,last4,exp_month,exp_year\n";
+    let row = |who: &str, email: &str, token: &str, last4: &str| {
+        format!("{who},Name,{email},card,{token},processor,{last4},12,2030\n")
+    };
+    world.file("rows.csv", &format!("{header}{}", row("A-1", "a@b.c", "tok_1", "4242")))?;
+    world.job(&["import", "gov", "rows.csv", "--json"], 0).await?;
+    let customer = world.provider.customer_by_reference("pa_main", "A-1").context("there")?.id;
+    let email = Some("payer@b.c".to_owned());
+    let edit = Change::EditCustomer { customer, reference: None, name: None, email };
+    world.provider.change("pa_main", edit)?;
+    // Its new card is saved; its new e-mail is not written over what somebody changed since.
+    let rows = [
+        row("A-1", "new@b.c", "tok_2", "1881"),
+        row("B-1", "b@b.c", "tok_3", "0005"),
+        row("C-1", "c@b.c", "tok_4", "0005"),
+    ];
+    world.file("rows.csv", &format!("{header}{}", rows.concat()))?;
+    let args = ["import", "gov", "rows.csv", "--json", "--canary", "1", "--max-rejected", "9"];
+    let ran = world.job(&args, 3).await?;
+    ensure!(text(&ran, "/state")? == "awaiting_approval", "{ran:?}");
+    ensure!(ran.count("/codes/changed_at_provider")? == 1, "{ran:?}");
+    let held = ["A-1 Name <payer@b.c> 1881 4242", "B-1 Name <b@b.c> 0005"];
+    ensure!(world.held() == held, "{:#?}", world.held());
+    Ok(())
+}
+
     ensure!(again.stderr.contains("hint:"), "{again:?}");
     let nobody = world.runs_refused("approve", "01J0000000000000000000000", 1).await?;
     ensure!(nobody.stderr.contains("error[no_such_run]"), "{nobody:?}");
