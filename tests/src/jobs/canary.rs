@@ -7,7 +7,7 @@ use model::{Clock, SystemClock};
 use sandbox::{Change, NewMethod};
 
 use super::World;
-use super::resume::{expire, killed};
+use super::resume::{expire, killed, tokens};
 use crate::binary::Ran;
 use crate::env::TestDb;
 
@@ -191,11 +191,22 @@ pub async fn refused_fails_the_run(db: Arc<TestDb>) -> Result {
     ensure!(world.held() == ["B-1 Ann <-> "], "{:#?}", world.held());
     let sent = world.changing();
     let run = run_of(&ran)?;
-    for what in ["approve", "resume", "cancel"] {
+    for what in ["approve", "resume"] {
         let ran = world.runs_refused(what, &run, 1).await?;
         ensure!(ran.stderr.contains("error[run_state]"), "{what}: {ran:?}");
         ensure!(ran.stderr.contains("is failed, not"), "{what}: {ran:?}");
     }
+    // Its tokens are destroyed when somebody says so; that it failed is not forgotten.
+    let error = text(&ran, "/error")?;
+    for _ in 0..2 {
+        let ran = world.runs("cancel", &run, 0).await?;
+        ensure!(text(&ran, "/state")? == "failed", "{ran:?}");
+        ensure!(text(&ran, "/error")? == error, "{ran:?}");
+        ensure!(ran.count("/rows/refused")? == 1, "{ran:?}");
+        ensure!(ran.count("/codes/run_cancelled")? == 2, "{ran:?}");
+        ensure!(tokens(&world.db, &run).await? == 0, "tokens are left");
+    }
+    ensure!(world.state(&run).await? == "failed");
     ensure!(world.changing() == sent && sent == 2, "{sent}");
     Ok(())
 }
@@ -298,17 +309,6 @@ pub async fn what_was_not_planned_waits_too(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
-pub async fn waits_for_approval_once(db: Arc<TestDb>) -> Result {
-    let world = World::new(db, 0, "").await?;
-    let (_, run) = waiting(&world).await?;
-    let early = world.runs_refused("resume", &run, 1).await?;
-    ensure!(early.stderr.contains("is awaiting approval, not paused"), "{early:?}");
-    ensure!(early.stderr.contains(&format!("onfile runs approve {run}")), "{early:?}");
-    world.runs("approve", &run, 0).await?;
-    let sent = world.changing();
-    let again = world.runs_refused("approve", &run, 1).await?;
-    ensure!(again.stderr.contains("error[run_state]"), "{again:?}");
-    ensure!(again.stderr.contains("is done, not awaiting approval"), "{again:?}");
 pub async fn changed_at_the_provider_is_no_fault(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let header = "reference,name,email,method,token,token_kind,last4,exp_month,exp_year\n";
@@ -337,6 +337,17 @@ pub async fn changed_at_the_provider_is_no_fault(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn waits_for_approval_once(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let (_, run) = waiting(&world).await?;
+    let early = world.runs_refused("resume", &run, 1).await?;
+    ensure!(early.stderr.contains("is awaiting approval, not paused"), "{early:?}");
+    ensure!(early.stderr.contains(&format!("onfile runs approve {run}")), "{early:?}");
+    world.runs("approve", &run, 0).await?;
+    let sent = world.changing();
+    let again = world.runs_refused("approve", &run, 1).await?;
+    ensure!(again.stderr.contains("error[run_state]"), "{again:?}");
+    ensure!(again.stderr.contains("is done, not awaiting approval"), "{again:?}");
     ensure!(again.stderr.contains("hint:"), "{again:?}");
     let nobody = world.runs_refused("approve", "01J0000000000000000000000", 1).await?;
     ensure!(nobody.stderr.contains("error[no_such_run]"), "{nobody:?}");
@@ -388,6 +399,7 @@ pub async fn an_account_in_use_is_refused(db: Arc<TestDb>) -> Result {
 pub async fn cancelled_leaves_nothing_behind(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let (_, run) = waiting(&world).await?;
+    ensure!(tokens(&world.db, &run).await? > 0, "no token waits");
     let sent = world.changing();
     for _ in 0..2 {
         let ran = world.runs("cancel", &run, 0).await?;
@@ -396,6 +408,7 @@ pub async fn cancelled_leaves_nothing_behind(db: Arc<TestDb>) -> Result {
         ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
         ensure!(ran.count("/codes/run_cancelled")? == 16, "{ran:?}");
         ensure!(ran.json()?.pointer("/planned").is_none(), "{ran:?}");
+        ensure!(tokens(&world.db, &run).await? == 0, "tokens are left");
     }
     ensure!(world.state(&run).await? == "cancelled");
     let approve = world.runs_refused("approve", &run, 1).await?;
@@ -437,16 +450,6 @@ pub async fn stopped_on_the_way_goes_on_as_a_canary(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
-pub async fn cannot_be_none(db: Arc<TestDb>) -> Result {
-    let world = World::new(db, 0, "").await?;
-    for wrong in [["--canary", "0"], ["--canary", "x"], ["--max-failures", "101%"]] {
-        let args = [&["import", "gov", "sample.csv"][..], &wrong[..]].concat();
-        let ran = world.onfile.run(&args).await?.expect(1)?;
-        ensure!(ran.stderr.contains(wrong[0]), "{ran:?}");
-    }
-    ensure!(world.provider.log().is_empty());
-    Ok(())
-}
 pub async fn killed_on_the_way_sends_no_other(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "bulk_import:1=delay_after_ms(60000)").await?;
     killed(&world, world.onfile.start(&CANARY)?, 1).await?;
@@ -468,3 +471,13 @@ pub async fn killed_on_the_way_sends_no_other(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn cannot_be_none(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    for wrong in [["--canary", "0"], ["--canary", "x"], ["--max-failures", "101%"]] {
+        let args = [&["import", "gov", "sample.csv"][..], &wrong[..]].concat();
+        let ran = world.onfile.run(&args).await?.expect(1)?;
+        ensure!(ran.stderr.contains(wrong[0]), "{ran:?}");
+    }
+    ensure!(world.provider.log().is_empty());
+    Ok(())
+}

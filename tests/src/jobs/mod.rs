@@ -166,7 +166,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         whole_file: is_held_as_it_says, leaves_a_payers_changes;
         resume: a_stopped_import_goes_on, looks_before_it_adds, what_was_written_stays,
             sets_the_default_that_was_left,
-            what_was_lost_is_not_sent_again, a_killed_import_goes_on,
+            what_was_lost_is_not_sent_again, a_killed_import_goes_on, a_killed_import_is_cancelled,
             a_file_not_read_to_its_end_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;
         secrets: leave_no_trace;

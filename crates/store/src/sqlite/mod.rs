@@ -262,6 +262,10 @@ impl Store for SqliteStore {
         self.write_cancelled_rows(run, after_line, most).await
     }
 
+    async fn sum_up(&self, run: &RunId, summary: &str) -> Result<(), StoreError> {
+        self.write_summary(run, summary).await
+    }
+
     async fn load_heads(
         &self,
         fence: &Fence,
