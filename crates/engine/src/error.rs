@@ -251,7 +251,11 @@ impl EngineError {
                      lease runs out within a minute"
                         .into()
                 }
-                RunState::Done | RunState::Failed | RunState::Cancelled => {
+                RunState::Failed => format!(
+                    "it has ended; import the file again: nothing is created twice. \
+                     `onfile runs cancel {run}` destroys the tokens it still keeps"
+                ),
+                RunState::Done | RunState::Cancelled => {
                     "it has ended; import the file again: nothing is created twice".into()
                 }
             }),

@@ -160,6 +160,10 @@ pub(crate) enum Runs {
         run: String,
     },
     /// Ends a run that waits for approval or is paused; its tokens are destroyed
+    ///
+    /// Rows that something was sent for without an answer become `unresolved`, and keep their
+    /// tokens: settling them may need those. Of a run that failed, the rows that it left and their
+    /// tokens are ended in the same way; it stays `failed`.
     Cancel {
         /// The run's id
         run: String,

@@ -103,6 +103,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The run's input has been read to its end, and is wholly in the store: its SHA-256 in hex.
     async fn input_read(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError>;
 
+    /// Writes `args` in place of the run's options, while it is at work.
+    async fn keep_args(&self, fence: &Fence, args: &str) -> Result<(), StoreError>;
+
     /// Takes up a run that rests in one of the states of `from`, or whose worker is gone: claims
     /// a free part of it, takes the account's writer lease again if it writes, and writes `args`
     /// in place of its options. [`StoreError::RunState`] when it stands elsewhere or is held,
@@ -118,18 +121,24 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Ends a run that nobody works at as cancelled, with this summary: no part of it is handed
     /// out any more, and what a worker still held of it is void. Rows that wait for a further
-    /// effect keep in `done` what took place. [`StoreError::RunState`] when it is final or held.
+    /// effect keep in `done` what took place. A run that failed stays failed, with its error.
+    /// [`StoreError::RunState`] when it has ended otherwise or is held.
     async fn cancel_run(&self, run: &RunId, summary: &str) -> Result<(), StoreError>;
 
-    /// Of a cancelled run: the next `most` rows after a line that have no outcome become
-    /// `not_attempted: run_cancelled`, and their tokens are destroyed. The last of these lines;
-    /// `None` when there is none left.
+    /// Of a run that [`Store::cancel_run`] ended: of the next `most` rows after a line, those
+    /// without an outcome get one. With an effect of this run that is not settled, it is
+    /// `unresolved: outcome_unknown`; if their own subject was created, `created`; else
+    /// `not_attempted: run_cancelled`. Every token is destroyed, but those of effects that are not
+    /// settled. The last of these lines; `None` when there is none left.
     async fn cancel_rows(
         &self,
         run: &RunId,
         after_line: u64,
         most: u32,
     ) -> Result<Option<u64>, StoreError>;
+
+    /// Writes the summary of a run that was cancelled or failed.
+    async fn sum_up(&self, run: &RunId, summary: &str) -> Result<(), StoreError>;
 
     /// The latest runs first.
     async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError>;

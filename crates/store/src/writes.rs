@@ -9,6 +9,11 @@ use model::{
 
 use crate::{EffectState, RunState, Statement, TokenFp, TokenLink};
 
+/// What a row says that had something on its way when its run was cancelled.
+pub(crate) const UNKNOWN: &str =
+    "something was sent for this row before the run was cancelled, and its outcome is not known";
+/// What a row says whose subject was created when its run was cancelled.
+pub(crate) const HALF_WAY: &str = "what took place before the run was cancelled is in `done`";
 /// What a row says that waited when its run was cancelled.
 pub(crate) const CANCELLED: &str = "the run was cancelled before this row's turn";
 

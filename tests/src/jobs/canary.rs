@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use model::{Clock, SystemClock};
-use sandbox::NewMethod;
+use sandbox::{Change, NewMethod};
 
 use super::World;
+use super::resume::{expire, killed, tokens};
 use crate::binary::Ran;
 use crate::env::TestDb;
 
@@ -190,11 +191,22 @@ pub async fn refused_fails_the_run(db: Arc<TestDb>) -> Result {
     ensure!(world.held() == ["B-1 Ann <-> "], "{:#?}", world.held());
     let sent = world.changing();
     let run = run_of(&ran)?;
-    for what in ["approve", "resume", "cancel"] {
+    for what in ["approve", "resume"] {
         let ran = world.runs_refused(what, &run, 1).await?;
         ensure!(ran.stderr.contains("error[run_state]"), "{what}: {ran:?}");
         ensure!(ran.stderr.contains("is failed, not"), "{what}: {ran:?}");
     }
+    // Its tokens are destroyed when somebody says so; that it failed is not forgotten.
+    let error = text(&ran, "/error")?;
+    for _ in 0..2 {
+        let ran = world.runs("cancel", &run, 0).await?;
+        ensure!(text(&ran, "/state")? == "failed", "{ran:?}");
+        ensure!(text(&ran, "/error")? == error, "{ran:?}");
+        ensure!(ran.count("/rows/refused")? == 1, "{ran:?}");
+        ensure!(ran.count("/codes/run_cancelled")? == 2, "{ran:?}");
+        ensure!(tokens(&world.db, &run).await? == 0, "tokens are left");
+    }
+    ensure!(world.state(&run).await? == "failed");
     ensure!(world.changing() == sent && sent == 2, "{sent}");
     Ok(())
 }
@@ -297,6 +309,34 @@ pub async fn what_was_not_planned_waits_too(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn changed_at_the_provider_is_no_fault(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let header = "reference,name,email,method,token,token_kind,last4,exp_month,exp_year\n";
+    let row = |who: &str, email: &str, token: &str, last4: &str| {
+        format!("{who},Name,{email},card,{token},processor,{last4},12,2030\n")
+    };
+    world.file("rows.csv", &format!("{header}{}", row("A-1", "a@b.c", "tok_1", "4242")))?;
+    world.job(&["import", "gov", "rows.csv", "--json"], 0).await?;
+    let customer = world.provider.customer_by_reference("pa_main", "A-1").context("there")?.id;
+    let email = Some("payer@b.c".to_owned());
+    let edit = Change::EditCustomer { customer, reference: None, name: None, email };
+    world.provider.change("pa_main", edit)?;
+    // Its new card is saved; its new e-mail is not written over what somebody changed since.
+    let rows = [
+        row("A-1", "new@b.c", "tok_2", "1881"),
+        row("B-1", "b@b.c", "tok_3", "0005"),
+        row("C-1", "c@b.c", "tok_4", "0005"),
+    ];
+    world.file("rows.csv", &format!("{header}{}", rows.concat()))?;
+    let args = ["import", "gov", "rows.csv", "--json", "--canary", "1", "--max-rejected", "9"];
+    let ran = world.job(&args, 3).await?;
+    ensure!(text(&ran, "/state")? == "awaiting_approval", "{ran:?}");
+    ensure!(ran.count("/codes/changed_at_provider")? == 1, "{ran:?}");
+    let held = ["A-1 Name <payer@b.c> 1881 4242", "B-1 Name <b@b.c> 0005"];
+    ensure!(world.held() == held, "{:#?}", world.held());
+    Ok(())
+}
+
 pub async fn waits_for_approval_once(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let (_, run) = waiting(&world).await?;
@@ -359,6 +399,7 @@ pub async fn an_account_in_use_is_refused(db: Arc<TestDb>) -> Result {
 pub async fn cancelled_leaves_nothing_behind(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let (_, run) = waiting(&world).await?;
+    ensure!(tokens(&world.db, &run).await? > 0, "no token waits");
     let sent = world.changing();
     for _ in 0..2 {
         let ran = world.runs("cancel", &run, 0).await?;
@@ -367,6 +408,7 @@ pub async fn cancelled_leaves_nothing_behind(db: Arc<TestDb>) -> Result {
         ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
         ensure!(ran.count("/codes/run_cancelled")? == 16, "{ran:?}");
         ensure!(ran.json()?.pointer("/planned").is_none(), "{ran:?}");
+        ensure!(tokens(&world.db, &run).await? == 0, "tokens are left");
     }
     ensure!(world.state(&run).await? == "cancelled");
     let approve = world.runs_refused("approve", &run, 1).await?;
@@ -405,6 +447,27 @@ pub async fn stopped_on_the_way_goes_on_as_a_canary(db: Arc<TestDb>) -> Result {
     world.runs("approve", &run, 0).await?;
     ensure!(world.sizes() == SAMPLE, "{:#?}", world.held());
     ensure!(world.provider.counters().calls("create_customer") == 16);
+    Ok(())
+}
+
+pub async fn killed_on_the_way_sends_no_other(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(60000)").await?;
+    killed(&world, world.onfile.start(&CANARY)?, 1).await?;
+    ensure!(world.sizes() == (3, 3), "{:#?}", world.held());
+    let (held, sent) = (world.held(), world.changing());
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    let run = text(&runs, "/runs/0/run")?;
+    expire(&world.db).await?;
+    // What became of the canary is not known: it failed, and no other rows take its place.
+    let ran = world.runs("resume", &run, 1).await?;
+    ensure!(text(&ran, "/state")? == "failed", "{ran:?}");
+    ensure!(ran.stderr.contains("error[canary_failed]"), "{ran:?}");
+    ensure!(ran.stderr.contains("import_method is sending"), "{ran:?}");
+    ensure!(world.changing() == sent, "something was sent");
+    ensure!(world.held() == held, "{:#?}", world.held());
+    ensure!(ran.count("/rows/unresolved")? == 3, "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
     Ok(())
 }
 

@@ -160,14 +160,14 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_customer_not_read_back_fails_the_run, shown_late_is_waited_for,
             that_is_all_ends_the_run, what_was_not_planned_waits_too, waits_for_approval_once, another_configuration_is_refused,
             an_account_in_use_is_refused, cancelled_leaves_nothing_behind,
-            stopped_on_the_way_goes_on_as_a_canary, cannot_be_none;
+            stopped_on_the_way_goes_on_as_a_canary, killed_on_the_way_sends_no_other, changed_at_the_provider_is_no_fault, cannot_be_none;
         edits: each_makes_exactly_its_calls, what_is_gone_comes_back_when_asked_for,
             a_renewed_card_is_no_wish, a_customer_that_is_gone_gets_no_card;
         whole_file: is_held_as_it_says, leaves_a_payers_changes;
         resume: a_stopped_import_goes_on, counts_what_is_kept_over_its_stints,
             looks_before_it_adds, what_was_written_stays,
             sets_the_default_that_was_left,
-            what_was_lost_is_not_sent_again, a_killed_import_goes_on,
+            what_was_lost_is_not_sent_again, a_killed_import_goes_on, a_killed_import_is_cancelled,
             a_file_not_read_to_its_end_is_not_resumed,
             what_was_not_wholly_planned_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;

@@ -204,11 +204,32 @@ async fn execute(db: &TestDb, sql: String) -> Result {
 }
 
 /// Lets every lease run out, as time does.
-async fn expire(db: &TestDb) -> Result {
+pub async fn expire(db: &TestDb) -> Result {
     for table in ["parts", "writers"] {
         execute(db, format!("UPDATE {table} SET lease_until = 1")).await?;
     }
     Ok(())
+}
+
+/// How many rows of a run hold a token.
+pub async fn tokens(db: &TestDb, run: &str) -> anyhow::Result<i64> {
+    let sql = AssertSqlSafe(format!(
+        "SELECT count(*) FROM staged_rows WHERE run = '{run}' AND token IS NOT NULL"
+    ));
+    Ok(match db.database {
+        Database::Sqlite => {
+            let mut connection = sqlx::SqliteConnection::connect(db.url()).await?;
+            let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            count
+        }
+        Database::Postgres => {
+            let mut connection = sqlx::PgConnection::connect(db.url()).await?;
+            let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            count
+        }
+    })
 }
 
 async fn set_state(db: &TestDb, state: &str) -> Result {
@@ -216,7 +237,7 @@ async fn set_state(db: &TestDb, state: &str) -> Result {
 }
 
 /// Kills a job that has a batch on its way: what became of it is not known.
-async fn killed(world: &World, mut child: Running, batches: u64) -> Result {
+pub async fn killed(world: &World, mut child: Running, batches: u64) -> Result {
     called(world, "bulk_import", batches).await?;
     child.signal("KILL").await?;
     child.end().await?.expect(-1)?;
@@ -268,6 +289,39 @@ pub async fn a_killed_import_goes_on(db: Arc<TestDb>) -> Result {
     ensure!(world.sizes() == (40, 40), "{:#?}", world.held());
     ensure!(world.provider.counters().calls("create_customer") == 40);
     ensure!(world.provider.counters().calls("bulk_import") == 4);
+    Ok(())
+}
+
+pub async fn a_killed_import_is_cancelled(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:2=delay_after_ms(60000)").await?;
+    world
+        .configure("import_batch = 10\nrate = { per_second = 2000, burst = 50, in_flight = 1 }")?;
+    let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
+    let first = "rate = { per_second = 2000, burst = 50, in_flight = 8 }\n";
+    world.file("onfile.toml", &config.replace(first, ""))?;
+    world.file("cards.csv", &cards(40))?;
+    let args = ["import", "gov", "cards.csv", "--json"];
+    killed(&world, world.onfile.start(&args)?, 2).await?;
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    let run = text(&runs, "/runs/0/run")?;
+    expire(&world.db).await?;
+    let sent = world.changing();
+    // The first batch was answered, the second may have been saved, the others were not sent.
+    for _ in 0..2 {
+        let ran = world.runs("cancel", &run, 0).await?;
+        ensure!(text(&ran, "/state")? == "cancelled", "{ran:?}");
+        ensure!(ran.count("/rows/created")? == 10, "{ran:?}");
+        ensure!(ran.count("/rows/unresolved")? == 10, "{ran:?}");
+        ensure!(ran.count("/codes/outcome_unknown")? == 10, "{ran:?}");
+        ensure!(ran.count("/rows/not_attempted")? == 20, "{ran:?}");
+        ensure!(ran.count("/codes/run_cancelled")? == 20, "{ran:?}");
+        ensure!(tokens(&world.db, &run).await? == 10, "those that settling needs");
+    }
+    ensure!(world.changing() == sent);
+    world.onfile.run(&["report", &run, "--out", "out"]).await?.expect(0)?;
+    let rows = std::fs::read_to_string(world.db.folder().join("out/rows.csv"))?;
+    let whole = |line: &&str| line.contains(",created,") && line.contains("spm_");
+    ensure!(rows.lines().filter(whole).count() == 10, "{rows}");
     Ok(())
 }
 
@@ -391,7 +445,7 @@ pub async fn what_does_not_rest_is_refused(db: Arc<TestDb>) -> Result {
     let ran = world.runs_refused("resume", &run, 1).await?;
     ensure!(ran.stderr.contains("is done, not paused"), "{ran:?}");
     let ran = world.runs_refused("cancel", &run, 1).await?;
-    ensure!(ran.stderr.contains("is done, not awaiting approval or paused"), "{ran:?}");
+    ensure!(ran.stderr.contains("is done, not awaiting approval, paused or failed"), "{ran:?}");
     let pull = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
     let ran = world.runs_refused("resume", &run_of(&pull)?, 1).await?;
     ensure!(ran.stderr.contains("error[not_resumable]"), "{ran:?}");

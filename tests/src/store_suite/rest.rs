@@ -20,6 +20,8 @@ cases![
     references_are_loaded_by_their_first_line,
     planned_rows_come_by_line,
     a_cancelled_run_ends_its_rows,
+    a_failed_run_stays_failed,
+    a_cancelled_row_is_not_called_untried,
     a_run_at_work_is_not_cancelled,
     a_cancelled_run_is_void_for_its_worker,
     a_cancelled_row_says_what_took_place,
@@ -246,10 +248,12 @@ async fn a_cancelled_run_ends_its_rows(cx: &Cx) -> anyhow::Result<()> {
     let early = cx.store().cancel_rows(&run, 0, 10).await;
     assert!(matches!(early, Err(StoreError::RunState { .. })), "{early:?}");
     cx.store().cancel_run(&run, "{\"last\":1}").await?;
-    assert_eq!(cx.store().cancel_rows(&run, 0, 3).await?, Some(4));
-    assert_eq!(cx.store().cancel_rows(&run, 4, 3).await?, Some(5));
+    assert_eq!(cx.store().cancel_rows(&run, 0, 3).await?, Some(3));
+    assert_eq!(cx.store().cancel_rows(&run, 3, 3).await?, Some(5));
     assert_eq!(cx.store().cancel_rows(&run, 5, 3).await?, None);
-    assert_eq!(cx.store().cancel_rows(&run, 0, 3).await?, None);
+    let before = cx.dump().await?;
+    assert_eq!(cx.store().cancel_rows(&run, 0, 9).await?, Some(5));
+    assert_eq!(cx.dump().await?, before, "it is done once");
 
     let record = cx.store().run(&run).await?.expect("it was begun");
     assert_eq!(record.state, RunState::Cancelled);
@@ -264,7 +268,8 @@ async fn a_cancelled_run_ends_its_rows(cx: &Cx) -> anyhow::Result<()> {
             assert!(row.message.is_some());
         }
     }
-    let sealed = "SELECT count(*) FROM staged_rows WHERE token IS NOT NULL AND line <> 2";
+    // The row that was decided before kept its token till then.
+    let sealed = "SELECT count(*) FROM staged_rows WHERE token IS NOT NULL";
     assert_eq!(cx.number(sealed).await?, 0);
     assert_eq!(cx.number("SELECT count(*) FROM staged_rows WHERE token_fp IS NULL").await?, 0);
     let ledger = cx.store().tally(&run).await?.ledger;
@@ -273,6 +278,138 @@ async fn a_cancelled_run_ends_its_rows(cx: &Cx) -> anyhow::Result<()> {
     assert!(cx.store().claim_part(&run, &owner("w2"), LEASE).await?.is_none());
     let again = cx.store().cancel_run(&run, "{}").await;
     assert!(matches!(again, Err(StoreError::RunState { .. })), "{again:?}");
+    cx.store().sum_up(&run, "{\"sum\":1}").await?;
+    let summary = cx.store().run(&run).await?.and_then(|run| run.summary);
+    assert_eq!(summary.as_deref(), Some("{\"sum\":1}"));
+    Ok(())
+}
+
+async fn a_failed_run_stays_failed(cx: &Cx) -> anyhow::Result<()> {
+    let run = cx.begin("alpha", true, 1).await?;
+    let fence = cx.claim(&run).await?;
+    cx.stage(&fence, vec![staged(1, "r1", Some("one"))?, staged(2, "r2", Some("two"))?]).await?;
+    let early = cx.store().sum_up(&run, "{}").await;
+    assert!(matches!(early, Err(StoreError::RunState { .. })), "{early:?}");
+    let end = RunEnd {
+        state: RunState::Failed,
+        summary: Some("{\"first\":1}".into()),
+        error: Some("the canary failed".into()),
+    };
+    cx.store().end_run(&fence, &end).await?;
+    let failed = cx.store().run(&run).await?.expect("it was begun");
+    for _ in 0..2 {
+        cx.store().cancel_run(&run, "{\"last\":1}").await?;
+        assert_eq!(cx.store().cancel_rows(&run, 0, 10).await?, Some(2));
+        let record = cx.store().run(&run).await?.expect("it was begun");
+        assert_eq!((record.state, record.error), (RunState::Failed, failed.error.clone()));
+        assert_eq!(record.ended_at, failed.ended_at);
+        assert_eq!(record.summary.as_deref(), Some("{\"last\":1}"));
+        let sealed = "SELECT count(*) FROM staged_rows WHERE token IS NOT NULL";
+        assert_eq!(cx.number(sealed).await?, 0);
+    }
+    let code = Some(Code::RunCancelled.as_str());
+    assert!(cx.store().rows(&run, 0, 10).await?.iter().all(|row| row.code.as_deref() == code));
+    // One that went well has nothing to be ended.
+    let done = cx.begin("alpha", true, 1).await?;
+    let held = cx.claim(&done).await?;
+    rest(cx, &held, RunState::Done).await?;
+    let ended = cx.store().cancel_run(&done, "{}").await;
+    assert!(matches!(ended, Err(StoreError::RunState { .. })), "{ended:?}");
+    let ended = cx.store().cancel_rows(&done, 0, 10).await;
+    assert!(matches!(ended, Err(StoreError::RunState { .. })), "{ended:?}");
+    Ok(())
+}
+
+/// An effect of a row, as its outcome left it; `None` of one that nobody heard of.
+async fn effect(
+    cx: &Cx,
+    fence: &Fence,
+    line: u64,
+    kind: EffectKind,
+    state: Option<EffectState>,
+) -> anyhow::Result<()> {
+    let who = format!("r{line}");
+    let mut one = intent(kind, &format!("{who}/{}", kind.as_str()), Some(&who))?;
+    one.line = Some(line);
+    let answers = cx.store().commit_intents(fence, &name("alpha")?, vec![one]).await?;
+    let [IntentAnswer::Accepted { effect, .. }] = answers.as_slice() else { panic!("held") };
+    let Some(state) = state else { return Ok(()) };
+    let outcome = EffectOutcome {
+        effect: effect.clone(),
+        state,
+        origin: None,
+        code: None,
+        message: None,
+        request_id: None,
+        status: None,
+        applied: Vec::new(),
+    };
+    cx.store().commit_outcomes(fence, &name("alpha")?, vec![outcome]).await?;
+    Ok(())
+}
+
+/// A row's token, its effects, and what it ends with.
+type Case<'a> = (&'a str, &'a [(EffectKind, Option<EffectState>)], Outcome);
+
+async fn a_cancelled_row_is_not_called_untried(cx: &Cx) -> anyhow::Result<()> {
+    use EffectKind::{AddMethod, CreateCustomer, ImportMethod, SetDefault};
+    use EffectState::{Done, Refused, Unknown, Unresolved};
+    let run = cx.begin("alpha", true, 1).await?;
+    let fence = cx.claim(&run).await?;
+    let cases: &[Case] = &[
+        ("on its way", &[(CreateCustomer, Some(Done)), (ImportMethod, None)], Outcome::Unresolved),
+        ("unknown", &[(AddMethod, Some(Unknown))], Outcome::Unresolved),
+        ("unresolved", &[(AddMethod, Some(Unresolved))], Outcome::Unresolved),
+        ("half", &[(AddMethod, Some(Done)), (SetDefault, None)], Outcome::Unresolved),
+        ("saved", &[(CreateCustomer, Some(Done)), (ImportMethod, Some(Done))], Outcome::Created),
+        ("added", &[(AddMethod, Some(Done))], Outcome::Created),
+        ("its customer", &[(CreateCustomer, Some(Done))], Outcome::NotAttempted),
+        ("refused", &[(AddMethod, Some(Refused))], Outcome::NotAttempted),
+        ("nothing", &[], Outcome::NotAttempted),
+        // Customers alone.
+        ("", &[(CreateCustomer, Some(Done))], Outcome::Created),
+        ("", &[(CreateCustomer, None)], Outcome::Unresolved),
+        ("", &[], Outcome::NotAttempted),
+    ];
+    let mut rows = Vec::new();
+    for (line, (token, _, _)) in (1..).zip(cases) {
+        let token = Some(*token).filter(|token| !token.is_empty());
+        rows.push(staged(line, &format!("r{line}"), token)?);
+    }
+    cx.stage(&fence, rows).await?;
+    for (line, (_, effects, _)) in (1..).zip(cases) {
+        for (kind, state) in *effects {
+            effect(cx, &fence, line, *kind, *state).await?;
+        }
+    }
+    // A row that was decided keeps its token as well, as long as its effect is not settled.
+    let lost = RowResult {
+        verdict: Verdict::with(Outcome::Unresolved, Code::OutcomeUnknown, "no answer"),
+        ..created(2)
+    };
+    let finish = FinishRows { rows: vec![lost], ..FinishRows::default() };
+    cx.store().finish_rows(&fence, &name("alpha")?, finish).await?;
+    cx.expire_leases().await?;
+    cx.store().cancel_run(&run, "{}").await?;
+    let mut after = 0;
+    while let Some(last) = cx.store().cancel_rows(&run, after, 5).await? {
+        after = last;
+    }
+    let rows = cx.store().rows(&run, 0, 99).await?;
+    assert_eq!(rows.len(), cases.len());
+    for (row, (_, _, outcome)) in rows.iter().zip(cases) {
+        assert_eq!(row.outcome, Some(*outcome), "{row:?}");
+        let code = match outcome {
+            Outcome::Unresolved => Some(Code::OutcomeUnknown.as_str()),
+            Outcome::NotAttempted => Some(Code::RunCancelled.as_str()),
+            _ => None,
+        };
+        assert_eq!(row.code.as_deref(), code, "{row:?}");
+        assert!(row.message.is_some(), "{row:?}");
+    }
+    let kept = "SELECT CAST(line AS TEXT) FROM staged_rows WHERE token IS NOT NULL ORDER BY line";
+    let kept: Vec<String> = cx.texts(kept).await?.into_iter().flatten().flatten().collect();
+    assert_eq!(kept, ["1", "2", "3", "4"]);
     Ok(())
 }
 
@@ -337,7 +474,7 @@ async fn a_cancelled_row_says_what_took_place(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!(cx.store().cancel_rows(&run, 0, 10).await?, Some(2));
     let rows = cx.store().rows(&run, 0, 10).await?;
     let [one, two] = rows.as_slice() else { panic!("{rows:?}") };
-    assert_eq!(one.outcome, Some(Outcome::NotAttempted));
+    assert_eq!(one.outcome, Some(Outcome::Created));
     assert_eq!(one.done.as_deref(), Some("create_customer+add_method"));
     assert_eq!(two.done, None);
     Ok(())

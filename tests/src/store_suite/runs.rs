@@ -52,6 +52,9 @@ async fn a_run_reads_back(cx: &Cx) -> anyhow::Result<()> {
     cx.store().input_read(&fence, "ab").await?;
     let read = cx.store().run(&new.id).await?.and_then(|run| run.input_hash);
     assert_eq!(read.as_deref(), Some("ab"));
+    cx.store().keep_args(&fence, "{\"kept\":1}").await?;
+    let kept = cx.store().run(&new.id).await?.map(|run| run.args);
+    assert_eq!(kept.as_deref(), Some("{\"kept\":1}"));
     let state = cx.store().run(&new.id).await?.map(|run| run.state);
     assert_eq!(state, Some(RunState::Running));
 
@@ -336,6 +339,7 @@ async fn every_fenced_write(
         finish_part();
         end_run(&end(RunState::Failed));
         input_read("cc");
+        keep_args("{\"late\":1}");
         stage_rows(vec![staged(2, "r2", None)?]);
         stage_rows(Vec::new());
         join_rows(vec![store::Join { first: 2, head: 1 }]);

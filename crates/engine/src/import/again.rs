@@ -1,6 +1,6 @@
 //! Runs that rest: taken up again by `approve` and `resume`, ended by `cancel`.
 
-use model::{Clock, Code, RunId, Summary};
+use model::{Clock, RunId, Summary};
 use store::{RowTally, RunRecord, RunState, Store, StoreError, Which};
 
 use super::args::Args;
@@ -103,8 +103,11 @@ async fn go_on(
     conclude(engine, run, found, worked).await
 }
 
-/// Ends a run that rests: its rows without an outcome become `not_attempted: run_cancelled`, and
-/// their tokens are destroyed. Cancelling a cancelled run finishes what was left of that.
+/// Ends a run that rests: its rows without an outcome get one, and its tokens are destroyed. What
+/// was sent and not heard of is unresolved, and keeps the token that settling it may need; what
+/// this run created says so; the rest is `not_attempted: run_cancelled`. A run that failed stays
+/// failed, and what it left is ended all the same. Cancelling a run once more finishes what was
+/// left of that.
 ///
 /// # Errors
 /// When it has ended otherwise, or a worker holds it.
@@ -120,29 +123,23 @@ pub async fn cancel(
                 run: run.to_string(),
                 job: record.job.clone(),
                 account: record.account.to_string(),
+                state: record.state.as_str().to_owned(),
                 started_at: record.created_at.to_string(),
                 ..Summary::default()
             },
         );
+    let text = |summary: &Summary| {
+        serde_json::to_string(summary).map_err(|_| EngineError::Broken("a summary is always JSON"))
+    };
     if record.state != RunState::Cancelled {
-        let tally = store.tally(run).await?;
-        let open: u64 = tally.planned.values().sum();
-        summary.state = RunState::Cancelled.as_str().to_owned();
-        summary.ended_at = clock.now().to_string();
-        summary.error = None;
-        summary.planned.clear();
-        summary.codes = tally.codes;
-        if tally.ledger.read > 0 {
-            summary.rows = Some(tally.ledger);
+        if record.state != RunState::Failed {
+            summary.state = RunState::Cancelled.as_str().to_owned();
+            summary.ended_at = clock.now().to_string();
+            summary.error = None;
         }
-        if open > 0 {
-            *summary.codes.entry(Code::RunCancelled.as_str().to_owned()).or_default() += open;
-        }
-        let text = serde_json::to_string(&summary)
-            .map_err(|_| EngineError::Broken("a summary is always JSON"))?;
-        match store.cancel_run(run, &text).await {
+        match store.cancel_run(run, &text(&summary)?).await {
             Err(StoreError::RunState { run, state }) => {
-                let wanted = "awaiting approval or paused";
+                let wanted = "awaiting approval, paused or failed";
                 return Err(EngineError::NotResting { run, state, wanted });
             }
             cancelled => cancelled?,
@@ -151,6 +148,13 @@ pub async fn cancel(
     let mut after = 0;
     while let Some(last) = store.cancel_rows(run, after, ROWS).await? {
         after = last;
+    }
+    let tally = store.tally(run).await?;
+    if tally.ledger.read > 0 {
+        summary.rows = Some(tally.ledger);
+        summary.codes = tally.codes;
+        summary.planned = tally.planned;
+        store.sum_up(run, &text(&summary)?).await?;
     }
     Ok(summary)
 }

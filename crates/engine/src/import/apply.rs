@@ -62,7 +62,7 @@ pub(super) async fn apply(
     let mut tally = Tally::default();
     let mut budget = Budget::new(args.max_failures, planned, applier.engine.account.in_flight());
     let mut applied = match args.canary() {
-        Some(most) => canary::first(applier, most, &mut tally).await,
+        Some(most) => canary::first(applier, args, most, &mut tally).await,
         None => Ok(()),
     };
     if applied.is_ok() {

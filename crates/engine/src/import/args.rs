@@ -85,6 +85,9 @@ pub(super) struct Args {
     pub(super) max_rejected: Limit,
     pub(super) max_failures: Option<Limit>,
     canary: Option<u64>,
+    /// The references of the canary by their first line, once they are chosen.
+    #[serde(default)]
+    pub(super) canary_heads: Option<Vec<u64>>,
     /// When a person said that the rest may be sent, RFC 3339.
     pub(super) approved_at: Option<String>,
     reject_expired: bool,
@@ -106,6 +109,7 @@ impl Args {
             max_rejected: options.max_rejected,
             max_failures: options.max_failures,
             canary: options.canary,
+            canary_heads: None,
             approved_at: None,
             reject_expired,
             restore_removed,
@@ -126,6 +130,11 @@ impl Args {
     /// The rows of the canary, as long as nobody has approved it.
     pub(super) const fn canary(&self) -> Option<u64> {
         if self.approved_at.is_none() { self.canary } else { None }
+    }
+
+    /// The same, with the references that are its canary.
+    pub(super) fn with_canary(&self, heads: Vec<u64>) -> Self {
+        Self { canary_heads: Some(heads), ..self.clone() }
     }
 
     /// References applied together at first.
@@ -158,6 +167,7 @@ mod tests {
             max_rejected: Limit::Percent(2.5),
             max_failures: Some(Limit::Rows(3)),
             canary: Some(7),
+            canary_heads: Some(vec![2, 9]),
             approved_at: None,
             reject_expired: true,
             restore_removed: false,
@@ -172,6 +182,8 @@ mod tests {
         assert_eq!(Args::parse("{}"), None);
         // A run that an earlier version began goes on.
         let before = text.replace("\"observe\":false,", "");
+        assert!(before != text && Args::parse(&before).is_some());
+        let before = text.replace("\"canary_heads\":[2,9],", "");
         assert!(before != text && Args::parse(&before).is_some());
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{EffectKind, MethodKind};
 use store::PlannedRow;
 
+use super::args::Args;
 use super::{GROUPS, effects_in, read_back, with_effects};
 use crate::EngineError;
 use crate::apply::{Applier, Tally};
@@ -71,19 +72,29 @@ impl Choice {
     }
 }
 
-/// Applies the canary and reads it back. What it was is decided from the plan alone, so that a
-/// run that stopped on the way comes to the same rows again.
+/// Applies the canary and reads it back. What it is was chosen once and is kept with the run's
+/// options before anything is sent: the plan of a run that stopped on the way says something else
+/// of the rows that were sent, and would choose other ones.
 ///
 /// # Errors
 /// [`EngineError::AwaitingApproval`] when it went well and there is more to be sent;
 /// [`EngineError::CanaryFailed`] when it did not. If it was all, nothing more may be sent.
 pub(super) async fn first(
     applier: &mut Applier<'_>,
+    args: &Args,
     most: u64,
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
     let engine = applier.engine;
-    let heads = choose(applier, most).await?;
+    let heads = match &args.canary_heads {
+        Some(kept) => kept.clone(),
+        None => {
+            let heads = choose(applier, most).await?;
+            let chosen = args.with_canary(heads.clone());
+            engine.store.keep_args(&applier.run.fence, &chosen.text()?).await?;
+            heads
+        }
+    };
     for some in heads.chunks(GROUPS as usize) {
         engine.stop.check()?;
         let mut groups =

@@ -108,14 +108,25 @@ fn undone(applier: &Applier<'_>, group: &Group) -> Vec<Fault> {
             let (kind, state) = (effect.kind.as_str(), effect.state.as_str());
             Fault { line: effect.line.unwrap_or(first), why: format!("{kind} is {state}: {why}") }
         });
+    let has_done = |line| {
+        group.effects.iter().any(|effect| {
+            let here = effect.run == applier.run.id && effect.line == Some(line);
+            here && effect.state == EffectState::Done
+        })
+    };
     let rows = group.rows.iter().filter(|row| {
         let planned = row.plan.as_deref().is_some_and(|plan| effects_in(plan).next().is_some());
         let done = match row.outcome {
             Some(Outcome::Created | Outcome::Linked | Outcome::Updated | Outcome::Unchanged) => {
                 true
             }
-            // Something else was wished beside it that this provider cannot take.
-            Some(Outcome::Rejected) => row.code == Some(Code::NotUpdatable),
+            // Something else was wished beside it: this provider cannot take that, or somebody
+            // changed it there since.
+            Some(Outcome::Rejected) => match row.code {
+                Some(Code::NotUpdatable) => true,
+                Some(Code::ChangedAtProvider) => has_done(row.line),
+                _ => false,
+            },
             Some(Outcome::Refused | Outcome::Unresolved | Outcome::NotAttempted) | None => false,
         };
         planned && !done

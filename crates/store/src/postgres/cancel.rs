@@ -23,17 +23,46 @@ const VOID_PARTS: &str = concat!(
     ")"
 );
 const PARTS: &str = "SELECT count(*) FROM parts WHERE run = $1";
-const KEEP_DONE: &str = "UPDATE staged_rows s SET done = e.kinds FROM (SELECT line, \
-     string_agg(kind, '+' ORDER BY created_at, id) AS kinds FROM effects \
+const KEEP_DONE: &str = "UPDATE staged_rows s SET done = e.kinds, \
+     remote_customer_id = COALESCE(e.customer, s.remote_customer_id), \
+     remote_method_id = COALESCE(e.method, s.remote_method_id) FROM (SELECT line, \
+     string_agg(kind, '+' ORDER BY created_at, id) AS kinds, \
+     max(remote_customer_id) AS customer, max(remote_method_id) AS method FROM effects \
      WHERE run = $1 AND state = 'done' GROUP BY line) AS e \
      WHERE s.run = $1 AND s.line = e.line AND s.outcome IS NULL";
-const CANCEL: &str = "UPDATE runs SET state = 'cancelled', summary = $2, error = NULL, \
-     ended_at = $3 WHERE id = $1 AND state NOT IN ('done', 'failed', 'cancelled')";
-const CANCEL_ROWS: &str = "WITH open AS (SELECT line FROM staged_rows WHERE run = $1 \
-     AND line > $2 AND outcome IS NULL ORDER BY line LIMIT $3), ended AS (UPDATE staged_rows s \
-     SET outcome = $4, code = $5, message = $6, token = NULL FROM open \
-     WHERE s.run = $1 AND s.line = open.line AND s.outcome IS NULL RETURNING s.line) \
-     SELECT max(line) FROM ended";
+// A run that failed stays so: only what it left is ended.
+const CANCEL: &str = "UPDATE runs SET summary = $2, \
+     ended_at = CASE state WHEN 'failed' THEN ended_at ELSE $3 END, \
+     error = CASE state WHEN 'failed' THEN error END, \
+     state = CASE state WHEN 'failed' THEN state ELSE 'cancelled' END \
+     WHERE id = $1 AND state NOT IN ('done', 'cancelled')";
+const SUM_UP: &str =
+    "UPDATE runs SET summary = $2 WHERE id = $1 AND state IN ('cancelled', 'failed')";
+const LAST_LINE: &str = "SELECT max(line) FROM (SELECT line FROM staged_rows WHERE run = $1 \
+     AND line > $2 ORDER BY line LIMIT $3) AS page";
+macro_rules! unsettled {
+    () => {
+        "(SELECT line FROM effects WHERE run = $1 \
+         AND state IN ('sending', 'unknown', 'unresolved') AND line IS NOT NULL)"
+    };
+}
+const END_UNKNOWN: &str = concat!(
+    "UPDATE staged_rows SET outcome = $4, code = $5, message = $6 \
+     WHERE run = $1 AND line > $2 AND line <= $3 AND outcome IS NULL AND line IN ",
+    unsettled!()
+);
+// A row's own subject is its method, and the customer of a row without one.
+const END_CREATED: &str = "UPDATE staged_rows SET outcome = $4, message = $5 \
+     WHERE run = $1 AND line > $2 AND line <= $3 AND outcome IS NULL \
+     AND (done LIKE '%add_method%' OR done LIKE '%import_method%' \
+     OR (token_kind IS NULL AND done LIKE '%create_customer%'))";
+const END_WAITING: &str = "UPDATE staged_rows SET outcome = $4, code = $5, message = $6 \
+     WHERE run = $1 AND line > $2 AND line <= $3 AND outcome IS NULL";
+const FORGET: &str = concat!(
+    "UPDATE staged_rows SET token = NULL WHERE run = $1 AND line > $2 AND line <= $3 \
+     AND token IS NOT NULL AND line NOT IN ",
+    unsettled!()
+);
 
 fn planned(row: &PgRow) -> Result<PlannedRow, StoreError> {
     Ok(PlannedRow {
@@ -104,19 +133,48 @@ impl PostgresStore {
     ) -> Result<Option<u64>, StoreError> {
         let mut tx = self.begin().await?;
         let state = state_of(&mut tx, run).await?;
-        if state != RunState::Cancelled {
+        if !matches!(state, RunState::Cancelled | RunState::Failed) {
             return Err(StoreError::RunState { run: run.clone(), state });
         }
-        let last: Option<i64> = sqlx::query_scalar(CANCEL_ROWS)
+        let last: Option<i64> = sqlx::query_scalar(LAST_LINE)
             .bind(run.as_str())
             .bind(signed(after_line))
             .bind(i64::from(most))
+            .fetch_one(&mut *tx)
+            .await?;
+        let Some(last) = last else { return Ok(None) };
+        let page = |text| sqlx::query(text).bind(run.as_str()).bind(signed(after_line)).bind(last);
+        page(END_UNKNOWN)
+            .bind(Outcome::Unresolved.as_str())
+            .bind(Code::OutcomeUnknown.as_str())
+            .bind(crate::writes::UNKNOWN)
+            .execute(&mut *tx)
+            .await?;
+        page(END_CREATED)
+            .bind(Outcome::Created.as_str())
+            .bind(crate::writes::HALF_WAY)
+            .execute(&mut *tx)
+            .await?;
+        page(END_WAITING)
             .bind(Outcome::NotAttempted.as_str())
             .bind(Code::RunCancelled.as_str())
             .bind(crate::writes::CANCELLED)
-            .fetch_one(&mut *tx)
+            .execute(&mut *tx)
             .await?;
+        page(FORGET).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(last.map(unsigned))
+        Ok(Some(unsigned(last)))
+    }
+
+    pub(super) async fn write_summary(&self, run: &RunId, summary: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let state = state_of(&mut tx, run).await?;
+        let written =
+            sqlx::query(SUM_UP).bind(run.as_str()).bind(summary).execute(&mut *tx).await?;
+        if written.rows_affected() == 0 {
+            return Err(StoreError::RunState { run: run.clone(), state });
+        }
+        tx.commit().await?;
+        Ok(())
     }
 }

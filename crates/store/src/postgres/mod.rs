@@ -320,6 +320,10 @@ impl Store for PostgresStore {
         self.put_input(fence, sha256).await
     }
 
+    async fn keep_args(&self, fence: &Fence, args: &str) -> Result<(), StoreError> {
+        self.put_args(fence, args).await
+    }
+
     async fn reopen_run(
         &self,
         run: &RunId,
@@ -342,6 +346,10 @@ impl Store for PostgresStore {
         most: u32,
     ) -> Result<Option<u64>, StoreError> {
         self.write_cancelled_rows(run, after_line, most).await
+    }
+
+    async fn sum_up(&self, run: &RunId, summary: &str) -> Result<(), StoreError> {
+        self.write_summary(run, summary).await
     }
 
     async fn load_heads(

@@ -53,6 +53,7 @@ const RUN_AT_WORK: &str = "UPDATE runs SET state = 'running', \
      started_at = COALESCE(started_at, $2) WHERE id = $1 AND (state <> 'running' \
      OR started_at IS NULL) AND state NOT IN ('done', 'failed', 'cancelled')";
 const PUT_INPUT: &str = "UPDATE runs SET input_hash = $2 WHERE id = $1";
+const PUT_ARGS: &str = "UPDATE runs SET args = $2 WHERE id = $1";
 const REOPEN: &str = "UPDATE runs SET state = 'running', args = $3, \
      started_at = COALESCE(started_at, $4) WHERE id = $1 AND state = ANY($2)";
 const PART_DONE: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
@@ -277,6 +278,14 @@ impl PostgresStore {
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
         sqlx::query(PUT_INPUT).bind(fence.run.as_str()).bind(sha256).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn put_args(&self, fence: &Fence, args: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, fence).await?;
+        sqlx::query(PUT_ARGS).bind(fence.run.as_str()).bind(args).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }

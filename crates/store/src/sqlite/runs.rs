@@ -309,6 +309,15 @@ impl SqliteStore {
         Ok(())
     }
 
+    pub(super) async fn put_args(&self, fence: &Fence, args: &str) -> Result<(), StoreError> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        super::check_fence(&mut tx, fence).await?;
+        sqlx::query(PUT_ARGS).bind(fence.run.as_str()).bind(args).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     pub(super) async fn close_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
         let run = &fence.run;
         let mut writer = self.writer().await?;
