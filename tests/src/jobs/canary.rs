@@ -7,7 +7,7 @@ use model::{Clock, SystemClock};
 use sandbox::{Change, NewMethod};
 
 use super::World;
-use super::resume::{expire, killed, tokens};
+use super::resume::{expire, killed, killed_at, tokens};
 use crate::binary::Ran;
 use crate::env::TestDb;
 
@@ -468,6 +468,24 @@ pub async fn killed_on_the_way_sends_no_other(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/rows/unresolved")? == 3, "{ran:?}");
     ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
     ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
+    Ok(())
+}
+
+pub async fn killed_half_way_is_not_completed(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer:2=delay_after_ms(60000)").await?;
+    let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
+    world.file("onfile.toml", &config.replace("in_flight = 8", "in_flight = 1"))?;
+    killed_at(&world, world.onfile.start(&CANARY)?, "create_customer", 2).await?;
+    let (held, sent) = (world.held(), world.changing());
+    ensure!(sent == 2, "the other rows of the canary were sent: {sent}");
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    let run = text(&runs, "/runs/0/run")?;
+    expire(&world.db).await?;
+    // It has failed already: what was left of the canary does not go out for that.
+    let ran = world.runs("resume", &run, 1).await?;
+    ensure!(text(&ran, "/state")? == "failed", "{ran:?}");
+    ensure!(ran.stderr.contains("create_customer is sending"), "{ran:?}");
+    ensure!(world.changing() == sent && world.held() == held, "{:#?}", world.held());
     Ok(())
 }
 

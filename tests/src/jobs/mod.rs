@@ -160,7 +160,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_customer_not_read_back_fails_the_run, shown_late_is_waited_for,
             that_is_all_ends_the_run, what_was_not_planned_waits_too, waits_for_approval_once, another_configuration_is_refused,
             an_account_in_use_is_refused, cancelled_leaves_nothing_behind,
-            stopped_on_the_way_goes_on_as_a_canary, killed_on_the_way_sends_no_other, changed_at_the_provider_is_no_fault, cannot_be_none;
+            stopped_on_the_way_goes_on_as_a_canary, killed_on_the_way_sends_no_other, killed_half_way_is_not_completed, changed_at_the_provider_is_no_fault, cannot_be_none;
         edits: each_makes_exactly_its_calls, what_is_gone_comes_back_when_asked_for,
             a_renewed_card_is_no_wish, a_customer_that_is_gone_gets_no_card;
         whole_file: is_held_as_it_says, leaves_a_payers_changes;

@@ -237,8 +237,13 @@ async fn set_state(db: &TestDb, state: &str) -> Result {
 }
 
 /// Kills a job that has a batch on its way: what became of it is not known.
-pub async fn killed(world: &World, mut child: Running, batches: u64) -> Result {
-    called(world, "bulk_import", batches).await?;
+pub async fn killed(world: &World, child: Running, batches: u64) -> Result {
+    killed_at(world, child, "bulk_import", batches).await
+}
+
+/// Kills a job that has this call on its way.
+pub async fn killed_at(world: &World, mut child: Running, endpoint: &str, calls: u64) -> Result {
+    called(world, endpoint, calls).await?;
     child.signal("KILL").await?;
     child.end().await?.expect(-1)?;
     world.all_fired()

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{EffectKind, MethodKind};
-use store::PlannedRow;
+use store::{EffectState, PlannedRow};
 
 use super::args::Args;
 use super::{GROUPS, effects_in, read_back, with_effects};
@@ -95,12 +95,18 @@ pub(super) async fn first(
             heads
         }
     };
+    // What an earlier stint of the run left so fails the canary: nothing more of it is sent.
+    let failed = args.canary_heads.is_some() && has_failed(applier, &heads).await?;
+    applier.may_send = !failed;
     for some in heads.chunks(GROUPS as usize) {
         engine.stop.check()?;
         let mut groups =
             engine.store.load_heads(&applier.run.fence, &engine.account.name, some).await?;
         groups.retain(|group| group.rows.iter().any(|row| row.outcome.is_none()));
-        applier.apply(groups, None, tally).await?;
+        match applier.apply(groups, None, tally).await {
+            Err(EngineError::AwaitingApproval { .. }) if failed => {}
+            applied => applied?,
+        }
     }
     read_back::check(applier, &heads).await?;
     let waiting = with_effects(&engine.store.tally(&applier.run.id).await?.planned);
@@ -109,6 +115,24 @@ pub(super) async fn first(
     }
     applier.may_send = false;
     Ok(())
+}
+
+/// Whether an effect of the canary was refused, or went out and is not known to be done.
+async fn has_failed(applier: &Applier<'_>, heads: &[u64]) -> Result<bool, EngineError> {
+    let engine = applier.engine;
+    for some in heads.chunks(GROUPS as usize) {
+        engine.stop.check()?;
+        let groups =
+            engine.store.load_heads(&applier.run.fence, &engine.account.name, some).await?;
+        let failed = groups.iter().flat_map(|group| &group.effects).any(|effect| {
+            let done = matches!(effect.state, EffectState::Done | EffectState::Planned);
+            effect.run == applier.run.id && !done
+        });
+        if failed {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn choose(applier: &Applier<'_>, most: u64) -> Result<Vec<u64>, EngineError> {

@@ -22,6 +22,8 @@ use crate::{Engine, EngineError};
 struct Fault {
     line: u64,
     why: String,
+    /// Nothing was sent for the row yet.
+    waits: bool,
 }
 
 /// A payment method that this run saved, or made the default.
@@ -65,9 +67,10 @@ pub(super) async fn check(applier: &Applier<'_>, heads: &[u64]) -> Result<(), En
         engine.store.apply_methods(&applier.run.fence, write).await?;
     }
     let rows = faults.iter().map(|fault| fault.line).collect::<BTreeSet<_>>().len() as u64;
-    match faults.into_iter().min_by_key(|fault| fault.line) {
+    // What went wrong is named before what was not sent for it.
+    match faults.into_iter().min_by_key(|fault| (fault.waits, fault.line)) {
         None => Ok(()),
-        Some(Fault { line, why }) => Err(EngineError::CanaryFailed { line, rows, why }),
+        Some(Fault { line, why, .. }) => Err(EngineError::CanaryFailed { line, rows, why }),
     }
 }
 
@@ -106,7 +109,11 @@ fn undone(applier: &Applier<'_>, group: &Group) -> Vec<Fault> {
         .map(|effect| {
             let why = effect.message.as_deref().unwrap_or("no answer");
             let (kind, state) = (effect.kind.as_str(), effect.state.as_str());
-            Fault { line: effect.line.unwrap_or(first), why: format!("{kind} is {state}: {why}") }
+            Fault {
+                line: effect.line.unwrap_or(first),
+                why: format!("{kind} is {state}: {why}"),
+                waits: false,
+            }
         });
     let has_done = |line| {
         group.effects.iter().any(|effect| {
@@ -135,7 +142,7 @@ fn undone(applier: &Applier<'_>, group: &Group) -> Vec<Fault> {
         let outcome = row.outcome.unwrap_or(Outcome::NotAttempted);
         let code = row.code.map(|code| format!(" [{code}]")).unwrap_or_default();
         let why = row.message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        Fault { line: row.line, why: format!("{outcome}{code}{why}") }
+        Fault { line: row.line, why: format!("{outcome}{code}{why}"), waits: row.outcome.is_none() }
     });
     effects.chain(rows).collect()
 }
@@ -178,7 +185,7 @@ async fn read(
     reference: &Reference,
     wanted: &Wanted,
 ) -> Result<(Option<Fault>, Option<MethodList>), EngineError> {
-    let wrong = |line, why: &str| Some(Fault { line, why: why.to_owned() });
+    let wrong = |line, why: &str| Some(Fault { line, why: why.to_owned(), waits: false });
     let Some(customer) = customer(applier, reference, &wanted.customer).await? else {
         return Ok((wrong(wanted.line, "the customer is not there when it is read back"), None));
     };
