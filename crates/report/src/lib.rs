@@ -114,6 +114,11 @@ fn count(text: &mut String, what: &str, counts: Counts) {
     let _ = writeln!(text, "  {what:<10} {} seen: {named}", counts.seen);
 }
 
+/// Whether a run only planned, by its options.
+fn is_dry(run: &RunRecord) -> bool {
+    run.args.contains("\"dry_run\":true")
+}
+
 /// A list of runs, the latest first.
 #[must_use]
 pub fn runs(runs: &[RunRecord]) -> String {
@@ -126,7 +131,7 @@ pub fn runs(runs: &[RunRecord]) -> String {
     for run in runs {
         table.add_row([
             run.id.to_string(),
-            run.job.clone(),
+            if is_dry(run) { format!("{} (dry run)", run.job) } else { run.job.clone() },
             run.account.to_string(),
             run.state.as_str().to_owned(),
             run.created_at.to_string(),

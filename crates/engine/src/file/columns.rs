@@ -220,7 +220,28 @@ impl Columns {
     }
 }
 
+/// What other systems call our columns, too far off to be a slip of the pen.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("customer_id", "reference"),
+    ("customer_reference", "reference"),
+    ("customer", "reference"),
+    ("external_id", "reference"),
+    ("id", "reference"),
+    ("full_name", "name"),
+    ("mail", "email"),
+    ("zip", "postal_code"),
+    ("zip_code", "postal_code"),
+    ("card_brand", "brand"),
+    ("card_type", "brand"),
+    ("type", "method"),
+    ("payment_token", "token"),
+    ("is_default", "default"),
+];
+
 fn nearest(name: &str) -> Option<&'static str> {
+    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name) {
+        return Some(ours);
+    }
     NAMES
         .iter()
         .map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known))
@@ -253,6 +274,8 @@ mod tests {
             "f.csv:1: column e-mail: this column is not known, expected one that onfile reads"
         );
         assert!(error.hint.contains("`email`"), "{}", error.hint);
+        let error = read(&["customer_id", "name"]).expect_err("unknown");
+        assert!(error.hint.contains("`reference`"), "{}", error.hint);
     }
 
     #[test]

@@ -35,14 +35,15 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
     .await
     .with_context(|| format!("the sandbox cannot listen on {}", args.listen))?;
     out::error_line(&format!("listening on {}", running.base_url()));
-    out::line(&account(running.base_url()));
+    out::line(&account(running.base_url(), args.rate));
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(Exit::Clean)
 }
 
-/// An account of this sandbox, for a configuration.
-fn account(base_url: &str) -> String {
+/// An account of this sandbox, for a configuration; within its rate, if it has one.
+fn account(base_url: &str, rate: Option<f64>) -> String {
+    let (per_second, burst) = rate.map_or((200.0, 20), |rate| (rate, 1));
     format!(
         "\
 # An account of this sandbox: put it in place of [accounts.gov] in onfile.toml, and
@@ -52,7 +53,7 @@ kind = \"proxy-token\"
 base_url = \"{base_url}\"
 payment_account_uid = \"pa_main\"
 bearer = {{ env = \"SANDBOX_BEARER\" }}
-rate = {{ per_second = 200, burst = 20, in_flight = 16 }}
+rate = {{ per_second = {per_second}, burst = {burst}, in_flight = 16 }}
 # What it holds and was asked: {base_url}/_sandbox (`onfile sandbox --faults help` explains)
 "
     )

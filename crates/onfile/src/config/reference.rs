@@ -17,7 +17,7 @@ One TOML file: `--config FILE`, else `ONFILE_CONFIG`, else `./onfile.toml`. `onf
   from a file (the newline at its end does not count).
 - Relative paths, and the file of `sqlite://`, start at the folder of the configuration.
 - A key that is not known here is an error.
-- (i): part of the account's identity; with data in the store a change needs `onfile accounts rebind NAME`.
+- (i): part of the account's identity; with data in the store a change is refused: another merchant is another account.
   (s): runs that began before a change of it do not resume.
 
 ";
