@@ -362,7 +362,9 @@ fn settled(groups: &[Group]) -> BTreeSet<u64> {
 /// was declined while it was planned is written with its customer.
 fn stays(row: &Row) -> bool {
     let Fate::Ended(verdict) = &row.fate else { return false };
-    verdict.outcome != Outcome::Rejected || (!row.done.is_empty() && row.also.is_none())
+    // Said beside the row's own subject, and by applying only.
+    let beside = matches!(verdict.code, Some(Code::NotUpdatable | Code::ChangedAtProvider));
+    verdict.outcome != Outcome::Rejected || (row.also.is_none() && (beside || !row.done.is_empty()))
 }
 
 /// What `--max-failures` counts.

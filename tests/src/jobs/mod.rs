@@ -182,6 +182,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
             update_existing_says_what_cannot_be, a_shared_token_is_a_finding,
             a_single_use_token_is_used_once, what_the_provider_cannot_hold_is_kept,
+            beside_what_cannot_be_the_rest_is_kept,
             a_customer_that_is_gone_is_not_made_again;
     }
     all

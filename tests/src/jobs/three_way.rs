@@ -264,6 +264,31 @@ pub async fn what_the_provider_cannot_hold_is_kept(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn beside_what_cannot_be_the_rest_is_kept(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let file = |company: &str, year: u32| {
+        let text = format!(
+            "reference,name,company,method,token,token_kind,last4,exp_month,exp_year\n\
+             A-1,Ann,{company},card,tok_1,processor,4242,12,{year}\n"
+        );
+        world.file("rows.csv", &text)
+    };
+    file("Anns", 2030)?;
+    world.onfile.run(&IMPORT).await?.expect(0)?;
+    // No provider changes the expiry of a saved card; the company is ours alone.
+    file("Annas", 2031)?;
+    let dry = world.onfile.run(&[&IMPORT[..], &["--dry-run"]].concat()).await?.expect(2)?;
+    let ran = nothing_changes(&world, world.onfile.run(&IMPORT)).await?.expect(2)?;
+    for ran in [&dry, &ran] {
+        ensure!(ran.count("/codes/not_updatable")? == 1, "{ran:?}");
+        ensure!(ran.count("/kept_in_store/company")? == 1, "{ran:?}");
+    }
+    // What could not be is said once more; the row is written with its card.
+    let rows = rows_of(&world, &ran).await?;
+    ensure!(rows.iter().all(|row| row.contains("spm_")), "{rows:?}");
+    Ok(())
+}
+
 pub async fn a_customer_that_is_gone_is_not_made_again(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     import(&world, "A-1,Ann,a@b.c,,,,,,,\nB-1,Bob,b@b.c,,,,,,,\n", &[]).await?.expect(0)?;

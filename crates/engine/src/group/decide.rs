@@ -245,7 +245,7 @@ impl Work {
                             && Some(link.fp) != row.fp()
                     }) || self.rows.iter().any(|r| {
                         matches!(&r.fate, Fate::Saved(id) | Fate::Tied(id, _) if *id == known.id)
-                    });
+                    }) || self.settled_methods.contains(&known.id);
                     if other { tied = true } else { free.push(known.id.clone()) }
                 }
             }

@@ -122,6 +122,9 @@ pub(crate) struct Work {
     links: Vec<TokenLink>,
     statements: Vec<Statement>,
     blocked: bool,
+    /// Payment methods that this run saved or found before it was taken up again: whose rows are
+    /// settled, they are still theirs.
+    settled_methods: Vec<RemoteMethodId>,
     /// What is known of the customer's fields: from the mirror, or as this run has read them.
     known_profile: Option<Profile>,
     /// Whether this run has read the customer itself.
@@ -261,6 +264,7 @@ impl Work {
             links: group.links,
             statements: group.statements,
             blocked: false,
+            settled_methods: Vec::new(),
             known_profile,
             customer_read: false,
             stale: true,
@@ -282,6 +286,11 @@ impl Work {
             match effect.state {
                 EffectState::Done if effect.run == *run => {
                     let row = work.rows.iter_mut().find(|row| Some(row.staged.line) == effect.line);
+                    if let (EffectKind::AddMethod | EffectKind::ImportMethod, Some(id)) =
+                        (effect.kind, &effect.remote_method)
+                    {
+                        work.settled_methods.push(id.clone());
+                    }
                     // What was found is there, and not because of this run.
                     let found = effect.origin == Some(Origin::Found);
                     if let Some(row) = row {

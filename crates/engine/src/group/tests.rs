@@ -726,8 +726,13 @@ fn what_is_said_of_a_row_stays_whatever_it_did() {
     said.code = Some(Code::ProviderRefused);
     let mut group = there(vec![said, row(3, 2, card("1881"))], &[("spm_1", card("4242"))]);
     group.effects = vec![effect(EffectKind::AddMethod, EffectState::Done, "run", Some(fp(1)))];
-    let work = work(group);
-    assert_eq!(verdicts(&work)[0], (Outcome::Refused, Some(Code::ProviderRefused)));
+    // Nor is what it saved another row's, though no token ties it.
+    group.rows[1].method.as_mut().expect("a card").facts = card("4242");
+    let mut work = work(group);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    let said = (Outcome::Refused, Some(Code::ProviderRefused));
+    assert_eq!(verdicts(&work), [said, rejected(Code::TokenChanged)]);
 }
 
 #[test]

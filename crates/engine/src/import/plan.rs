@@ -335,9 +335,9 @@ pub(super) fn plan_work(
                     Some(code) if end.outcome == Outcome::Refused => code.as_str(),
                     _ => "blocked",
                 }),
-                // Beside its own subject something is wished that cannot be: if that is all, the
-                // row is decided.
-                (_, Some(also)) if words.is_empty() && !says_so => {
+                // Beside its own subject something is wished that cannot be: if that is all, a dry
+                // run has decided the row. Applying keeps what only our store can keep of it.
+                (_, Some(also)) if words.is_empty() && applier.dry_run && !says_so => {
                     verdict = Some(also.clone());
                 }
                 (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),
