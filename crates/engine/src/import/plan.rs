@@ -328,7 +328,10 @@ pub(super) fn plan_work(
             }
             match (&row.fate, &row.also) {
                 (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {
-                    Some(code) if depends_on_reading(code) => words.push(code.as_str()),
+                    // Nothing is read behind a dry run: there it is the last word.
+                    Some(code) if depends_on_reading(code) && !applier.dry_run => {
+                        words.push(code.as_str());
+                    }
                     _ => verdict = Some(end.clone()),
                 },
                 (Fate::Ended(end), _) => words.push(match end.code {
