@@ -115,8 +115,10 @@ fn count(text: &mut String, what: &str, counts: Counts) {
 }
 
 /// Whether a run only planned, by its options.
-fn is_dry(run: &RunRecord) -> bool {
-    run.args.contains("\"dry_run\":true")
+#[must_use]
+pub fn is_dry(run: &RunRecord) -> bool {
+    let args = serde_json::from_str::<serde_json::Value>(&run.args).unwrap_or_default();
+    args.get("dry_run").and_then(serde_json::Value::as_bool) == Some(true)
 }
 
 /// A list of runs, the latest first.

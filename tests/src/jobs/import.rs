@@ -65,6 +65,11 @@ pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
     ensure!(world.provider.log().is_empty());
     let planned = ran.count("/planned/create_customer+import_method")?;
     ensure!(planned == 14, "{ran:?}");
+    // The list of runs tells it from an import that sent.
+    let runs = world.onfile.run(&["runs"]).await?.expect(0)?;
+    ensure!(runs.stdout.contains("import (dry run)"), "{runs:?}");
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?.json()?;
+    ensure!(runs.pointer("/runs/0/dry_run") == Some(&true.into()), "{runs}");
     Ok(())
 }
 

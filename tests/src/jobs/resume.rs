@@ -273,7 +273,9 @@ pub async fn what_was_lost_is_not_sent_again(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
-pub async fn a_killed_import_goes_on(db: Arc<TestDb>) -> Result {
+/// An import of 40 cards in batches of 10: the first is answered, the second is on its way when the
+/// process is killed.
+async fn killed_in_the_second_batch(db: Arc<TestDb>) -> anyhow::Result<World> {
     let world = World::new(db, 0, "bulk_import:2=delay_after_ms(60000)").await?;
     world
         .configure("import_batch = 10\nrate = { per_second = 2000, burst = 50, in_flight = 1 }")?;
@@ -283,6 +285,11 @@ pub async fn a_killed_import_goes_on(db: Arc<TestDb>) -> Result {
     world.file("cards.csv", &cards(40))?;
     let args = ["import", "gov", "cards.csv", "--json"];
     killed(&world, world.onfile.start(&args)?, 2).await?;
+    Ok(world)
+}
+
+pub async fn a_killed_import_goes_on(db: Arc<TestDb>) -> Result {
+    let world = killed_in_the_second_batch(db).await?;
     ensure!(world.sizes() == (40, 20), "{:#?}", world.sizes());
     let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
     let run = text(&runs, "/runs/0/run")?;
@@ -298,15 +305,7 @@ pub async fn a_killed_import_goes_on(db: Arc<TestDb>) -> Result {
 }
 
 pub async fn a_killed_import_is_cancelled(db: Arc<TestDb>) -> Result {
-    let world = World::new(db, 0, "bulk_import:2=delay_after_ms(60000)").await?;
-    world
-        .configure("import_batch = 10\nrate = { per_second = 2000, burst = 50, in_flight = 1 }")?;
-    let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
-    let first = "rate = { per_second = 2000, burst = 50, in_flight = 8 }\n";
-    world.file("onfile.toml", &config.replace(first, ""))?;
-    world.file("cards.csv", &cards(40))?;
-    let args = ["import", "gov", "cards.csv", "--json"];
-    killed(&world, world.onfile.start(&args)?, 2).await?;
+    let world = killed_in_the_second_batch(db).await?;
     let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
     let run = text(&runs, "/runs/0/run")?;
     expire(&world.db).await?;

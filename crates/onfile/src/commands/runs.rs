@@ -80,6 +80,7 @@ fn listed(run: &store::RunRecord) -> serde_json::Value {
     json!({
         "run": run.id.as_str(),
         "job": run.job,
+        "dry_run": report::is_dry(run),
         "account": run.account.as_str(),
         "cause": run.cause,
         "state": run.state.as_str(),
