@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use model::{AccountName, Reference, RemoteCustomerId};
+use model::{AccountName, Address, MethodFacts, Reference, RemoteCustomerId, Token};
 use tracing::{Instrument, debug_span, field};
 
 use crate::{
     BackendError, CallCtx, Capabilities, CustomerBackend, Effect, ErrorKind, FindBy, Lane, Limits,
     MethodListing, Page, PageRequest, Permit, Prepared, Probe, Rejection, RemoteCustomer,
-    RemoteMethod, SendOutcome, Timing, Traffic, TrafficError,
+    RemoteMethod, SendOutcome, Timing, TokenRoute, Traffic, TrafficError,
 };
 
 /// One configured account: what the engine calls, and nothing else of a provider.
@@ -94,6 +94,20 @@ impl Account {
     /// [`Rejection`] when the effect cannot be sent.
     pub fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
         self.backend.prepare(effect)
+    }
+
+    /// See [`CustomerBackend::accepts`].
+    ///
+    /// # Errors
+    /// [`Rejection`] when the payment method cannot be saved.
+    pub fn accepts(
+        &self,
+        route: TokenRoute,
+        facts: &MethodFacts,
+        token: Option<&Token>,
+        billing: &Address,
+    ) -> Result<(), Rejection> {
+        self.backend.accepts(route, facts, token, billing)
     }
 
     /// See [`CustomerBackend::execute`].

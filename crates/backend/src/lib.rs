@@ -16,7 +16,7 @@ mod traffic;
 use std::fmt;
 
 use async_trait::async_trait;
-use model::{Reference, RemoteCustomerId};
+use model::{Address, MethodFacts, Reference, RemoteCustomerId, Token};
 
 pub use account::Account;
 pub use capabilities::{
@@ -46,6 +46,16 @@ pub trait CustomerBackend: Send + Sync + fmt::Debug {
     /// outside the provider's limits, a token kind it does not take, an operation it lacks. Pure:
     /// planning calls it too, and a rejection here means that nothing was sent.
     fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection>;
+
+    /// Whether a payment method could be saved by this route, as [`CustomerBackend::prepare`]
+    /// judges it, without writing the request: it is asked for every row of a file.
+    fn accepts(
+        &self,
+        route: TokenRoute,
+        facts: &MethodFacts,
+        token: Option<&Token>,
+        billing: &Address,
+    ) -> Result<(), Rejection>;
 
     /// Sends a prepared request: exactly one attempt, never split, never repeated. The permit is
     /// consumed right before the first byte; when it is too late by then, every item is

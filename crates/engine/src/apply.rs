@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backend::{CallCtx, Effect, NewMethod, TokenRoute};
+use backend::{CallCtx, Effect, TokenRoute};
 use futures::{StreamExt, stream};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
 use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, Verdict};
@@ -44,12 +44,6 @@ pub(crate) struct Applier<'a> {
     /// See [`Rules::shared`].
     pub(crate) shared: BTreeMap<u64, bool>,
 }
-
-/// What stands for a customer that is not there yet when a request is only tried out.
-pub(crate) fn nobody() -> Result<RemoteCustomerId, EngineError> {
-    RemoteCustomerId::new("planned").map_err(|_| EngineError::Broken("a plain word is an id"))
-}
-
 impl Applier<'_> {
     /// Hands the rules of deciding to `f`: what the adapter would say of a row, without a call.
     pub(crate) fn with_rules<T>(&self, f: impl FnOnce(&Rules<'_>) -> T) -> T {
@@ -371,14 +365,6 @@ fn stays(row: &Row) -> bool {
 const fn is_failure(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Refused | Outcome::Unresolved)
 }
-
-pub(crate) fn effect_for(route: Option<TokenRoute>, method: NewMethod) -> Effect {
-    match route {
-        Some(TokenRoute::Bulk) => Effect::ImportMethods(vec![method]),
-        Some(TokenRoute::Add) | None => Effect::AddMethod(method),
-    }
-}
-
 /// Of a customer that was there and, as this run has seen, is not any more.
 fn gone() -> Verdict {
     Verdict::with(

@@ -12,8 +12,8 @@ use backend::{
 };
 use bytes::Bytes;
 use model::{
-    FieldName, MethodKind, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, RunId,
-    TokenKind,
+    Address, FieldName, MethodFacts, MethodKind, Reference, RemoteCustomer, RemoteCustomerId,
+    RemoteMethod, RunId, Token, TokenKind,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -347,6 +347,16 @@ impl CustomerBackend for ProxyToken {
 
     fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
         map::prepare(effect, self.import_batch)
+    }
+
+    fn accepts(
+        &self,
+        route: TokenRoute,
+        facts: &MethodFacts,
+        token: Option<&Token>,
+        _billing: &Address,
+    ) -> Result<(), Rejection> {
+        map::accepts(route, facts, token)
     }
 
     async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {

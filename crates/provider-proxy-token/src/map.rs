@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 
 use backend::{
     Applied, Effect, Endpoint, Endpoints, ItemOutcome, NewMethod, Prepared, Refusal, Rejection,
-    Verb,
+    TokenRoute, Verb,
 };
 use model::{
     AccountType, BankFacts, Bin, CardFacts, Code, EffectKind, Expiry, FieldName, Last4,
@@ -88,8 +88,8 @@ pub(crate) fn prepare(effect: &Effect, import_batch: u32) -> Result<Prepared, Re
             prepared(effect, Verb::Post, CUSTOMERS, &[], Some(&body))
         }
         Effect::AddMethod(new) => {
-            let body =
-                wire::SaveMethod { payment_method: method_out(new, 0, TokenKind::Proxynized)? };
+            let method = method_out(TokenRoute::Add, &new.facts, new.token.as_ref(), 0)?;
+            let body = wire::SaveMethod { payment_method: method };
             prepared(effect, Verb::Post, METHODS, &[new.customer.as_str()], Some(&body))
         }
         Effect::ImportMethods(all) => {
@@ -121,6 +121,15 @@ pub(crate) fn prepare(effect: &Effect, import_batch: u32) -> Result<Prepared, Re
     }
 }
 
+/// See [`backend::CustomerBackend::accepts`].
+pub(crate) fn accepts(
+    route: TokenRoute,
+    facts: &MethodFacts,
+    token: Option<&Token>,
+) -> Result<(), Rejection> {
+    method_out(route, facts, token, 0).map(drop)
+}
+
 fn prepared(
     effect: &Effect,
     verb: Verb,
@@ -149,24 +158,29 @@ fn prepared(
 fn import_row(new: &NewMethod, item: usize) -> Result<wire::ImportRow<'_>, Rejection> {
     Ok(wire::ImportRow {
         customer_uid: new.customer.as_str(),
-        payment_method: method_out(new, item, TokenKind::Processor)?,
+        payment_method: method_out(TokenRoute::Bulk, &new.facts, new.token.as_ref(), item)?,
         is_default: new.default,
     })
 }
 
 /// A payment method as it is sent. Needed (adopted) is what identifies it in the vendor's own
 /// list: last4 and expiry of a card, last4 and type of a bank account.
-fn method_out(
-    new: &NewMethod,
+fn method_out<'a>(
+    route: TokenRoute,
+    facts: &'a MethodFacts,
+    token: Option<&'a Token>,
     item: usize,
-    takes: TokenKind,
-) -> Result<wire::Method<'_>, Rejection> {
+) -> Result<wire::Method<'a>, Rejection> {
+    let takes = match route {
+        TokenRoute::Add => TokenKind::Proxynized,
+        TokenRoute::Bulk => TokenKind::Processor,
+    };
     let missing = |column: &str, what: &str| {
         let message = format!("`{column}` is empty, and the provider needs it to save {what}");
         reject(Code::FieldMissing, item, message)
     };
     let fingerprint = |what: &str| {
-        let token = new.token.as_ref().ok_or_else(|| missing("token", what))?;
+        let token = token.ok_or_else(|| missing("token", what))?;
         if token.kind != takes {
             let (takes, is) = (takes.as_str(), token.kind.as_str());
             let message = format!("this call takes a `{takes}` token, not a `{is}` one");
@@ -176,7 +190,7 @@ fn method_out(
             .filter(|value| !value.is_empty())
             .ok_or_else(|| missing("token", what))
     };
-    match &new.facts {
+    match facts {
         MethodFacts::Card(card) => {
             let what = "a card";
             let fingerprint = fingerprint(what)?;

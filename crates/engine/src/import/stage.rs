@@ -7,14 +7,14 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use backend::{Account, NewMethod};
+use backend::{Account, TokenRoute};
 use futures::{StreamExt, stream};
-use model::{Reference, RemoteCustomerId, RunId};
+use model::{Reference, RunId};
 use store::{Fence, Join, StagedRow, Store};
 use tokio::sync::mpsc;
 
 use super::{ImportOptions, plan};
-use crate::apply::{Applier, effect_for, nobody};
+use crate::apply::Applier;
 use crate::file::{self, RowReader, Totals};
 use crate::send::rejected;
 use crate::{Engine, EngineError, FileError};
@@ -55,7 +55,7 @@ pub(super) async fn stage(
 ) -> Result<Staged, EngineError> {
     let Applier { engine, run, .. } = applier;
     let (read_out, mut read_in) = mpsc::channel::<Batch>(AHEAD);
-    let checker = Checker::new(engine, &run.id, applier.dry_run)?;
+    let checker = Checker::new(engine, &run.id, applier.dry_run);
     let reading = tokio::task::spawn_blocking(move || read(reader, &checker, &read_out));
     let (plan_out, plan_in) = mpsc::channel::<Vec<StagedRow>>(AHEAD);
     let (store, fence) = (Arc::clone(&engine.store), run.fence.clone());
@@ -228,19 +228,17 @@ struct Checker {
     run: RunId,
     /// A dry run never sends a token, so it keeps none.
     keep_tokens: bool,
-    nobody: RemoteCustomerId,
 }
 
 impl Checker {
-    fn new(engine: &Engine, run: &RunId, dry_run: bool) -> Result<Self, EngineError> {
-        Ok(Self {
+    fn new(engine: &Engine, run: &RunId, dry_run: bool) -> Self {
+        Self {
             account: engine.account.clone(),
             store: Arc::clone(&engine.store),
             identity: engine.identity.clone(),
             run: run.clone(),
             keep_tokens: !dry_run,
-            nobody: nobody()?,
-        })
+        }
     }
 
     fn check(&self, row: &mut StagedRow) {
@@ -252,18 +250,9 @@ impl Checker {
         let route = token
             .as_ref()
             .and_then(|token| self.account.capabilities().token(token.kind))
-            .map(|rule| rule.route);
-        let effect = effect_for(
-            route,
-            NewMethod {
-                customer: self.nobody.clone(),
-                facts: method.facts.clone(),
-                token,
-                billing: method.billing.clone(),
-                default: method.default == Some(true),
-            },
-        );
-        row.unfit = self.account.prepare(&effect).err().map(|rejection| rejected(&rejection));
+            .map_or(TokenRoute::Add, |rule| rule.route);
+        let accepted = self.account.accepts(route, &method.facts, token.as_ref(), &method.billing);
+        row.unfit = accepted.err().map(|rejection| rejected(&rejection));
     }
 }
 

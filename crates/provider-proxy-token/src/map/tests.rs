@@ -245,6 +245,22 @@ fn what_cannot_be_sent_is_rejected_with_its_reason() {
         assert!(!rejection.message.contains("CANARY"));
         let updates = matches!(effect, Effect::UpdateCustomer { .. });
         assert_eq!(rejection.field, updates.then_some(FieldName::Email));
+        // Staging asks without a request, and must hear the same of the row.
+        let tried = match &effect {
+            Effect::AddMethod(new) => Some((TokenRoute::Add, new)),
+            Effect::ImportMethods(all) if all.len() <= 2 => {
+                all.last().map(|new| (TokenRoute::Bulk, new))
+            }
+            _ => None,
+        };
+        if let Some((route, new)) = tried {
+            let accepted = accepts(route, &new.facts, new.token.as_ref());
+            assert_eq!(accepted, Err(Rejection { item: 0, ..rejection }));
+        }
+    }
+    for (route, kind) in [(TokenRoute::Add, a), (TokenRoute::Bulk, b)] {
+        let new = new(kind, card());
+        assert_eq!(accepts(route, &new.facts, new.token.as_ref()), Ok(()));
     }
 }
 
