@@ -23,6 +23,8 @@ pub(crate) struct Tally {
     pub(crate) methods_created: u64,
     /// Rows that were refused or are unresolved.
     pub(crate) failed: u64,
+    /// Rows that wait until an effect of their customer is settled.
+    pub(crate) waiting: u64,
     /// Customers by the fields of theirs that only our store keeps.
     pub(crate) kept: BTreeMap<String, u64>,
 }
@@ -43,7 +45,26 @@ pub(crate) struct Applier<'a> {
     pub(crate) looks: bool,
     /// See [`Rules::shared`].
     pub(crate) shared: BTreeMap<u64, bool>,
+    /// References that wait until an effect of theirs is settled, by their first line, with what is
+    /// counted of them.
+    pub(crate) parked: BTreeMap<u64, Parked>,
 }
+
+/// What is counted of a reference that waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parked {
+    created: Created,
+    seen: bool,
+}
+
+/// How far a reference is in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    AtWork,
+    Waits,
+    Finished,
+}
+
 impl Applier<'_> {
     /// Hands the rules of deciding to `f`: what the adapter would say of a row, without a call.
     pub(crate) fn with_rules<T>(&self, f: impl FnOnce(&Rules<'_>) -> T) -> T {
@@ -86,25 +107,35 @@ impl Applier<'_> {
     ) -> Result<(), EngineError> {
         let settled = settled(&groups);
         let mut works: Vec<Work> = groups.into_iter().map(|group| self.work(group)).collect();
-        let before: Vec<Created> = works.iter().map(Created::of).collect();
-        let mut finished = vec![false; works.len()];
+        let mut standing = vec![Standing::AtWork; works.len()];
+        // What an earlier stint of this run made was counted by it, with its customer.
+        let before: Vec<Parked> = works
+            .iter()
+            .map(|work| {
+                let created = Created::of(work);
+                let known = Parked { created, seen: created != Created::default() };
+                self.parked.remove(&first_line(work)).unwrap_or(known)
+            })
+            .collect();
         let ended = loop {
-            match self.round(&mut works, &mut finished).await {
+            match self.round(&mut works, &mut standing).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
         let cursor = cursor.filter(|_| ended.is_ok());
-        let finish = self.finish(&works, &finished, &settled, cursor);
+        let finish = self.finish(&works, &standing, &settled, cursor);
         tally.rows += finish.rows.len() as u64;
         tally.failed +=
             finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
+        let mut parked = Vec::new();
         self.with_rules(|rules| {
-            for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
+            for ((work, before), standing) in works.iter().zip(before).zip(&standing) {
+                let Parked { created, mut seen } = before;
                 let now = Created::of(work);
-                // What an earlier stint of this run made was counted by it, with its customer.
-                if before == Created::default() && (*finished || now != before) {
+                if !seen && (*standing == Standing::Finished || now != created) {
+                    seen = true;
                     tally.customers += 1;
                     tally.methods +=
                         work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
@@ -112,10 +143,17 @@ impl Applier<'_> {
                         *tally.kept.entry(field).or_default() += 1;
                     }
                 }
-                tally.customers_created += now.customers - before.customers;
-                tally.methods_created += now.methods - before.methods;
+                tally.customers_created += now.customers.saturating_sub(created.customers);
+                tally.methods_created += now.methods.saturating_sub(created.methods);
+                if *standing == Standing::Waits {
+                    parked.push((first_line(work), Parked { created: now, seen }));
+                    tally.waiting +=
+                        work.rows.iter().filter(|row| !matches!(row.fate, Fate::Ended(_))).count()
+                            as u64;
+                }
             }
         });
+        self.parked.extend(parked);
         self.engine.store.finish_rows(&self.run.fence, &self.engine.account.name, finish).await?;
         ended
     }
@@ -124,7 +162,7 @@ impl Applier<'_> {
     async fn round(
         &mut self,
         works: &mut [Work],
-        finished: &mut [bool],
+        standing: &mut [Standing],
     ) -> Result<bool, EngineError> {
         self.engine.stop.check()?;
         let mut calls: Vec<Vec<Item>> = Vec::new();
@@ -132,12 +170,13 @@ impl Applier<'_> {
         let mut reads: Vec<(usize, RemoteCustomerId)> = Vec::new();
         let mut customers: Vec<(usize, RemoteCustomerId)> = Vec::new();
         self.with_rules(|rules| {
-            for (place, (work, finished)) in works.iter_mut().zip(finished.iter_mut()).enumerate() {
-                if *finished {
+            for (place, (work, standing)) in works.iter_mut().zip(standing.iter_mut()).enumerate() {
+                if *standing != Standing::AtWork {
                     continue;
                 }
                 match work.next(rules, false) {
-                    Step::Finished => *finished = true,
+                    Step::Finished => *standing = Standing::Finished,
+                    Step::Wait => *standing = Standing::Waits,
                     Step::ReadCustomer => {
                         customers.extend(work.customer_id().map(|id| (place, id)));
                     }
@@ -301,22 +340,22 @@ impl Applier<'_> {
     fn finish(
         &self,
         works: &[Work],
-        finished: &[bool],
+        standing: &[Standing],
         settled: &BTreeSet<u64>,
         cursor: Option<String>,
     ) -> FinishRows {
         let mut finish = FinishRows { cursor, ..FinishRows::default() };
         self.with_rules(|rules| {
-            for (work, finished) in works.iter().zip(finished) {
+            for (work, standing) in works.iter().zip(standing) {
                 let kept: BTreeSet<u64> = work
                     .rows
                     .iter()
                     .filter(|row| settled.contains(&row.staged.line) && stays(row))
                     .map(|row| row.staged.line)
                     .collect();
-                let results = match finished {
-                    true => work.results(rules.now, true),
-                    false => work.results_so_far(rules),
+                let results = match standing {
+                    Standing::Finished => work.results(rules.now, true),
+                    Standing::AtWork | Standing::Waits => work.results_so_far(rules),
                 };
                 finish.rows.extend(results.into_iter().filter(|row| !kept.contains(&row.line)));
                 finish.links.extend(work.ties());
@@ -327,6 +366,10 @@ impl Applier<'_> {
         });
         finish
     }
+}
+
+fn first_line(work: &Work) -> u64 {
+    work.rows.first().map_or(0, |row| row.staged.line)
 }
 
 /// What a run has created for a reference so far.
@@ -424,10 +467,12 @@ fn set_default(
     method: model::RemoteMethodId,
 ) -> Option<Item> {
     let line = work.rows.get(row)?.staged.line;
+    let before = work.methods.iter().find(|known| known.default == Some(true));
+    let before = before.map(|known| known.id.clone());
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
-        what: What::SetDefault { line, customer: work.customer_id()?, method },
+        what: What::SetDefault { line, customer: work.customer_id()?, method, before },
     })
 }
 
@@ -463,6 +508,7 @@ fn take(work: &mut Work, row: usize, what: Done) {
             row.fate = Fate::Saved(id);
         }
         Done::Duplicate(id) => row.fate = Fate::Tied(id, DUPLICATE),
+        Done::Unheard => work.waits(),
         Done::DefaultSet => row.done.push(model::EffectKind::SetDefault),
         Done::Ended(verdict) => match (&work.customer, &row.fate) {
             (CustomerNow::Absent, _) => work.customer = CustomerNow::Failed(verdict),

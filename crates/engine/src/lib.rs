@@ -17,6 +17,7 @@ mod observe;
 mod pull;
 mod run;
 mod send;
+mod settle;
 
 use std::fmt;
 use std::sync::Arc;

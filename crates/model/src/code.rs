@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Outcome;
-use crate::Outcome::{Created, Linked, NotAttempted, Refused, Rejected, Unresolved};
+use crate::Outcome::{Created, Linked, NotAttempted, Refused, Rejected, Unresolved, Updated};
 
 /// What a code speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,12 +170,22 @@ codes! {
     /// The provider declined; the message carries its own code and text.
     ProviderRefused = "provider_refused", Row [Refused],
         "mend what the provider names, then import the same file again";
-    /// No answer, or one that does not tell whether it took effect.
+    /// No answer, or one that does not tell whether it took effect, and reading the provider does not
+    /// tell either.
     OutcomeUnknown = "outcome_unknown", Row [Unresolved],
-        "look the customer up at the provider before anything else is done for it";
+        "`onfile effects list` names it; look the customer up at the provider, then say what you saw \
+         with `onfile effects resolve`. Nothing is sent for this customer before";
+    /// A default was changed by somebody else while ours was on its way.
+    ChangedByOther = "changed_by_other", Row [Unresolved],
+        "look the customer up at the provider, then say what you saw with `onfile effects resolve`";
+    /// The answer was lost; read back, it had taken effect.
+    FoundLater = "found_later", Row [Created, Updated], "";
+    /// Sent several times, never answered, and never there when it was read back.
+    NeverAnswered = "never_answered", Row [Refused],
+        "ask the provider why; importing the same file again tries once more";
     /// An earlier effect of this customer is not settled.
     CustomerBlocked = "customer_blocked", Row [NotAttempted],
-        "settle the earlier effect of this customer first";
+        "settle the earlier effect of this customer first: `onfile effects list` names it";
     /// The customer's own effect failed, so its rows were not tried.
     CustomerFailed = "customer_failed", Row [NotAttempted],
         "see to the first row of this reference, then import the same file again";

@@ -2,15 +2,17 @@
 //! outcomes. Both databases fetch rows, ask here, and write the answer.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use model::{
-    CustomerId, EffectId, EffectKind, MethodId, RemoteCustomer, RemoteCustomerId, RemoteMethodId,
-    Timestamp,
+    CustomerId, EffectId, EffectKind, MethodId, Reference, RemoteCustomer, RemoteCustomerId,
+    RemoteMethodId, Timestamp,
 };
 
 use crate::canonical::{Key, MethodNews, NewsOfMethod, key_of};
 use crate::{
-    Applied, CommittedEffect, EffectOutcome, EffectState, Intent, IntentAnswer, TokenLink,
+    Applied, CommittedEffect, EffectOutcome, EffectState, Intent, IntentAnswer, TokenFp, TokenLink,
+    Unsettled,
 };
 
 /// An open effect that may be in the way.
@@ -95,6 +97,22 @@ impl InTheWay {
             decided.answers.push(IntentAnswer::Accepted { effect, attempt });
         }
         decided
+    }
+}
+
+/// Since an effect was sent; nothing where the clock was set back since.
+pub(crate) fn age(sent_at: Option<Timestamp>, now: i64) -> Duration {
+    let micros = sent_at.map_or(0, |sent| now.saturating_sub(sent.micros()));
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+impl Unsettled {
+    /// Keeps the payment methods that other tokens of its reference became.
+    pub(crate) fn keep_ties(&mut self, ties: &HashMap<Reference, Vec<(TokenFp, RemoteMethodId)>>) {
+        let effect = &self.record.effect;
+        let all = effect.reference.as_ref().and_then(|reference| ties.get(reference));
+        let others = all.into_iter().flatten().filter(|(fp, _)| Some(*fp) != effect.fp);
+        self.tied = others.map(|(_, method)| method.clone()).collect();
     }
 }
 

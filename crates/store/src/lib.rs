@@ -23,16 +23,16 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, RemoteCustomerId, RunId};
+use model::{AccountName, EffectId, RemoteCustomerId, RunId};
 
 pub use error::StoreError;
 pub use keys::{Keys, TokenFp, WrapKey};
 pub use open::{StoreOptions, open};
 pub use records::{
-    AccountRow, ClaimedPart, EffectRow, EffectState, Fence, Group, GroupPage, KnownCustomer,
-    KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally, RunRecord, RunState,
-    ScanState, SealedToken, SharedToken, StagedMethod, StagedRow, Statement, StoreInfo, TokenLink,
-    Which,
+    AccountRow, ClaimedPart, EffectQuery, EffectRecord, EffectRow, EffectState, Fence, Group,
+    GroupPage, KnownCustomer, KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally,
+    RunRecord, RunState, ScanState, SealedToken, SharedToken, StagedMethod, StagedRow, Statement,
+    StoreInfo, TokenLink, Unsettled, Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
@@ -247,6 +247,25 @@ pub trait Store: Send + Sync + fmt::Debug {
         account: &AccountName,
         outcomes: Vec<EffectOutcome>,
     ) -> Result<Vec<CommittedEffect>, StoreError>;
+
+    /// Marks effects of an account as `unknown` that were being sent by a worker that is gone: its
+    /// part has another epoch, or its lease has run out (rule 6). The run must hold the account's
+    /// writer lease. Some thousands at once; 0 when none is left.
+    async fn take_over(&self, fence: &Fence, account: &AccountName) -> Result<u64, StoreError>;
+
+    /// The next effects of an account whose outcome is not known, behind one, by id.
+    async fn unsettled(
+        &self,
+        account: &AccountName,
+        after: Option<&EffectId>,
+        most: u32,
+    ) -> Result<Vec<Unsettled>, StoreError>;
+
+    /// Effects, by id.
+    async fn effects(&self, query: &EffectQuery) -> Result<Vec<EffectRecord>, StoreError>;
+
+    /// One effect.
+    async fn effect(&self, id: &EffectId) -> Result<Option<EffectRecord>, StoreError>;
 
     /// The effects of a run, oldest first.
     async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError>;

@@ -1,6 +1,7 @@
 //! What the store answers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use model::{
     AccountName, Address, Code, ContentHash, CustomerId, EffectId, EffectKind, Ledger, MethodFacts,
@@ -466,6 +467,55 @@ pub struct EffectRow {
     pub code: Option<String>,
     /// The message that goes with the code.
     pub message: Option<String>,
+}
+
+/// An effect with its history, for people and for settling.
+#[derive(Debug, Clone)]
+pub struct EffectRecord {
+    /// What it is and where it stands.
+    pub effect: EffectRow,
+    /// Where.
+    pub account: AccountName,
+    /// When it was last sent, by the database's clock.
+    pub sent_at: Option<Timestamp>,
+    /// When it was first meant.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The payment methods the customer had before it was sent; of a default, the one before.
+    pub known_before: Option<Vec<RemoteMethodId>>,
+    /// The provider's id of the last request.
+    pub request_id: Option<String>,
+    /// The HTTP status of the last answer.
+    pub status: Option<i64>,
+}
+
+/// Which effects.
+#[derive(Debug, Clone, Default)]
+pub struct EffectQuery {
+    /// Of this account.
+    pub account: Option<AccountName>,
+    /// Of this run.
+    pub run: Option<RunId>,
+    /// In one of these states.
+    pub states: Vec<EffectState>,
+    /// Behind this one, by id: effects are numbered as they were first meant.
+    pub after: Option<EffectId>,
+    /// So many at most.
+    pub most: u32,
+}
+
+/// An effect whose outcome is not known, with what settling it needs (rule 5).
+#[derive(Debug, Clone)]
+pub struct Unsettled {
+    /// The effect.
+    pub record: EffectRecord,
+    /// Since it was last sent, by the database's clock; none where that clock was set back.
+    pub age: Duration,
+    /// What the row states of the payment method that was to be saved.
+    pub facts: Option<MethodFacts>,
+    /// Payment methods of this customer that came from other tokens.
+    pub tied: Vec<RemoteMethodId>,
 }
 
 /// A reference of a file, with everything that bears on what is to be done for it.

@@ -64,6 +64,12 @@ pub(crate) fn method_kind(stated: &str) -> Result<Option<MethodKind>, StoreError
     Ok(method.map(|method| method.facts.kind()))
 }
 
+/// What the column `stated` states of a payment method.
+pub(crate) fn method_facts(stated: &str) -> Result<Option<MethodFacts>, StoreError> {
+    let StatedIn { method, .. } = from_json("what a row states", stated)?;
+    Ok(method.map(|method| method.facts))
+}
+
 /// The column `unfit` of a row.
 pub(crate) fn unfit(row: &StagedRow) -> Option<String> {
     let verdict = row.unfit.as_ref()?;

@@ -12,6 +12,8 @@ use crate::{EffectState, RunState, Statement, TokenFp, TokenLink};
 /// What a row says that had something on its way when its run was cancelled.
 pub(crate) const UNKNOWN: &str =
     "something was sent for this row before the run was cancelled, and its outcome is not known";
+/// What an effect says whose sender is gone.
+pub(crate) const TAKEN_OVER: &str = "the process that sent it ended before the answer was written";
 /// What a row says whose subject was created when its run was cancelled.
 pub(crate) const HALF_WAY: &str = "what took place before the run was cancelled is in `done`";
 /// What a row says that waited when its run was cancelled.

@@ -6,7 +6,7 @@ use backend::{TokenRoute, TokenRule};
 use model::{Agreement, Code, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId};
 use store::{KnownMethod, StagedMethod, TokenLink, Verdict};
 
-use super::{Add, BY_FACTS, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
+use super::{Add, BY_FACTS, Block, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
 
 impl Work {
     /// Declines rows that repeat each other, then those that contradict each other. Done once, at
@@ -77,6 +77,9 @@ impl Work {
     /// `planning` decides without reading: what this run has not read is taken from the mirror,
     /// and a payment method that would be added counts as added.
     pub(crate) fn next(&mut self, rules: &Rules<'_>, planning: bool) -> Step {
+        if self.blocked == Some(Block::Waits) && !planning {
+            return Step::Wait;
+        }
         if self.stale {
             self.compare(rules);
         }
@@ -142,7 +145,7 @@ impl Work {
             ));
             return Some(Step::Finished);
         }
-        if self.blocked {
+        if self.blocked.is_some() {
             self.end_open(&blocked());
             return Some(Step::Finished);
         }
@@ -189,7 +192,7 @@ impl Work {
                 self.set_fate(index, Fate::Ended(verdict));
                 continue;
             }
-            if self.blocked {
+            if self.blocked.is_some() {
                 self.set_fate(index, Fate::Ended(blocked()));
                 continue;
             }

@@ -65,6 +65,15 @@ pub(crate) enum Presence {
     Found,
 }
 
+/// Why nothing more is sent for a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Block {
+    /// The outcome of an effect is not known: it is settled before the run ends.
+    Waits,
+    /// Only a person can settle an effect.
+    Person,
+}
+
 /// How a token was tied: a saved payment method agrees in every fact.
 pub(crate) const BY_FACTS: &str = "matched_by_facts";
 /// How a token was tied: the provider says it has it, and lists it under this customer.
@@ -102,6 +111,8 @@ pub(crate) struct Row {
     default_tried: bool,
     /// A step beside its own subject was handed out for it, and nothing is known of that yet.
     pub(crate) under_way: bool,
+    /// The answer to an effect of it was lost, and what it did was found by reading.
+    found_later: bool,
     /// Its token stands, or was imported, under another reference: of a token that can be used
     /// many times that is a finding, and no more.
     pub(crate) shared: bool,
@@ -121,7 +132,7 @@ pub(crate) struct Work {
     pub(crate) methods_read: bool,
     links: Vec<TokenLink>,
     statements: Vec<Statement>,
-    blocked: bool,
+    blocked: Option<Block>,
     /// Payment methods that this run saved or found before it was taken up again: whose rows are
     /// settled, they are still theirs.
     settled_methods: Vec<RemoteMethodId>,
@@ -189,6 +200,8 @@ pub(crate) enum Step {
     Update { row: usize, changes: Box<Profile> },
     /// Make a method the default, for this row.
     SetDefault { row: usize, method: RemoteMethodId },
+    /// Nothing is done before an effect of this customer is settled.
+    Wait,
     /// Nothing is left.
     Finished,
 }
@@ -253,6 +266,7 @@ impl Work {
                         default_is_new: false,
                         default_tried: false,
                         under_way: false,
+                        found_later: false,
                         shared: false,
                         changed_facts: Vec::new(),
                     }
@@ -263,7 +277,7 @@ impl Work {
             methods_read: false,
             links: group.links,
             statements: group.statements,
-            blocked: false,
+            blocked: None,
             settled_methods: Vec::new(),
             known_profile,
             customer_read: false,
@@ -282,6 +296,7 @@ impl Work {
             let wish = [Some(Code::NotUpdatable), Some(Code::ChangedAtProvider)];
             matches!(&row.fate, Fate::Ended(verdict) if wish.contains(&verdict.code))
         });
+        let stated_as_known = work.is_as_stated();
         for effect in &group.effects {
             match effect.state {
                 EffectState::Done if effect.run == *run => {
@@ -291,11 +306,16 @@ impl Work {
                     {
                         work.settled_methods.push(id.clone());
                     }
-                    // What was found is there, and not because of this run.
-                    let found = effect.origin == Some(Origin::Found);
+                    // What was found is there, and not because of this run; but what it had sent
+                    // without hearing of it.
+                    let later = effect.code.as_deref() == Some(Code::FoundLater.as_str());
+                    let ours =
+                        later && (effect.kind != EffectKind::CreateCustomer || stated_as_known);
+                    let found = effect.origin == Some(Origin::Found) && !ours;
                     if let Some(row) = row {
                         if !found {
                             row.done.push(effect.kind);
+                            row.found_later |= ours;
                         }
                         // What is said of a row stays.
                         if let (EffectKind::AddMethod | EffectKind::ImportMethod, Some(id)) =
@@ -316,8 +336,12 @@ impl Work {
                         work.made_before |= !found;
                     }
                 }
-                EffectState::Unknown | EffectState::Unresolved | EffectState::Sending => {
-                    work.blocked = true;
+                EffectState::Unknown | EffectState::Sending => {
+                    work.blocked = work.blocked.or(Some(Block::Waits));
+                }
+                EffectState::Refused if effect.run == *run => work.was_refused(effect),
+                EffectState::Unresolved => {
+                    work.blocked = Some(Block::Person);
                     let own = work.rows.iter_mut().find(|row| {
                         if effect.run == *run && effect.line.is_some() {
                             return effect.line == Some(row.staged.line);
@@ -332,6 +356,50 @@ impl Work {
             }
         }
         work
+    }
+
+    /// Whether what is known of the customer is what the file states of it.
+    fn is_as_stated(&self) -> bool {
+        let (stated, Some(known)) = (self.profile(), &self.known_profile) else { return false };
+        FieldName::TEXTS.into_iter().all(|name| match (stated.get(name), known.get(name)) {
+            (Some(ours), Some(theirs)) => model::alike(name, theirs, ours),
+            _ => true,
+        })
+    }
+
+    /// Takes in an effect of this run that was refused before its row was written.
+    fn was_refused(&mut self, effect: &EffectRow) {
+        let code = effect.code.as_deref().and_then(Code::parse).unwrap_or(Code::ProviderRefused);
+        let message = effect.message.clone().unwrap_or_default();
+        let verdict = Verdict::with(Outcome::Refused, code, message);
+        if effect.kind == EffectKind::CreateCustomer {
+            if self.customer == CustomerNow::Absent {
+                self.customer = CustomerNow::Failed(verdict);
+            }
+            return;
+        }
+        let Some(row) = self.rows.iter_mut().find(|row| Some(row.staged.line) == effect.line)
+        else {
+            return;
+        };
+        match effect.kind {
+            EffectKind::AddMethod | EffectKind::ImportMethod if row.fate == Fate::Open => {
+                row.fate = Fate::Ended(verdict);
+            }
+            EffectKind::SetDefault | EffectKind::UpdateCustomer => {
+                row.default_tried |= effect.kind == EffectKind::SetDefault;
+                self.update_tried |= effect.kind == EffectKind::UpdateCustomer;
+                row.note(verdict);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in that an effect of this customer was sent and not heard of.
+    pub(crate) fn waits(&mut self) {
+        self.blocked = self.blocked.or(Some(Block::Waits));
+        // Everything is looked at again once that is settled.
+        self.stale = true;
     }
 
     /// The first stated value of each profile field over all rows.
@@ -393,7 +461,8 @@ impl Work {
     /// What applying reads before it decides, as far as the plan shows: the customer, and its
     /// methods. Once a plan was made.
     pub(crate) fn reads(&self, rules: &Rules<'_>) -> (bool, bool) {
-        let customer = !self.wishes.is_empty() && !self.blocked && rules.capabilities.get_customer;
+        let customer =
+            !self.wishes.is_empty() && self.blocked.is_none() && rules.capabilities.get_customer;
         (customer, self.lists_methods)
     }
 
@@ -429,14 +498,13 @@ impl Work {
 }
 
 impl Row {
-    /// An effect of this row, or of its token, has no known outcome: it is the row's own subject,
+    /// An effect of this row, or of its token, waits for a person: it is the row's own subject,
     /// or beside it.
     fn unsettled(&mut self, effect: &EffectRow) {
-        let verdict = Verdict::with(
-            Outcome::Unresolved,
-            Code::OutcomeUnknown,
-            format!("effect {} is {}", effect.id, effect.state.as_str()),
-        );
+        let code = effect.code.as_deref().and_then(Code::parse).unwrap_or(Code::OutcomeUnknown);
+        let why = effect.message.as_deref().unwrap_or("its outcome is not known");
+        let verdict =
+            Verdict::with(Outcome::Unresolved, code, format!("effect {}: {why}", effect.id));
         let own = matches!(
             effect.kind,
             EffectKind::CreateCustomer | EffectKind::AddMethod | EffectKind::ImportMethod

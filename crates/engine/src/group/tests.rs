@@ -657,21 +657,100 @@ fn effect(kind: EffectKind, state: EffectState, run: &str, fp: Option<TokenFp>) 
 }
 
 #[test]
-fn an_unsettled_effect_blocks_every_later_one_of_its_customer() {
-    for state in [EffectState::Unknown, EffectState::Unresolved, EffectState::Sending] {
-        let mut group = there(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))], &[]);
-        group.effects = vec![effect(EffectKind::ImportMethod, state, "earlier", Some(fp(1)))];
+fn what_a_person_must_settle_blocks_every_later_effect_of_its_customer() {
+    let mut group = there(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))], &[]);
+    let state = EffectState::Unresolved;
+    group.effects = vec![effect(EffectKind::ImportMethod, state, "earlier", Some(fp(1)))];
+    let mut work = work(group);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(
+        verdicts(&work),
+        [
+            (Outcome::Unresolved, Some(Code::OutcomeUnknown)),
+            (Outcome::NotAttempted, Some(Code::CustomerBlocked))
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_heard_of_leaves_every_row_of_its_customer_open() {
+    for (state, run) in [
+        (EffectState::Unknown, "earlier"),
+        (EffectState::Unknown, "run"),
+        (EffectState::Sending, "earlier"),
+    ] {
+        let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881")), row(4, 3, card("0005"))];
+        let mut group = there(rows, &[("spm_3", card("0005"))]);
+        group.links = vec![link("c1", 3, "spm_3")];
+        group.effects = vec![effect(EffectKind::ImportMethod, state, run, Some(fp(1)))];
         let mut work = work(group);
-        work.methods_read = true;
-        assert_eq!(next(&mut work), Step::Finished);
-        assert_eq!(
-            verdicts(&work),
-            [
-                (Outcome::Unresolved, Some(Code::OutcomeUnknown)),
-                (Outcome::NotAttempted, Some(Code::CustomerBlocked))
-            ]
-        );
+        assert_eq!(next(&mut work), Step::Wait);
+        assert_eq!(work.results_so_far(&rules(Policy::default())).len(), 0);
+        // A plan says that nothing is sent for it now.
+        assert_eq!(work.next(&rules(Policy::default()), true), Step::Finished);
+        assert_eq!(work.rows[0].fate, Fate::Ended(super::decide::blocked()));
+        assert_eq!(work.rows[2].fate, Fate::Kept(method_id("spm_3")));
     }
+    // Heard of no more on the way: the rows that are decided are open again as well.
+    let mut group = there(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))], &[]);
+    group.links = vec![link("c1", 2, "spm_2")];
+    let mut work = work(group);
+    work.methods_read = true;
+    assert!(matches!(next(&mut work), Step::Save(_)));
+    work.rows[0].fate = Fate::Saved(method_id("spm_1"));
+    work.waits();
+    assert_eq!(next(&mut work), Step::Wait);
+    assert!(work.results_so_far(&rules(Policy::default())).iter().all(|result| result.line == 3));
+}
+
+#[test]
+fn what_was_found_after_a_lost_answer_is_this_runs_doing() {
+    let later = |kind, fp| {
+        let code = Some(Code::FoundLater.as_str().to_owned());
+        EffectRow {
+            origin: Some(Origin::Found),
+            code,
+            ..effect(kind, EffectState::Done, "run", fp)
+        }
+    };
+    let found = (Outcome::Created, Some(Code::FoundLater));
+    let mut group = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.effects = vec![later(EffectKind::ImportMethod, Some(fp(1)))];
+    let mut method = work(group);
+    assert_eq!(next(&mut method), Step::Finished);
+    assert_eq!(verdicts(&method), [found.clone()]);
+    // A customer is ours if it is as the file states it; its methods are listed all the same.
+    let mut group = there(vec![alone(2), row(3, 1, card("4242"))], &[]);
+    group.effects = vec![later(EffectKind::CreateCustomer, None)];
+    let mut customer = work(group.clone());
+    assert_eq!(next(&mut customer), Step::ReadMethods);
+    assert!(customer.customer.is_created());
+    // One that somebody else made meanwhile is not.
+    group.customers[0].profile.name = Some("Somebody Else".into());
+    group.rows[0].profile.name = Some("Ada".into());
+    assert!(!work(group).customer.is_created());
+}
+
+#[test]
+fn what_was_refused_before_its_row_was_written_is_not_sent_again() {
+    let refused = |kind| {
+        let code = Some(Code::NeverAnswered.as_str().to_owned());
+        EffectRow { code, ..effect(kind, EffectState::Refused, "run", Some(fp(1))) }
+    };
+    let said = (Outcome::Refused, Some(Code::NeverAnswered));
+    let mut method = there(vec![row(2, 1, card("4242"))], &[]);
+    method.effects = vec![refused(EffectKind::ImportMethod)];
+    let mut method = work(method);
+    assert_eq!(next(&mut method), Step::Finished);
+    assert_eq!(verdicts(&method), [said.clone()]);
+    let mut customer = group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]);
+    customer.effects = vec![refused(EffectKind::CreateCustomer)];
+    let mut customer = work(customer);
+    assert_eq!(next(&mut customer), Step::Finished);
+    let failed = (Outcome::NotAttempted, Some(Code::CustomerFailed));
+    assert_eq!(verdicts(&customer), [said, failed]);
 }
 
 #[test]
@@ -689,33 +768,32 @@ fn a_resumed_run_counts_what_it_did_before() {
 }
 
 #[test]
-fn what_this_run_sent_and_heard_nothing_of_is_unresolved_on_its_row() {
+fn what_this_run_sent_and_a_person_must_settle_is_unresolved_on_its_row() {
     let unresolved = (Outcome::Unresolved, Some(Code::OutcomeUnknown));
     let blocked = (Outcome::NotAttempted, Some(Code::CustomerBlocked));
-    for state in [EffectState::Unknown, EffectState::Unresolved, EffectState::Sending] {
-        // A create: the customer is not known to be there.
-        let mut lost = group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]);
-        lost.effects = vec![effect(EffectKind::CreateCustomer, state, "run", None)];
-        let mut lost = work(lost);
-        assert_eq!(next(&mut lost), Step::Finished);
-        assert_eq!(verdicts(&lost), [unresolved, blocked]);
-        // A payment method that comes without a token.
-        let mut wallet = row(2, 1, card("4242"));
-        wallet.method.as_mut().expect("a method").sealed = None;
-        let mut lost = there(vec![wallet], &[]);
-        lost.effects = vec![effect(EffectKind::AddMethod, state, "run", None)];
+    let state = EffectState::Unresolved;
+    // A create: the customer is not known to be there.
+    let mut lost = group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]);
+    lost.effects = vec![effect(EffectKind::CreateCustomer, state, "run", None)];
+    let mut lost = work(lost);
+    assert_eq!(next(&mut lost), Step::Finished);
+    assert_eq!(verdicts(&lost), [unresolved, blocked]);
+    // A payment method that comes without a token.
+    let mut wallet = row(2, 1, card("4242"));
+    wallet.method.as_mut().expect("a method").sealed = None;
+    let mut lost = there(vec![wallet], &[]);
+    lost.effects = vec![effect(EffectKind::AddMethod, state, "run", None)];
+    let mut lost = work(lost);
+    assert_eq!(next(&mut lost), Step::Finished);
+    assert_eq!(verdicts(&lost), [unresolved]);
+    // Beside a payment method that is there.
+    for kind in [EffectKind::UpdateCustomer, EffectKind::SetDefault] {
+        let mut lost = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
+        lost.links = vec![link("c1", 1, "spm_1")];
+        lost.effects = vec![effect(kind, state, "run", None)];
         let mut lost = work(lost);
         assert_eq!(next(&mut lost), Step::Finished);
         assert_eq!(verdicts(&lost), [unresolved]);
-        // Beside a payment method that is there.
-        for kind in [EffectKind::UpdateCustomer, EffectKind::SetDefault] {
-            let mut lost = there(vec![row(2, 1, card("4242"))], &[("spm_1", card("4242"))]);
-            lost.links = vec![link("c1", 1, "spm_1")];
-            lost.effects = vec![effect(kind, state, "run", None)];
-            let mut lost = work(lost);
-            assert_eq!(next(&mut lost), Step::Finished);
-            assert_eq!(verdicts(&lost), [unresolved]);
-        }
     }
 }
 

@@ -163,6 +163,13 @@ impl Work {
         if expired && plain.code.is_none() && plain.outcome == Outcome::Created {
             return Verdict::with(plain.outcome, Code::CardExpired, "the card has expired");
         }
+        if row.found_later
+            && plain.code.is_none()
+            && matches!(plain.outcome, Outcome::Created | Outcome::Updated)
+        {
+            let message = "the answer was lost; read back, it had taken effect";
+            return Verdict::with(plain.outcome, Code::FoundLater, message);
+        }
         plain
     }
 

@@ -235,14 +235,14 @@ impl Work {
     pub(super) fn wants_customer_read(&self, rules: &Rules<'_>) -> bool {
         !self.wishes.is_empty()
             && !self.customer_read
-            && !self.blocked
+            && self.blocked.is_none()
             && rules.capabilities.get_customer
     }
 
     /// Whether the customer's methods must be read before this row's default is decided on.
     pub(super) fn wants_default_read(&self, row: &Row, rules: &Rules<'_>) -> bool {
         row.default_is_new
-            && !self.blocked
+            && self.blocked.is_none()
             && rules.capabilities.set_default
             && rules.capabilities.default_readable
             && rules.capabilities.methods == MethodListing::PerCustomer
@@ -310,7 +310,7 @@ impl Work {
         }
         let row = self.first_row().filter(|_| changes != Profile::default())?;
         self.update_tried = true;
-        if self.blocked {
+        if self.blocked.is_some() {
             if let Some(row) = self.rows.get_mut(row) {
                 row.note(blocked());
             }
@@ -330,7 +330,7 @@ impl Work {
     /// Makes a method the default: a kept one when the file's flag has become true, a new one when
     /// the call that saved it could not say so.
     pub(crate) fn default_step(&mut self, rules: &Rules<'_>) -> Step {
-        if !rules.capabilities.set_default || self.blocked {
+        if !rules.capabilities.set_default || self.blocked.is_some() {
             return Step::Finished;
         }
         for place in 0..self.rows.len() {
@@ -394,7 +394,7 @@ impl Work {
     /// Whether the row's method is to be the default, and that was not tried.
     fn default_waits(&self, row: &Row, rules: &Rules<'_>) -> bool {
         rules.capabilities.set_default
-            && !self.blocked
+            && self.blocked.is_none()
             && !row.default_tried
             && self.default_wanted(row, rules).is_some()
     }

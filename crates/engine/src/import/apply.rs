@@ -8,6 +8,7 @@ use super::{GROUPS, canary};
 use crate::EngineError;
 use crate::apply::{Applier, Tally};
 use crate::run::Findings;
+use crate::settle::{self, Patience};
 
 /// How many failures are allowed, and how far to go before they are counted again.
 struct Budget {
@@ -65,8 +66,14 @@ pub(super) async fn apply(
         Some(most) => canary::first(applier, args, most, &mut tally).await,
         None => Ok(()),
     };
-    if applied.is_ok() {
+    while applied.is_ok() {
         applied = apply_all(applier, rows, &mut budget, &mut tally).await;
+        if applier.parked.is_empty() {
+            break;
+        }
+        if applied.is_ok() {
+            applied = settle(applier, &mut tally).await;
+        }
     }
     found.customers = Some(Counts {
         seen: tally.customers,
@@ -77,6 +84,13 @@ pub(super) async fn apply(
         Some(Counts { seen: tally.methods, created: tally.methods_created, ..Counts::default() });
     found.kept = tally.kept;
     applied
+}
+
+/// Settles what references wait for: they go on where they stopped.
+pub(super) async fn settle(applier: &Applier<'_>, tally: &mut Tally) -> Result<(), EngineError> {
+    let (fence, ctx) = (&applier.run.fence, &applier.ctx);
+    tally.waiting = 0;
+    settle::settle(applier.engine, fence, ctx, Patience::UntilSettled).await.map(drop)
 }
 
 async fn apply_all(
@@ -97,16 +111,16 @@ async fn apply_all(
             return Ok(());
         }
         // Only while something is left: a budget protects what has not been sent.
-        if budget.is_passed(tally.failed) {
+        if budget.is_passed(tally.failed + tally.waiting) {
             return Err(EngineError::TooManyFailures {
                 run: applier.run.id.clone(),
-                failed: tally.failed,
+                failed: tally.failed + tally.waiting,
                 planned: budget.planned,
             });
         }
         after = page.upto;
         applier.apply(page.groups, Some(after.to_string()), tally).await?;
-        budget.pace(tally.failed);
+        budget.pace(tally.failed + tally.waiting);
         engine.progress.at("applied", tally.rows, Some(rows));
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{EffectKind, MethodKind};
 use store::{EffectState, PlannedRow};
 
+use super::apply::settle;
 use super::args::Args;
 use super::{GROUPS, effects_in, read_back, with_effects};
 use crate::EngineError;
@@ -98,15 +99,21 @@ pub(super) async fn first(
     // What an earlier stint of the run left so fails the canary: nothing more of it is sent.
     let failed = args.canary_heads.is_some() && has_failed(applier, &heads).await?;
     applier.may_send = !failed;
-    for some in heads.chunks(GROUPS as usize) {
-        engine.stop.check()?;
-        let mut groups =
-            engine.store.load_heads(&applier.run.fence, &engine.account.name, some).await?;
-        groups.retain(|group| group.rows.iter().any(|row| row.outcome.is_none()));
-        match applier.apply(groups, None, tally).await {
-            Err(EngineError::AwaitingApproval { .. }) if failed => {}
-            applied => applied?,
+    loop {
+        for some in heads.chunks(GROUPS as usize) {
+            engine.stop.check()?;
+            let mut groups =
+                engine.store.load_heads(&applier.run.fence, &engine.account.name, some).await?;
+            groups.retain(|group| group.rows.iter().any(|row| row.outcome.is_none()));
+            match applier.apply(groups, None, tally).await {
+                Err(EngineError::AwaitingApproval { .. }) if failed => {}
+                applied => applied?,
+            }
         }
+        if applier.parked.is_empty() {
+            break;
+        }
+        settle(applier, tally).await?;
     }
     read_back::check(applier, &heads).await?;
     let waiting = with_effects(&engine.store.tally(&applier.run.id).await?.planned);
@@ -125,8 +132,9 @@ async fn has_failed(applier: &Applier<'_>, heads: &[u64]) -> Result<bool, Engine
         let groups =
             engine.store.load_heads(&applier.run.fence, &engine.account.name, some).await?;
         let failed = groups.iter().flat_map(|group| &group.effects).any(|effect| {
-            let done = matches!(effect.state, EffectState::Done | EffectState::Planned);
-            effect.run == applier.run.id && !done
+            // What is not known is settled before it is judged.
+            let failed = matches!(effect.state, EffectState::Refused | EffectState::Unresolved);
+            effect.run == applier.run.id && failed
         });
         if failed {
             return Ok(true);

@@ -25,6 +25,7 @@ use crate::apply::Applier;
 use crate::file::{Reading, RowReader};
 use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
+use crate::settle::{self, Patience};
 use crate::{Engine, EngineError, observe};
 
 pub use again::{approve, cancel, resume};
@@ -158,6 +159,7 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         dry_run: args.dry_run,
         looks: !args.dry_run || args.observe,
         shared: BTreeMap::new(),
+        parked: BTreeMap::new(),
     }
 }
 
@@ -240,6 +242,9 @@ async fn carry_out(
     engine.progress.forecast(&engine.account.name, &forecast);
     found.forecast = Some(forecast);
     observe::same_account(engine, &applier.ctx).await?;
+    // What is not known of earlier runs, and of workers that are gone, blocks its customers.
+    settle::take_over(engine, &run.fence).await?;
+    settle::settle(engine, &run.fence, &applier.ctx, Patience::Now).await?;
     apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)
 }

@@ -50,11 +50,10 @@ fn refused(effect: EffectId, item: &Item, code: Code, refusal: Refusal) -> (Effe
 fn unknown(effect: EffectId, item: &Item, why: String) -> (EffectOutcome, After) {
     let row = EffectOutcome {
         code: Some(Code::OutcomeUnknown.as_str().to_owned()),
-        message: Some(why.clone()),
+        message: Some(why),
         ..outcome(effect, EffectState::Unknown)
     };
-    let verdict = Verdict::with(Outcome::Unresolved, Code::OutcomeUnknown, why);
-    (row, After::Done(item.target, Done::Ended(verdict)))
+    (row, After::Done(item.target, Done::Unheard))
 }
 
 fn done(

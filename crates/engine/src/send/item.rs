@@ -27,10 +27,28 @@ pub(crate) struct Item {
 /// What an item does.
 #[derive(Debug, Clone)]
 pub(crate) enum What {
-    Create { line: u64, profile: Box<Profile> },
-    Save { row: Box<StagedRow>, customer: RemoteCustomerId, known: Vec<RemoteMethodId>, bulk: bool },
-    Update { line: u64, customer: RemoteCustomerId, changes: Box<Profile> },
-    SetDefault { line: u64, customer: RemoteCustomerId, method: RemoteMethodId },
+    Create {
+        line: u64,
+        profile: Box<Profile>,
+    },
+    Save {
+        row: Box<StagedRow>,
+        customer: RemoteCustomerId,
+        known: Vec<RemoteMethodId>,
+        bulk: bool,
+    },
+    Update {
+        line: u64,
+        customer: RemoteCustomerId,
+        changes: Box<Profile>,
+    },
+    SetDefault {
+        line: u64,
+        customer: RemoteCustomerId,
+        method: RemoteMethodId,
+        /// The default that is known by now.
+        before: Option<RemoteMethodId>,
+    },
 }
 
 /// What became of an item.
@@ -43,6 +61,8 @@ pub(crate) enum Done {
     Saved(EffectKind, RemoteMethodId),
     Duplicate(RemoteMethodId),
     DefaultSet,
+    /// It was sent, and nothing is known of it yet.
+    Unheard,
     Ended(Verdict),
 }
 
@@ -95,7 +115,8 @@ impl Item {
                 remote_customer: Some(customer.clone()),
                 ..blank
             },
-            What::SetDefault { line, customer, method } => Intent {
+            What::SetDefault { line, customer, method, before } => Intent {
+                known_before: Some(before.iter().cloned().collect()),
                 subject: customer.to_string(),
                 line: Some(*line),
                 remote_customer: Some(customer.clone()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use backend::{CallCtx, ItemOutcome, NotSent, Permit, Prepared, SendOutcome, TrafficError};
 use model::{Code, EffectId, EffectKind, Outcome};
-use store::{EffectOutcome, Fence, Intent, IntentAnswer, StoreError, Verdict};
+use store::{EffectOutcome, EffectState, Fence, Intent, IntentAnswer, StoreError, Verdict};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -151,6 +151,9 @@ impl Sender<'_> {
             for item in items {
                 match answers.next() {
                     Some(IntentAnswer::Accepted { effect, .. }) => sent.push((effect, item)),
+                    Some(IntentAnswer::Held { state: EffectState::Unknown, .. }) => {
+                        flight.done.push((item.target, Done::Unheard));
+                    }
                     Some(IntentAnswer::Held { by, state }) => flight.done.push((
                         item.target,
                         Done::Ended(Verdict::with(

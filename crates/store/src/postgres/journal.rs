@@ -112,7 +112,7 @@ pub(super) fn effect(row: &PgRow) -> Result<EffectRow, StoreError> {
 }
 
 /// The run that writes must hold the account (rule 6).
-async fn check_writer(
+pub(super) async fn check_writer(
     tx: &mut PgConnection,
     held: &Held,
     fence: &Fence,

@@ -15,6 +15,7 @@ mod journal;
 mod mirror;
 mod pull;
 mod runs;
+mod settling;
 mod shared;
 mod traffic;
 
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, RemoteCustomerId, RunId, Timestamp};
+use model::{AccountName, Clock, EffectId, RemoteCustomerId, RunId, Timestamp};
 use secrecy::ExposeSecret as _;
 use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -35,10 +36,10 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
 use crate::keys::KeyRow;
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
-    EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
-    MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
-    StoreError, StoreInfo, StoreOptions, Which,
+    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
+    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Unsettled, Which,
 };
 
 /// The server's clock in microseconds.
@@ -456,6 +457,27 @@ impl Store for PostgresStore {
         outcomes: Vec<EffectOutcome>,
     ) -> Result<Vec<CommittedEffect>, StoreError> {
         self.settle(fence, account, outcomes).await
+    }
+
+    async fn take_over(&self, fence: &Fence, account: &AccountName) -> Result<u64, StoreError> {
+        self.mark_unknown(fence, account).await
+    }
+
+    async fn unsettled(
+        &self,
+        account: &AccountName,
+        after: Option<&EffectId>,
+        most: u32,
+    ) -> Result<Vec<Unsettled>, StoreError> {
+        self.read_unsettled(account, after, most).await
+    }
+
+    async fn effects(&self, query: &EffectQuery) -> Result<Vec<EffectRecord>, StoreError> {
+        self.list_effects(query).await
+    }
+
+    async fn effect(&self, id: &EffectId) -> Result<Option<EffectRecord>, StoreError> {
+        self.read_effect(id).await
     }
 
     async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError> {

@@ -111,7 +111,7 @@ fn origin(text: &str) -> Option<Origin> {
     [Origin::Answered, Origin::Found].into_iter().find(|origin| origin.as_str() == text)
 }
 
-fn effect(row: &SqliteRow) -> Result<EffectRow, StoreError> {
+pub(super) fn effect(row: &SqliteRow) -> Result<EffectRow, StoreError> {
     Ok(EffectRow {
         id: id(row, 0)?,
         run: id(row, 1)?,

@@ -109,7 +109,7 @@ async fn in_the_way(
 }
 
 /// The run that writes must hold the account (rule 6).
-async fn check_writer(
+pub(super) async fn check_writer(
     conn: &mut SqliteConnection,
     fence: &Fence,
     account: &AccountName,

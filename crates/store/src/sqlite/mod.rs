@@ -14,6 +14,7 @@ mod journal;
 mod mirror;
 mod pull;
 mod runs;
+mod settling;
 mod shared;
 mod traffic;
 
@@ -22,17 +23,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, RemoteCustomerId, RunId, SystemClock, Timestamp};
+use model::{AccountName, Clock, EffectId, RemoteCustomerId, RunId, SystemClock, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
-    EffectRow, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys, Lease,
-    MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
-    StoreError, StoreInfo, StoreOptions, Which,
+    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
+    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Unsettled, Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -370,6 +371,27 @@ impl Store for SqliteStore {
         outcomes: Vec<EffectOutcome>,
     ) -> Result<Vec<CommittedEffect>, StoreError> {
         self.write_outcomes(fence, account, outcomes).await
+    }
+
+    async fn take_over(&self, fence: &Fence, account: &AccountName) -> Result<u64, StoreError> {
+        self.mark_unknown(fence, account).await
+    }
+
+    async fn unsettled(
+        &self,
+        account: &AccountName,
+        after: Option<&EffectId>,
+        most: u32,
+    ) -> Result<Vec<Unsettled>, StoreError> {
+        self.read_unsettled(account, after, most).await
+    }
+
+    async fn effects(&self, query: &EffectQuery) -> Result<Vec<EffectRecord>, StoreError> {
+        self.list_effects(query).await
+    }
+
+    async fn effect(&self, id: &EffectId) -> Result<Option<EffectRecord>, StoreError> {
+        self.read_effect(id).await
     }
 
     async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError> {

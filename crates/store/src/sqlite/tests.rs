@@ -30,6 +30,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         groups::STATEMENTS,
         shared::STATEMENTS,
         journal::STATEMENTS,
+        settling::STATEMENTS,
         mirror::STATEMENTS,
         pull::STATEMENTS,
         traffic::STATEMENTS,

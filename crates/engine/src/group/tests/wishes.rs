@@ -217,7 +217,7 @@ fn an_update_that_took_place_is_an_outcome_and_is_not_repeated() {
 #[test]
 fn a_blocked_customer_is_not_changed() {
     let mut group = three(&profile("Ada", "new@b.c"), Some(BEFORE), &profile("Ada", "a@b.c"));
-    group.effects = vec![effect(EffectKind::SetDefault, EffectState::Unknown, "earlier", None)];
+    group.effects = vec![effect(EffectKind::SetDefault, EffectState::Unresolved, "earlier", None)];
     let mut work = work(group);
     assert_eq!(work.next(&at(&UPDATES, Policy::default()), false), Step::Finished);
     assert_eq!(verdicts(&work), [(Outcome::NotAttempted, Some(Code::CustomerBlocked))]);

@@ -1,0 +1,150 @@
+//! What a customer's payment methods, read again, say of an effect. Pure (rule 5).
+
+use model::{Agreement, MethodFacts, RemoteMethod, RemoteMethodId};
+
+/// What was sent, and what was known before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Add<'a> {
+    pub(super) facts: &'a MethodFacts,
+    /// The payment methods that the customer had before it was sent.
+    pub(super) before: &'a [RemoteMethodId],
+    /// Those that came from other tokens.
+    pub(super) tied: &'a [RemoteMethodId],
+}
+
+/// What a list says.
+#[derive(Debug)]
+pub(super) enum Shown<'a> {
+    /// It took effect: this is what it made.
+    There(&'a RemoteMethod),
+    /// Nothing new is there.
+    Absent,
+    /// It cannot be told.
+    Unclear(String),
+}
+
+/// Exactly one new payment method that agrees in every known fact is the one that was sent.
+pub(super) fn add<'a>(sent: Add<'_>, listed: &'a [RemoteMethod], unreadable: u64) -> Shown<'a> {
+    let new = listed
+        .iter()
+        .filter(|method| !sent.before.contains(&method.id) && !sent.tied.contains(&method.id));
+    let (mut agreeing, mut vague) = (Vec::new(), unreadable > 0);
+    for method in new {
+        match method.facts.agreement(sent.facts) {
+            Agreement::Agrees => agreeing.push(method),
+            Agreement::TooLittle => vague = true,
+            Agreement::Differs => {}
+        }
+    }
+    match (agreeing.as_slice(), vague) {
+        ([one], false) => Shown::There(one),
+        ([], false) => Shown::Absent,
+        (several, false) => Shown::Unclear(format!(
+            "{} new payment methods of this customer agree with what was sent",
+            several.len()
+        )),
+        (_, true) => Shown::Unclear(
+            "a new payment method of this customer shows too little to tell whether it is the one \
+             that was sent"
+                .into(),
+        ),
+    }
+}
+
+/// What the default is now says of a default that was sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum DefaultNow {
+    /// Ours.
+    Ours,
+    /// As it was, or it cannot be read: ours may be sent again.
+    AsBefore,
+    /// A third one: somebody else chose it since.
+    Another,
+}
+
+/// `before` is the default that was known when ours was sent, if one was.
+pub(super) fn default(
+    ours: &RemoteMethodId,
+    before: &[RemoteMethodId],
+    listed: &[RemoteMethod],
+) -> DefaultNow {
+    match listed.iter().find(|method| method.default == Some(true)) {
+        Some(now) if now.id == *ours => DefaultNow::Ours,
+        Some(now) if !before.is_empty() && !before.contains(&now.id) => DefaultNow::Another,
+        _ => DefaultNow::AsBefore,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{CardFacts, Expiry, Last4};
+
+    use super::*;
+
+    fn id(text: &str) -> RemoteMethodId {
+        RemoteMethodId::new(text).expect("valid")
+    }
+
+    fn card(last4: &str, year: Option<u32>) -> MethodFacts {
+        MethodFacts::Card(CardFacts {
+            last4: Last4::new(last4).ok(),
+            expiry: year.and_then(|year| Expiry::new(12, year).ok()),
+            ..CardFacts::default()
+        })
+    }
+
+    fn method(name: &str, facts: MethodFacts, default: bool) -> RemoteMethod {
+        RemoteMethod {
+            id: id(name),
+            facts,
+            default: Some(default),
+            created_at: None,
+            credential: None,
+        }
+    }
+
+    #[test]
+    fn one_new_payment_method_that_agrees_is_the_one() {
+        let facts = card("4242", Some(2030));
+        let listed = [
+            method("old", card("4242", Some(2030)), false),
+            method("other", card("1881", Some(2030)), false),
+            method("tied", card("4242", Some(2030)), false),
+            method("new", card("4242", Some(2030)), false),
+        ];
+        let (before, tied) = ([id("old")], [id("tied")]);
+        let sent = Add { facts: &facts, before: &before, tied: &tied };
+        assert!(matches!(add(sent, &listed, 0), Shown::There(one) if one.id == id("new")));
+        assert!(matches!(add(sent, &listed[..3], 0), Shown::Absent));
+        assert!(matches!(add(sent, &[], 0), Shown::Absent));
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_left_to_a_person() {
+        let facts = card("4242", Some(2030));
+        let sent = Add { facts: &facts, before: &[], tied: &[] };
+        let twice =
+            [method("a", card("4242", Some(2030)), false), method("b", facts.clone(), false)];
+        assert!(matches!(add(sent, &twice, 0), Shown::Unclear(_)));
+        // One that shows no expiry may be ours as well.
+        let vague = [method("a", card("4242", None), false), method("b", facts.clone(), false)];
+        assert!(matches!(add(sent, &vague, 0), Shown::Unclear(_)));
+        assert!(matches!(add(sent, &vague[..1], 0), Shown::Unclear(_)));
+        // So may one that could not be read at all.
+        assert!(matches!(add(sent, &[], 1), Shown::Unclear(_)));
+    }
+
+    #[test]
+    fn a_default_is_ours_as_before_or_anothers() {
+        let listed = |default: &str| {
+            ["a", "b", "c"].map(|name| method(name, card("4242", None), name == default))
+        };
+        let (ours, before) = (id("a"), [id("b")]);
+        assert_eq!(default(&ours, &before, &listed("a")), DefaultNow::Ours);
+        assert_eq!(default(&ours, &before, &listed("b")), DefaultNow::AsBefore);
+        assert_eq!(default(&ours, &before, &listed("none")), DefaultNow::AsBefore);
+        assert_eq!(default(&ours, &before, &listed("c")), DefaultNow::Another);
+        // Where none was known before, there is no choice that could be undone.
+        assert_eq!(default(&ours, &[], &listed("c")), DefaultNow::AsBefore);
+    }
+}
