@@ -63,7 +63,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Its cells, unquoted. None where the record is faulty.
+    /// Its cells, unquoted; of a faulty record those before the fault.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &str> {
         self.ends.iter().scan(0, |begin, end| {
             let cell = self.text.get(*begin..*end).unwrap_or_default();
@@ -103,33 +103,22 @@ impl Record {
         self.ends.push(self.bytes.len());
     }
 
-    /// Decodes the cells; of a faulty record nothing is kept.
+    /// Decodes the cells; of a faulty record those before the fault.
     fn finish(&mut self) {
-        if self.faulty.is_none() {
-            match String::from_utf8(std::mem::take(&mut self.bytes)) {
-                Ok(text) => {
-                    self.text = text;
-                    let mut begin = 0;
-                    let cut = self.ends.iter().position(|end| {
-                        let whole = self.text.get(begin..*end).is_some();
-                        begin = *end;
-                        !whole
-                    });
-                    if let Some(cell) = cut {
-                        let fault = Fault::NotUtf8;
-                        self.faulty = Some(Faulty { fault, line: self.line, cell: cell + 1 });
-                    }
-                }
-                Err(error) => {
-                    let at = error.utf8_error().valid_up_to();
-                    let cell = self.ends.iter().take_while(|end| **end <= at).count() + 1;
-                    self.faulty = Some(Faulty { fault: Fault::NotUtf8, line: self.line, cell });
-                }
-            }
+        if let Some(faulty) = self.faulty {
+            self.ends.truncate(faulty.cell - 1);
+            self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
         }
-        if self.faulty.is_some() {
-            self.text.clear();
-            self.ends.clear();
+        let text = std::str::from_utf8(&self.bytes).unwrap_or_else(|_| {
+            self.bytes.utf8_chunks().next().map(|chunk| chunk.valid()).unwrap_or_default()
+        });
+        self.text.push_str(text);
+        // A letter may be broken, and it may be cut in two by the end of a cell.
+        let cut = self.ends.iter().position(|end| !self.text.is_char_boundary(*end));
+        if let Some(place) = cut {
+            let fault = Fault::NotUtf8;
+            self.faulty.get_or_insert(Faulty { fault, line: self.line, cell: place + 1 });
+            self.ends.truncate(place);
         }
     }
 }
@@ -420,6 +409,22 @@ mod tests {
         // Two bytes of one letter, in two cells.
         let (rows, faults, ..) = all(b"\xc3,\xa9\nd,e\n");
         assert_eq!((rows.len(), faults.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_cells_before_a_fault_are_kept() {
+        for (text, kept) in [
+            (&b"a,b\"c,d\n"[..], &["a"][..]),
+            (b"a,\"b\"c,d\n", &["a"]),
+            (b"a,b,\xff,d\n", &["a", "b"]),
+            (b"a,\xff,c,d\"e\n", &["a"]),
+            (b"\xc3,\xa9\n", &[]),
+        ] {
+            let mut record = Record::default();
+            assert!(Records::new(text, b',').read(&mut record).expect("read"));
+            assert!(record.faulty.is_some());
+            assert_eq!(record.cells().collect::<Vec<_>>(), kept, "{text:?}");
+        }
     }
 
     #[test]
