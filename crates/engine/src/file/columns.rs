@@ -112,6 +112,14 @@ fn known(cell: &str) -> Option<Column> {
     Some(Column::Metadata(key.to_owned()))
 }
 
+/// The text without the space around it; few cells have any.
+fn trimmed(cell: &str) -> &str {
+    match cell.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
+        _ => cell.trim(),
+    }
+}
+
 fn folded(name: &str) -> String {
     name.trim().to_ascii_lowercase()
 }
@@ -243,17 +251,14 @@ impl Columns {
     }
 
     fn all<'a>(&'a self, row: &'a Record) -> impl Iterator<Item = Cell<'a>> {
-        self.columns
-            .iter()
-            .zip(&self.names)
-            .zip(&self.checked)
-            .zip(row.cells())
-            .map(|(((column, name), is_checked), cell)| Cell {
+        self.columns.iter().zip(&self.names).zip(&self.checked).zip(row.cells()).map(
+            |(((column, name), is_checked), cell)| Cell {
                 column,
                 name,
-                text: cell.trim(),
+                text: trimmed(cell),
                 is_checked: *is_checked,
-            })
+            },
+        )
     }
 }
 

@@ -141,6 +141,8 @@ enum At {
 pub(crate) struct Records<R> {
     input: R,
     delimiter: u8,
+    /// Whether a byte means something by itself outside quotes.
+    meaning: [bool; 256],
     buffer: Vec<u8>,
     begin: usize,
     end: usize,
@@ -158,6 +160,9 @@ impl<R: Read> Records<R> {
         Self {
             input,
             delimiter,
+            meaning: std::array::from_fn(|byte| {
+                [b'"', b'\n', b'\r', delimiter].map(usize::from).contains(&byte)
+            }),
             buffer: vec![0; MOST_BYTES],
             begin: 0,
             end: 0,
@@ -190,14 +195,13 @@ impl<R: Read> Records<R> {
     /// As many bytes as stand there that mean nothing by themselves in `at`.
     fn run(&mut self, at: At) -> &[u8] {
         let rest = self.buffer.get(self.begin..self.end).unwrap_or_default();
-        let delimiter = self.delimiter;
-        let length = rest
-            .iter()
-            .position(|byte| match at {
-                At::Quoted => matches!(byte, b'"' | b'\n'),
-                _ => matches!(byte, b'"' | b'\n' | b'\r') || *byte == delimiter,
-            })
-            .unwrap_or(rest.len());
+        let means = |byte: &u8| self.meaning.get(usize::from(*byte)).is_none_or(|means| *means);
+        let length = match at {
+            At::CellStart | At::Plain => rest.iter().position(means),
+            At::Quoted => rest.iter().position(|byte| matches!(byte, b'"' | b'\n')),
+            At::QuoteInQuoted => Some(0),
+        }
+        .unwrap_or(rest.len());
         let begin = self.begin;
         self.begin += length;
         self.buffer.get(begin..begin + length).unwrap_or_default()
@@ -214,6 +218,19 @@ impl<R: Read> Records<R> {
         let mut opened = (0, 0);
         let mut empty = true;
         loop {
+            let line = self.line;
+            let run = self.run(at);
+            if !run.is_empty() {
+                empty = false;
+                record.push(run, line);
+                if at == At::CellStart {
+                    at = At::Plain;
+                }
+            }
+            let too_long = record.faulty.is_some_and(|faulty| faulty.fault == Fault::TooLong);
+            if at == At::Quoted && (record.lines > MOST_LINES || too_long) {
+                return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
+            }
             let Some(byte) = self.byte()? else {
                 if at == At::Quoted {
                     return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
@@ -233,15 +250,6 @@ impl<R: Read> Records<R> {
                     if byte == b'\n' {
                         self.line += 1;
                         record.lines += 1;
-                    } else {
-                        let line = self.line;
-                        let run = self.run(At::Quoted);
-                        record.push(run, line);
-                    }
-                    let too_long =
-                        record.faulty.is_some_and(|faulty| faulty.fault == Fault::TooLong);
-                    if record.lines > MOST_LINES || too_long {
-                        return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
                     }
                 }
                 (At::QuoteInQuoted, b'"') => {
@@ -279,9 +287,6 @@ impl<R: Read> Records<R> {
                     }
                     at = At::Plain;
                     record.push(&[byte], self.line);
-                    let line = self.line;
-                    let run = self.run(At::Plain);
-                    record.push(run, line);
                 }
                 (At::QuoteInQuoted, _) => {
                     record.spoil(Fault::TextAfterQuote, self.line);
@@ -409,6 +414,18 @@ mod tests {
         // Two bytes of one letter, in two cells.
         let (rows, faults, ..) = all(b"\xc3,\xa9\nd,e\n");
         assert_eq!((rows.len(), faults.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_record_gives_its_room_to_the_next() {
+        let mut records = Records::new(&b"one,two\nsix,ten\n"[..], b',');
+        let mut record = Record::default();
+        assert!(records.read(&mut record).expect("one"));
+        let room = |record: &Record| (record.text.as_ptr(), record.bytes.as_ptr());
+        let first = room(&record);
+        assert!(record.bytes.capacity() > 0);
+        assert!(records.read(&mut record).expect("another"));
+        assert_eq!(room(&record), first);
     }
 
     #[test]
