@@ -227,7 +227,9 @@ impl<R: Read> Records<R> {
                     at = At::Plain;
                 }
             }
-            let too_long = record.faulty.is_some_and(|faulty| faulty.fault == Fault::TooLong);
+            let too_long = record
+                .faulty
+                .is_some_and(|faulty| faulty.fault == Fault::TooLong && faulty.cell == opened.1);
             if at == At::Quoted && (record.lines > MOST_LINES || too_long) {
                 return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
             }
@@ -397,7 +399,7 @@ mod tests {
     fn a_record_that_is_too_long_or_not_utf8_is_passed_over() {
         let mut text = b"a,b\n".to_vec();
         text.extend("x".repeat(10 * MOST_BYTES).bytes());
-        text.extend(b",y\nc,\xff\nd,e\n");
+        text.extend(b",\"y\"\nc,\xff\nd,e\n");
         let (rows, faults, ..) = all(&text);
         assert_eq!(rows, [["a", "b"], ["d", "e"]]);
         assert_eq!(
