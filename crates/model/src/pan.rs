@@ -120,7 +120,9 @@ fn is_exempt(text: &str) -> bool {
 #[must_use]
 pub fn contains_card_number(text: &str) -> bool {
     // The shortest number has twelve digits, so most texts end here.
-    if text.len() < 12 || is_exempt(text.trim()) {
+    let may_be_digit = |byte: &u8| byte.is_ascii_digit() || !byte.is_ascii();
+    let is_short = text.len() < 12 || text.bytes().filter(may_be_digit).count() < 12;
+    if is_short || is_exempt(text.trim()) {
         return false;
     }
     let mut run: Vec<u8> = Vec::new();

@@ -49,7 +49,7 @@ pub fn bad_row(row: &RowRecord) -> Option<String> {
         return None;
     }
     let mut text = format!("line {}", row.line);
-    if row.row_id != row.line.to_string() {
+    if !row.row_id.is_empty() && row.row_id != row.line.to_string() {
         text += &format!(" ({})", row.row_id);
     }
     if let Some(reference) = &row.reference {
@@ -105,6 +105,9 @@ mod tests {
                 "line 3 (r2), C,1: rejected, column default [bad_value]: expected \"true\" or false"
             )
         );
+        let nameless = RowRecord { row_id: String::new(), reference: None, ..row() };
+        let shown = bad_row(&nameless).expect("shown");
+        assert!(shown.starts_with("line 3: rejected"), "{shown}");
         let fine = RowRecord { outcome: Some(Outcome::Created), ..row() };
         assert_eq!(bad_row(&fine), None);
     }

@@ -256,7 +256,8 @@ pub async fn every_row_is_reported(db: Arc<TestDb>) -> Result {
     let ran = world.onfile.run(&args).await?.expect(2)?;
     let wanted = "line 3 (b), B-2: rejected, column exp_month [bad_value]: expected a month";
     ensure!(ran.stdout.contains(wanted), "{}", ran.stdout);
-    ensure!(ran.stdout.contains("line 4: rejected, column name [bad_quote]"), "{}", ran.stdout);
+    let wanted = "line 4 (c), B-3: rejected, column name [bad_quote]";
+    ensure!(ran.stdout.contains(wanted), "{}", ran.stdout);
     let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?.json()?;
     let run = runs.pointer("/runs/0/run").and_then(|run| run.as_str()).unwrap_or_default();
     world.onfile.run(&["report", run, "--out", "out"]).await?.expect(0)?;
@@ -266,5 +267,6 @@ pub async fn every_row_is_reported(db: Arc<TestDb>) -> Result {
     ensure!(lines[1].starts_with("2,a,B-1,created,") && lines[1].contains("spm_"), "{rows}");
     ensure!(lines[1].ends_with("create_customer+import_method"), "{rows}");
     ensure!(lines[2].starts_with("3,b,B-2,rejected,bad_value,"), "{rows}");
+    ensure!(lines[3].starts_with("4,c,B-3,rejected,bad_quote,"), "{rows}");
     Ok(())
 }

@@ -34,6 +34,13 @@ pub enum Column {
     Ignored,
 }
 
+impl Column {
+    /// Whether no message, report or log repeats its cells (rule 13).
+    const fn is_sensitive(&self) -> bool {
+        matches!(self, Self::Token | Self::Bin | Self::Last4 | Self::RoutingNumber)
+    }
+}
+
 const NAMES: &[(&str, Column)] = &[
     ("row_id", Column::RowId),
     ("reference", Column::Reference),
@@ -103,6 +110,14 @@ fn known(cell: &str) -> Option<Column> {
     let is_metadata = cell.get(..9).is_some_and(|p| p.eq_ignore_ascii_case("metadata."));
     let key = cell.get(9..).filter(|key| is_metadata && !key.is_empty())?;
     Some(Column::Metadata(key.to_owned()))
+}
+
+/// The text without the space around it; few cells have any.
+fn trimmed(cell: &str) -> &str {
+    match cell.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
+        _ => cell.trim(),
+    }
 }
 
 fn folded(name: &str) -> String {
@@ -203,20 +218,47 @@ impl Columns {
         self.names.get(place).map(String::as_str)
     }
 
+    /// Whether there is a column for the caller's own key.
+    pub(super) fn has_row_id(&self) -> bool {
+        self.columns.contains(&Column::RowId)
+    }
+
     /// The cells of a row that are not blank.
     pub(super) fn cells<'a>(&'a self, row: &'a Record) -> impl Iterator<Item = Cell<'a>> {
-        self.columns
-            .iter()
-            .zip(&self.names)
-            .zip(&self.checked)
-            .zip(row.cells())
-            .map(|(((column, name), is_checked), cell)| Cell {
+        self.all(row).filter(|cell| !cell.text.is_empty())
+    }
+
+    /// What stands under `row_id` and `reference` in a row that is not whole. With cells too few or
+    /// too many, each cell may belong to a column that many places away: then every cell is
+    /// checked, and none is given that could be one which is never repeated.
+    pub(super) fn keys<'a>(&'a self, row: &'a Record) -> impl Iterator<Item = Cell<'a>> {
+        let off = match row.faulty {
+            Some(_) => 0,
+            None => self.len().abs_diff(row.len()),
+        };
+        let may_be_repeated = move |place: usize| {
+            self.columns
+                .iter()
+                .skip(place.saturating_sub(off))
+                .take(place.min(off) + 1 + off)
+                .all(|column| !column.is_sensitive())
+        };
+        self.all(row)
+            .enumerate()
+            .filter(|(_, cell)| matches!(cell.column, Column::RowId | Column::Reference))
+            .filter(move |(place, cell)| !cell.text.is_empty() && may_be_repeated(*place))
+            .map(move |(_, cell)| Cell { is_checked: cell.is_checked || off > 0, ..cell })
+    }
+
+    fn all<'a>(&'a self, row: &'a Record) -> impl Iterator<Item = Cell<'a>> {
+        self.columns.iter().zip(&self.names).zip(&self.checked).zip(row.cells()).map(
+            |(((column, name), is_checked), cell)| Cell {
                 column,
                 name,
-                text: cell.trim(),
+                text: trimmed(cell),
                 is_checked: *is_checked,
-            })
-            .filter(|cell| !cell.text.is_empty())
+            },
+        )
     }
 }
 

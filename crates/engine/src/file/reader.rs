@@ -3,12 +3,13 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use model::{Code, Outcome};
+use model::Code;
 use store::StagedRow;
 
 use super::input::{self, Bomb, Digested, NotAFile};
 use super::records::{Ended, Fault, Faulty, MOST_BYTES, Record, Records};
-use super::{Columns, Reading, row};
+use super::row::{self, Declined};
+use super::{Columns, Reading};
 use crate::FileError;
 
 /// How much is looked at to tell the delimiter: a header longer than this is no header.
@@ -189,25 +190,25 @@ impl RowReader {
         }
         self.rows += 1;
         self.row_lines += self.record.lines;
-        let line = self.record.line;
-        if let Some(faulty) = self.record.faulty {
-            let (code, column) = match faulty.fault {
-                Fault::StrayQuote | Fault::TextAfterQuote => (Code::BadQuote, faulty.cell),
-                Fault::TooLong => (Code::RowTooLong, faulty.cell),
-                Fault::NotUtf8 => (Code::NotUtf8, faulty.cell),
+        let why = if let Some(faulty) = self.record.faulty {
+            let code = match faulty.fault {
+                Fault::StrayQuote | Fault::TextAfterQuote => Code::BadQuote,
+                Fault::TooLong => Code::RowTooLong,
+                Fault::NotUtf8 => Code::NotUtf8,
             };
-            let name = self.columns.name(column - 1);
-            return Ok(Some(rejected(line, code, describe(faulty), name)));
-        }
-        if self.record.len() != self.columns.len() {
+            let column = self.columns.name(faulty.cell - 1).map(str::to_owned);
+            Declined { code, column, message: describe(faulty) }
+        } else if self.record.len() != self.columns.len() {
             let message = format!(
                 "expected {} cells, as many as the header has; the row has {}",
                 self.columns.len(),
                 self.record.len()
             );
-            return Ok(Some(rejected(line, Code::CellCount, message, None)));
-        }
-        Ok(Some(row::stage(&self.columns, &self.record, line)))
+            Declined { code: Code::CellCount, column: None, message }
+        } else {
+            return Ok(Some(row::stage(&self.columns, &self.record)));
+        };
+        Ok(Some(row::broken(&self.columns, &self.record, why)))
     }
 
     /// What the file came to, once its end was reached.
@@ -221,26 +222,6 @@ impl RowReader {
             row_lines: self.row_lines,
             blank_lines: self.records.blank_lines,
         }
-    }
-}
-
-/// A row of which nothing is kept but its line.
-fn rejected(line: u64, code: Code, message: String, field: Option<&str>) -> StagedRow {
-    StagedRow {
-        line,
-        part: 0,
-        head: 0,
-        tail: 0,
-        row_id: line.to_string(),
-        reference: None,
-        profile: Box::default(),
-        method: None,
-        unfit: None,
-        plan: None,
-        outcome: Some(Outcome::Rejected),
-        code: Some(code),
-        message: Some(message),
-        field: field.map(str::to_owned),
     }
 }
 
@@ -287,6 +268,36 @@ mod tests {
                 (9, None, None),
             ]
         );
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_keeps_its_keys() {
+        let keys = |text: &str| {
+            let (_folder, path) = write(text.as_bytes());
+            let mut reader = open(&path, &Reading::default()).expect("a header");
+            let row = reader.next_row().expect("readable").expect("a row");
+            assert!(row.outcome.is_some(), "{row:?}");
+            (row.row_id, row.reference.map(String::from))
+        };
+        let header = "row_id,reference,name,token,default\n";
+        for (row, row_id, reference) in [
+            ("7,C-1,A\"da,tok,", "7", Some("C-1")),
+            ("7,C\"1,Ada,tok,", "7", None),
+            ("\"7\"7,C-1,Ada,tok,", "", None),
+            (",C-1,A\"da,tok,", "", Some("C-1")),
+            ("4111 1111 1111 1111,4111111111111111,A\"da,tok,", "", None),
+            ("7,C-1,Ada,tok", "7", Some("C-1")),
+            ("7,C-1,Ada,Lee,tok,", "7", Some("C-1")),
+            ("4111 1111 1111 1111,4111111111111111,Ada,tok", "", None),
+            // What is missing may stand in front: the second cell could be the token.
+            ("C-1,tok,true", "C-1", None),
+            ("tok", "", None),
+        ] {
+            let kept = (row_id.to_owned(), reference.map(str::to_owned));
+            assert_eq!(keys(&format!("{header}{row}\n")), kept, "{row}");
+        }
+        // Where the file has no keys of its own, the line is none of them.
+        assert_eq!(keys("name,reference\nA\"da,C-1\n"), ("2".to_owned(), None));
     }
 
     #[test]

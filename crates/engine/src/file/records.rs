@@ -63,7 +63,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Its cells, unquoted. None where the record is faulty.
+    /// Its cells, unquoted; of a faulty record those before the fault.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &str> {
         self.ends.iter().scan(0, |begin, end| {
             let cell = self.text.get(*begin..*end).unwrap_or_default();
@@ -103,33 +103,22 @@ impl Record {
         self.ends.push(self.bytes.len());
     }
 
-    /// Decodes the cells; of a faulty record nothing is kept.
+    /// Decodes the cells; of a faulty record those before the fault.
     fn finish(&mut self) {
-        if self.faulty.is_none() {
-            match String::from_utf8(std::mem::take(&mut self.bytes)) {
-                Ok(text) => {
-                    self.text = text;
-                    let mut begin = 0;
-                    let cut = self.ends.iter().position(|end| {
-                        let whole = self.text.get(begin..*end).is_some();
-                        begin = *end;
-                        !whole
-                    });
-                    if let Some(cell) = cut {
-                        let fault = Fault::NotUtf8;
-                        self.faulty = Some(Faulty { fault, line: self.line, cell: cell + 1 });
-                    }
-                }
-                Err(error) => {
-                    let at = error.utf8_error().valid_up_to();
-                    let cell = self.ends.iter().take_while(|end| **end <= at).count() + 1;
-                    self.faulty = Some(Faulty { fault: Fault::NotUtf8, line: self.line, cell });
-                }
-            }
+        if let Some(faulty) = self.faulty {
+            self.ends.truncate(faulty.cell - 1);
+            self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
         }
-        if self.faulty.is_some() {
-            self.text.clear();
-            self.ends.clear();
+        let text = std::str::from_utf8(&self.bytes).unwrap_or_else(|_| {
+            self.bytes.utf8_chunks().next().map(|chunk| chunk.valid()).unwrap_or_default()
+        });
+        self.text.push_str(text);
+        // A letter may be broken, and it may be cut in two by the end of a cell.
+        let cut = self.ends.iter().position(|end| !self.text.is_char_boundary(*end));
+        if let Some(place) = cut {
+            let fault = Fault::NotUtf8;
+            self.faulty.get_or_insert(Faulty { fault, line: self.line, cell: place + 1 });
+            self.ends.truncate(place);
         }
     }
 }
@@ -152,6 +141,8 @@ enum At {
 pub(crate) struct Records<R> {
     input: R,
     delimiter: u8,
+    /// Whether a byte means something by itself outside quotes.
+    meaning: [bool; 256],
     buffer: Vec<u8>,
     begin: usize,
     end: usize,
@@ -169,6 +160,9 @@ impl<R: Read> Records<R> {
         Self {
             input,
             delimiter,
+            meaning: std::array::from_fn(|byte| {
+                [b'"', b'\n', b'\r', delimiter].map(usize::from).contains(&byte)
+            }),
             buffer: vec![0; MOST_BYTES],
             begin: 0,
             end: 0,
@@ -201,14 +195,13 @@ impl<R: Read> Records<R> {
     /// As many bytes as stand there that mean nothing by themselves in `at`.
     fn run(&mut self, at: At) -> &[u8] {
         let rest = self.buffer.get(self.begin..self.end).unwrap_or_default();
-        let delimiter = self.delimiter;
-        let length = rest
-            .iter()
-            .position(|byte| match at {
-                At::Quoted => matches!(byte, b'"' | b'\n'),
-                _ => matches!(byte, b'"' | b'\n' | b'\r') || *byte == delimiter,
-            })
-            .unwrap_or(rest.len());
+        let means = |byte: &u8| self.meaning.get(usize::from(*byte)).is_none_or(|means| *means);
+        let length = match at {
+            At::CellStart | At::Plain => rest.iter().position(means),
+            At::Quoted => rest.iter().position(|byte| matches!(byte, b'"' | b'\n')),
+            At::QuoteInQuoted => Some(0),
+        }
+        .unwrap_or(rest.len());
         let begin = self.begin;
         self.begin += length;
         self.buffer.get(begin..begin + length).unwrap_or_default()
@@ -225,6 +218,21 @@ impl<R: Read> Records<R> {
         let mut opened = (0, 0);
         let mut empty = true;
         loop {
+            let line = self.line;
+            let run = self.run(at);
+            if !run.is_empty() {
+                empty = false;
+                record.push(run, line);
+                if at == At::CellStart {
+                    at = At::Plain;
+                }
+            }
+            let too_long = record
+                .faulty
+                .is_some_and(|faulty| faulty.fault == Fault::TooLong && faulty.cell == opened.1);
+            if at == At::Quoted && (record.lines > MOST_LINES || too_long) {
+                return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
+            }
             let Some(byte) = self.byte()? else {
                 if at == At::Quoted {
                     return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
@@ -244,15 +252,6 @@ impl<R: Read> Records<R> {
                     if byte == b'\n' {
                         self.line += 1;
                         record.lines += 1;
-                    } else {
-                        let line = self.line;
-                        let run = self.run(At::Quoted);
-                        record.push(run, line);
-                    }
-                    let too_long =
-                        record.faulty.is_some_and(|faulty| faulty.fault == Fault::TooLong);
-                    if record.lines > MOST_LINES || too_long {
-                        return Err(Ended::OpenQuote { line: opened.0, cell: opened.1 });
                     }
                 }
                 (At::QuoteInQuoted, b'"') => {
@@ -290,9 +289,6 @@ impl<R: Read> Records<R> {
                     }
                     at = At::Plain;
                     record.push(&[byte], self.line);
-                    let line = self.line;
-                    let run = self.run(At::Plain);
-                    record.push(run, line);
                 }
                 (At::QuoteInQuoted, _) => {
                     record.spoil(Fault::TextAfterQuote, self.line);
@@ -403,7 +399,7 @@ mod tests {
     fn a_record_that_is_too_long_or_not_utf8_is_passed_over() {
         let mut text = b"a,b\n".to_vec();
         text.extend("x".repeat(10 * MOST_BYTES).bytes());
-        text.extend(b",y\nc,\xff\nd,e\n");
+        text.extend(b",\"y\"\nc,\xff\nd,e\n");
         let (rows, faults, ..) = all(&text);
         assert_eq!(rows, [["a", "b"], ["d", "e"]]);
         assert_eq!(
@@ -420,6 +416,34 @@ mod tests {
         // Two bytes of one letter, in two cells.
         let (rows, faults, ..) = all(b"\xc3,\xa9\nd,e\n");
         assert_eq!((rows.len(), faults.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_record_gives_its_room_to_the_next() {
+        let mut records = Records::new(&b"one,two\nsix,ten\n"[..], b',');
+        let mut record = Record::default();
+        assert!(records.read(&mut record).expect("one"));
+        let room = |record: &Record| (record.text.as_ptr(), record.bytes.as_ptr());
+        let first = room(&record);
+        assert!(record.bytes.capacity() > 0);
+        assert!(records.read(&mut record).expect("another"));
+        assert_eq!(room(&record), first);
+    }
+
+    #[test]
+    fn the_cells_before_a_fault_are_kept() {
+        for (text, kept) in [
+            (&b"a,b\"c,d\n"[..], &["a"][..]),
+            (b"a,\"b\"c,d\n", &["a"]),
+            (b"a,b,\xff,d\n", &["a", "b"]),
+            (b"a,\xff,c,d\"e\n", &["a"]),
+            (b"\xc3,\xa9\n", &[]),
+        ] {
+            let mut record = Record::default();
+            assert!(Records::new(text, b',').read(&mut record).expect("read"));
+            assert!(record.faulty.is_some());
+            assert_eq!(record.cells().collect::<Vec<_>>(), kept, "{text:?}");
+        }
     }
 
     #[test]

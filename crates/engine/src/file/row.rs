@@ -12,26 +12,69 @@ use super::columns::Cell;
 use super::records::Record;
 use super::{Column, Columns};
 
+/// The most faults of a row that are told one by one.
+const MOST_TOLD: usize = 5;
+
 /// Why a row is declined: the code, the column, and what was expected. Never a cell's content
 /// from a column that may hold a secret.
-struct Declined {
-    code: Code,
-    column: String,
-    message: String,
+pub(super) struct Declined {
+    pub(super) code: Code,
+    /// None for a fault of the row as a whole.
+    pub(super) column: Option<String>,
+    pub(super) message: String,
 }
 
 impl Declined {
     fn bad(column: &str, expected: &str) -> Self {
         Self {
             code: Code::BadValue,
-            column: column.to_owned(),
+            column: Some(column.to_owned()),
             message: format!("expected {expected}"),
         }
     }
 }
 
+/// All that is wrong with a row.
 #[derive(Default)]
-struct Cells {
+struct Faults(Vec<Declined>);
+
+impl Faults {
+    /// Adds what follows from several cells, unless a cell of that column is at fault already.
+    fn add(&mut self, fault: Declined) {
+        if self.0.iter().all(|known| known.column != fault.column) {
+            self.0.push(fault);
+        }
+    }
+
+    /// Adds that a cell is blank; gives what its place holds then.
+    fn missing<T>(&mut self, column: &str, message: &str) -> Option<T> {
+        self.add(Declined {
+            code: Code::MissingValue,
+            column: Some(column.to_owned()),
+            message: message.to_owned(),
+        });
+        None
+    }
+
+    /// One for all: the first, whose message names the others. A card number outranks them.
+    fn joined(mut self) -> Option<Declined> {
+        self.0.sort_by_key(|fault| fault.code != Code::PanFound);
+        let more = self.0.len().saturating_sub(MOST_TOLD);
+        let mut told = self.0.into_iter().take(MOST_TOLD);
+        let mut first = told.next()?;
+        for Declined { code, column, message } in told {
+            let column = column.unwrap_or_default();
+            first.message += &format!("; also {column} [{code}]: {message}");
+        }
+        if more > 0 {
+            first.message += &format!("; and {more} more");
+        }
+        Some(first)
+    }
+}
+
+#[derive(Default)]
+struct Cells<'a> {
     row_id: Option<String>,
     reference: Option<Reference>,
     profile: Profile,
@@ -52,7 +95,7 @@ struct Cells {
     wallet_address: Option<String>,
     billing: Profile,
     default: Option<bool>,
-    first_method_column: Option<String>,
+    first_method_column: Option<&'a str>,
 }
 
 fn country(name: &str, cell: &str) -> Result<String, Declined> {
@@ -67,8 +110,22 @@ fn number<T: std::str::FromStr>(name: &str, cell: &str, expected: &str) -> Resul
     cell.parse().map_err(|_| Declined::bad(name, expected))
 }
 
-impl Cells {
-    fn take(&mut self, column: &Column, name: &str, cell: &str) -> Result<(), Declined> {
+impl<'a> Cells<'a> {
+    /// Takes a cell in, unless it is not what its column has.
+    fn take(&mut self, cell: &Cell<'a>) -> Result<(), Declined> {
+        let Cell { column, name, text: cell, is_checked } = *cell;
+        if is_checked && contains_card_number(cell) {
+            return Err(Declined {
+                code: Code::PanFound,
+                column: Some(name.to_owned()),
+                message:
+                    "this cell holds a full card number, expected none: onfile never takes one"
+                        .into(),
+            });
+        }
+        if cell.contains('\0') {
+            return Err(Declined::bad(name, "text without NUL characters"));
+        }
         let text = || Some(cell.to_owned());
         match column {
             Column::RowId => self.row_id = text(),
@@ -97,7 +154,7 @@ impl Cells {
                 });
             }
             _ => {
-                self.first_method_column.get_or_insert_with(|| name.to_owned());
+                self.first_method_column.get_or_insert(name);
                 self.take_method(column, name, cell)?;
             }
         }
@@ -153,58 +210,35 @@ impl Cells {
         Ok(())
     }
 
-    fn method(self, address: &Address) -> Result<Option<Box<StagedMethod>>, Declined> {
+    /// The payment method that the row describes, if it does and nothing is wrong with that.
+    fn method(self, address: &Address, faults: &mut Faults) -> Option<Box<StagedMethod>> {
         let Some(kind) = self.method else {
-            return match self.first_method_column {
-                None => Ok(None),
-                Some(column) => Err(Declined {
-                    code: Code::MissingValue,
-                    message: format!(
-                        "`{column}` describes a payment method, but `method` is empty: expected \
-                         card, bank_account or crypto_wallet"
-                    ),
-                    column: "method".into(),
-                }),
-            };
+            let column = self.first_method_column?;
+            let message = format!(
+                "`{column}` describes a payment method, but `method` is empty: expected card, \
+                 bank_account or crypto_wallet"
+            );
+            return faults.missing("method", &message);
         };
-        let missing = |column: &str, message: &str| Declined {
-            code: Code::MissingValue,
-            column: column.into(),
-            message: message.into(),
+        let token = match (self.token, self.token_kind) {
+            (Some(value), Some(kind)) => {
+                Some(Token { kind, value, created_at: self.token_created_at })
+            }
+            (None, None) if kind == MethodKind::CryptoWallet => None,
+            (None, _) => {
+                faults.missing("token", "expected a token: a card or bank account is saved by it")
+            }
+            (Some(_), None) => faults
+                .missing("token_kind", "expected processor, proxynized, gateway or transaction"),
         };
         let facts = match kind {
-            MethodKind::Card => {
-                let expiry = match (self.exp_month, self.exp_year) {
-                    (Some(month), Some(year)) => {
-                        let column = match month {
-                            1..=12 => "exp_year",
-                            _ => "exp_month",
-                        };
-                        let expiry = Expiry::new(month, year);
-                        Some(expiry.map_err(|error| Declined::bad(column, error.expected))?)
-                    }
-                    (None, None) => None,
-                    (Some(_), None) => {
-                        return Err(missing(
-                            "exp_year",
-                            "expected a year: `exp_month` is given without it",
-                        ));
-                    }
-                    (None, Some(_)) => {
-                        return Err(missing(
-                            "exp_month",
-                            "expected a month: `exp_year` is given without it",
-                        ));
-                    }
-                };
-                MethodFacts::Card(CardFacts {
-                    brand: self.brand,
-                    bin: self.bin,
-                    last4: self.last4,
-                    expiry,
-                    holder_name: self.holder_name,
-                })
-            }
+            MethodKind::Card => MethodFacts::Card(CardFacts {
+                brand: self.brand,
+                bin: self.bin,
+                last4: self.last4,
+                expiry: expiry(self.exp_month, self.exp_year, faults),
+                holder_name: self.holder_name,
+            }),
             MethodKind::BankAccount => MethodFacts::BankAccount(BankFacts {
                 bank_name: self.bank_name,
                 account_type: self.account_type,
@@ -213,83 +247,100 @@ impl Cells {
                 holder_name: self.holder_name,
             }),
             MethodKind::CryptoWallet => {
-                let Some(address) = self.wallet_address else {
-                    return Err(missing("wallet_address", "expected the wallet's address"));
-                };
-                let Some(chain_id) = self.chain_id else {
-                    return Err(missing("chain_id", "expected the number of the wallet's chain"));
-                };
-                MethodFacts::CryptoWallet(WalletFacts { chain_id, address })
-            }
-        };
-        let token = match (self.token, self.token_kind) {
-            (Some(value), Some(kind)) => {
-                Some(Token { kind, value, created_at: self.token_created_at })
-            }
-            (None, None) if kind == MethodKind::CryptoWallet => None,
-            (None, _) => {
-                return Err(missing(
-                    "token",
-                    "expected a token: a card or bank account is saved by it",
-                ));
-            }
-            (Some(_), None) => {
-                return Err(missing(
-                    "token_kind",
-                    "expected processor, proxynized, gateway or transaction",
-                ));
+                let address = self
+                    .wallet_address
+                    .or_else(|| faults.missing("wallet_address", "expected the wallet's address"));
+                let chain_id = self.chain_id.or_else(|| {
+                    faults.missing("chain_id", "expected the number of the wallet's chain")
+                });
+                MethodFacts::CryptoWallet(WalletFacts { chain_id: chain_id?, address: address? })
             }
         };
         let billing =
             if self.billing.address.is_empty() { address.clone() } else { self.billing.address };
         let default = self.default;
-        Ok(Some(Box::new(StagedMethod { facts, billing, default, token, sealed: None })))
+        Some(Box::new(StagedMethod { facts, billing, default, token, sealed: None }))
+    }
+}
+
+fn expiry(month: Option<u32>, year: Option<u32>, faults: &mut Faults) -> Option<Expiry> {
+    match (month, year) {
+        (Some(month), Some(year)) => Expiry::new(month, year)
+            .map_err(|error| {
+                let column = if (1..=12).contains(&month) { "exp_year" } else { "exp_month" };
+                faults.add(Declined::bad(column, error.expected));
+            })
+            .ok(),
+        (None, None) => None,
+        (Some(_), None) => {
+            faults.missing("exp_year", "expected a year: `exp_month` is given without it")
+        }
+        (None, Some(_)) => {
+            faults.missing("exp_month", "expected a month: `exp_year` is given without it")
+        }
     }
 }
 
 /// Turns one record into a staged row. A declined row keeps its line, and of its cells only
 /// `row_id` and `reference` where those are harmless.
-pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow {
+pub(super) fn stage(columns: &Columns, record: &Record) -> StagedRow {
     let mut cells = Cells::default();
-    let mut declined: Option<Declined> = None;
-    for Cell { column, name, text: cell, is_checked } in columns.cells(record) {
-        let taken = if is_checked && contains_card_number(cell) {
-            Err(Declined {
-                code: Code::PanFound,
-                column: name.to_owned(),
-                message:
-                    "this cell holds a full card number, expected none: onfile never takes one"
-                        .into(),
-            })
-        } else if cell.contains('\0') {
-            Err(Declined::bad(name, "text without NUL characters"))
-        } else {
-            cells.take(column, name, cell)
-        };
-        if let Err(why) = taken {
-            // A card number outranks every other fault of the row.
-            let outranks = why.code == Code::PanFound
-                && declined.as_ref().is_none_or(|first| first.code != Code::PanFound);
-            if declined.is_none() || outranks {
-                declined = Some(why);
+    let mut faults = Faults::default();
+    for cell in columns.cells(record) {
+        if let Err(why) = cells.take(&cell) {
+            if *cell.column == Column::RowId {
+                cells.row_id = Some(String::new());
             }
+            faults.0.push(why);
         }
     }
-    if declined.is_none() && cells.reference.is_none() {
-        declined = Some(Declined {
-            code: Code::MissingValue,
-            column: "reference".into(),
-            message: "expected your own customer id, in every row".into(),
-        });
+    if cells.reference.is_none() {
+        faults.missing::<Reference>("reference", "expected your own customer id, in every row");
     }
-    let row_id = cells.row_id.take().unwrap_or_else(|| line.to_string());
+    // Only where nothing stands: a number in the place of a key could be another row's.
+    let row_id = cells.row_id.take().unwrap_or_else(|| record.line.to_string());
     let reference = cells.reference.take();
     let profile = Box::new(std::mem::take(&mut cells.profile));
-    let method = match declined {
-        None => cells.method(&profile.address).map_err(|why| declined = Some(why)).ok().flatten(),
-        Some(_) => None,
-    };
-    let mut row = StagedRow {
+    let method = cells.method(&profile.address, &mut faults);
+    match faults.joined() {
+        Some(why) => declined(record.line, row_id, reference, why),
+        None => staged(record.line, row_id, reference, profile, method),
+    }
+}
+
+/// A row that cannot be taken apart, and why: it keeps its line, and `row_id` and `reference` as
+/// far as they stand before the fault and are harmless.
+pub(super) fn broken(columns: &Columns, record: &Record, why: Declined) -> StagedRow {
+    let mut cells = Cells::default();
+    for cell in columns.keys(record) {
+        // What is wrong with the row is known; this cell is left out.
+        let _is_taken = cells.take(&cell);
+    }
+    let row_id = cells.row_id.take().unwrap_or_else(|| match columns.has_row_id() {
+        true => String::new(),
+        false => record.line.to_string(),
+    });
+    declined(record.line, row_id, cells.reference.take(), why)
+}
+
+fn declined(line: u64, row_id: String, reference: Option<Reference>, why: Declined) -> StagedRow {
+    StagedRow {
+        outcome: Some(Outcome::Rejected),
+        code: Some(why.code),
+        message: Some(why.message),
+        field: why.column,
+        ..staged(line, row_id, reference, Box::default(), None)
+    }
+}
+
+fn staged(
+    line: u64,
+    row_id: String,
+    reference: Option<Reference>,
+    profile: Box<Profile>,
+    method: Option<Box<StagedMethod>>,
+) -> StagedRow {
+    StagedRow {
         line,
         part: 0,
         head: 0,
@@ -304,15 +355,7 @@ pub(super) fn stage(columns: &Columns, record: &Record, line: u64) -> StagedRow 
         code: None,
         message: None,
         field: None,
-    };
-    if let Some(why) = declined {
-        row.outcome = Some(Outcome::Rejected);
-        row.code = Some(why.code);
-        row.message = Some(why.message);
-        row.field = Some(why.column);
-        row.profile = Box::default();
     }
-    row
 }
 
 #[cfg(test)]
@@ -342,7 +385,7 @@ mod tests {
         let mut record = Record::default();
         let read = super::super::records::Records::new(text.as_bytes(), b',').read(&mut record);
         assert!(read.expect("a record"));
-        stage(&columns, &record, 7)
+        stage(&columns, &record)
     }
 
     #[test]
@@ -400,6 +443,31 @@ mod tests {
     }
 
     #[test]
+    fn all_faults_of_a_row_are_told_at_once() {
+        let mut cells = ["r1", "", "Ada", "USA", "card", "", "processor", "42", "13", "27", "", ""];
+        let one = row(cells);
+        assert_eq!((one.code, one.field.as_deref()), (Some(Code::BadValue), Some("country")));
+        assert_eq!(
+            one.message.as_deref(),
+            Some(
+                "expected a country of two letters (ISO 3166-1 alpha-2); also last4 [bad_value]: \
+                 expected exactly 4 digits; also reference [missing_value]: expected your own \
+                 customer id, in every row; also token [missing_value]: expected a token: a card \
+                 or bank account is saved by it; also exp_month [bad_value]: expected a month \
+                 from 1 to 12"
+            )
+        );
+        // A card number comes first, and not all of seven are told. A cell that is bad is not
+        // missing as well.
+        (cells[8], cells[10], cells[11]) = ("May", "yes", "4111111111111111");
+        let two = row(cells);
+        assert_eq!((two.code, two.field.as_deref()), (Some(Code::PanFound), Some("metadata.tier")));
+        let message = two.message.expect("there");
+        assert!(message.ends_with("; and 2 more"), "{message}");
+        assert_eq!(message.matches("exp_month").count(), 1, "{message}");
+    }
+
+    #[test]
     fn a_card_number_in_an_ignored_column_is_found_too() {
         let header = ["reference", "note"];
         let reading = Reading { ignore_unknown: true, ..Reading::default() };
@@ -408,7 +476,7 @@ mod tests {
         let text: &[u8] = b"c1,4111111111111111\n";
         let read = super::super::records::Records::new(text, b',').read(&mut record);
         assert!(read.expect("a record"));
-        let row = stage(&columns, &record, 2);
+        let row = stage(&columns, &record);
         assert_eq!((row.code, row.field.as_deref()), (Some(Code::PanFound), Some("note")));
     }
 
@@ -420,6 +488,8 @@ mod tests {
             cells[place] = "4111 1111 1111 1111";
             let row = row(cells);
             assert_eq!(row.code, Some(Code::PanFound));
+            // Nor does the line stand for the key: it could be another row's.
+            assert_eq!(row.row_id, if place == 0 { "" } else { "r1" });
             let debug = format!("{row:?}");
             assert!(!debug.contains("4111 1111"), "{debug}");
         }
