@@ -7,6 +7,7 @@ use model::{Clock, SystemClock};
 use sandbox::NewMethod;
 
 use super::World;
+use super::edits::{cell, reported};
 use crate::env::TestDb;
 
 type Result = anyhow::Result<()>;
@@ -65,6 +66,11 @@ pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
     ensure!(world.provider.log().is_empty());
     let planned = ran.count("/planned/create_customer+import_method")?;
     ensure!(planned == 14, "{ran:?}");
+    // Each row says its own.
+    let rows = reported(&world, &ran).await?;
+    let planned = |row: &&_| cell(row, "plan") == Some("create_customer+import_method");
+    ensure!(rows.iter().filter(planned).count() == 14, "{rows:?}");
+    ensure!(rows.iter().all(|row| cell(row, "done").is_none()), "{rows:?}");
     // The list of runs tells it from an import that sent.
     let runs = world.onfile.run(&["runs"]).await?.expect(0)?;
     ensure!(runs.stdout.contains("import (dry run)"), "{runs:?}");
@@ -264,7 +270,8 @@ pub async fn every_row_is_reported(db: Arc<TestDb>) -> Result {
     let lines: Vec<&str> = rows.lines().collect();
     ensure!(lines.len() == 4, "{rows}");
     ensure!(lines[1].starts_with("2,a,B-1,created,") && lines[1].contains("spm_"), "{rows}");
-    ensure!(lines[1].ends_with("create_customer+import_method"), "{rows}");
+    let done_and_plan = ",create_customer+import_method,create_customer+import_method";
+    ensure!(lines[1].ends_with(done_and_plan), "{rows}");
     ensure!(lines[2].starts_with("3,b,B-2,rejected,bad_value,"), "{rows}");
     Ok(())
 }
