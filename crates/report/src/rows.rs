@@ -5,7 +5,7 @@ use store::RowRecord;
 
 /// The first line of `rows.csv`.
 pub const HEADER: &str = "line,row_id,reference,outcome,code,message,field,customer_id,\
-    remote_customer_id,method_id,remote_method_id,done";
+    remote_customer_id,method_id,remote_method_id,done,plan";
 
 /// A cell as RFC 4180 has it: verbatim, since this file is for machines.
 fn cell(text: &str) -> String {
@@ -20,7 +20,7 @@ fn cell(text: &str) -> String {
 #[must_use]
 pub fn csv_line(row: &RowRecord) -> String {
     let line = row.line.to_string();
-    let cells: [&str; 12] = [
+    let cells: [&str; 13] = [
         &line,
         &row.row_id,
         row.reference.as_deref().unwrap_or_default(),
@@ -33,6 +33,7 @@ pub fn csv_line(row: &RowRecord) -> String {
         row.method_id.as_deref().unwrap_or_default(),
         row.remote_method_id.as_deref().unwrap_or_default(),
         row.done.as_deref().unwrap_or_default(),
+        row.plan.as_deref().unwrap_or_default(),
     ];
     cells.map(cell).join(",")
 }
@@ -89,12 +90,16 @@ mod tests {
 
     #[test]
     fn a_line_has_every_cell_of_the_header() {
-        assert_eq!(HEADER.split(',').count(), 12);
+        assert_eq!(HEADER.split(',').count(), 13);
         assert_eq!(
             csv_line(&row()),
-            "3,r2,\"C,1\",rejected,bad_value,\"expected \"\"true\"\" or false\",default,,,,,"
+            "3,r2,\"C,1\",rejected,bad_value,\"expected \"\"true\"\" or false\",default,,,,,,"
         );
-        assert_eq!(csv_line(&RowRecord::default()), "0,,,not_attempted,,,,,,,,");
+        let planned = RowRecord {
+            plan: Some("create_customer+import_method".into()),
+            ..RowRecord::default()
+        };
+        assert_eq!(csv_line(&planned), "0,,,not_attempted,,,,,,,,,create_customer+import_method");
     }
 
     #[test]

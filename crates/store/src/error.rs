@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use model::{AccountName, Code, RunId};
+use model::{AccountName, Code, RunId, Timestamp};
 
 use crate::RunState;
 
@@ -21,7 +21,9 @@ pub enum StoreError {
         part: u32,
     },
     /// Another run that writes to the account is alive.
-    #[error("run {run} is writing to account {account} (held by {owner})")]
+    #[error(
+        "another run, {run}, holds account {account} (worker {owner}); its lease lasts until {until}"
+    )]
     AccountBusy {
         /// The account.
         account: AccountName,
@@ -29,6 +31,8 @@ pub enum StoreError {
         run: RunId,
         /// The worker that holds it.
         owner: String,
+        /// When its lease ends, unless the worker renews it.
+        until: Timestamp,
     },
     /// The configuration names another account than the one the data came from (rule 1).
     #[error("the {what} of account {account} was {before:?} and is now {now:?}")]
@@ -101,7 +105,9 @@ fn list(ids: &[String]) -> String {
 }
 
 impl StoreError {
-    const fn listed(&self) -> Code {
+    /// Its code in the published list: what it means and what a person can do about it.
+    #[must_use]
+    pub const fn code(&self) -> Code {
         match self {
             Self::Fenced { .. } => Code::Fenced,
             Self::AccountBusy { .. } => Code::AccountBusy,
@@ -119,18 +125,6 @@ impl StoreError {
             Self::NetworkFilesystem { .. } => Code::NetworkFilesystem,
             Self::Database(_) => Code::Database,
         }
-    }
-
-    /// One word to branch on and to look up, of the published list.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        self.listed().as_str()
-    }
-
-    /// What a person can do about it, where there is something.
-    #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        self.listed().hint()
     }
 
     /// Whether the same call may succeed later without anybody doing anything.
@@ -245,6 +239,6 @@ mod tests {
         let error = StoreError::from(sqlx::Error::PoolTimedOut);
         assert_eq!(error.to_string(), "the database is not available");
         assert!(error.source().is_some());
-        assert_eq!(error.code(), "store_unavailable");
+        assert_eq!(error.code(), Code::StoreUnavailable);
     }
 }

@@ -143,6 +143,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The latest runs first.
     async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError>;
 
+    /// The runs of an account that stand there, the oldest first.
+    async fn runs_in(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError>;
+
     /// One run.
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
 
@@ -222,7 +229,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         most: u32,
     ) -> Result<Vec<RowRecord>, StoreError>;
 
-    /// The first rows of a run that did not go well: rejected, refused, unresolved or not attempted.
+    /// Rows of a run that did not go well, those that a person must act on first: unresolved, then
+    /// refused, rejected and not attempted, each in the file's order.
     async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError>;
 
     // --- the journal --------------------------------------------------------------------------

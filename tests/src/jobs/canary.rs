@@ -114,7 +114,12 @@ pub async fn sends_the_first_rows_alone(db: Arc<TestDb>) -> Result {
 
     // It holds no lease: another import goes through meanwhile.
     world.file("other.csv", "reference,name\nX-1,Xenia\n")?;
-    world.job(&["import", "gov", "other.csv", "--json"], 0).await?;
+    let dry = world.job(&["import", "gov", "other.csv", "--json", "--dry-run"], 0).await?;
+    ensure!(!dry.stderr.contains("warning["), "{dry:?}");
+    let other = world.job(&["import", "gov", "other.csv", "--json"], 0).await?;
+    let warning = format!("warning[awaiting_approval]: run {run} (sample.csv) waits");
+    ensure!(other.stderr.contains(&warning), "{other:?}");
+    ensure!(other.stderr.contains(&format!("onfile runs cancel {run}")), "{other:?}");
 
     let ran = world.runs("approve", &run, 0).await?;
     ensure!(text(&ran, "/state")? == "done", "{ran:?}");
@@ -129,8 +134,9 @@ pub async fn sends_the_first_rows_alone(db: Arc<TestDb>) -> Result {
     ensure!(world.sizes() == (SAMPLE.0 + 1, SAMPLE.1), "{:#?}", world.held());
     ensure!(world.provider.counters().calls("create_customer") == 17);
     ensure!(world.held().iter().any(|h| h == canary[0]), "{:#?}", world.held());
-    // What the run made is what the file says.
+    // What the run made is what the file says, and it waits no more.
     let again = world.job(&["import", "gov", "sample.csv", "--json"], 0).await?;
+    ensure!(!again.stderr.contains("warning["), "{again:?}");
     ensure!(again.count("/rows/unchanged")? == 20, "{again:?}");
     Ok(())
 }
@@ -388,7 +394,10 @@ pub async fn an_account_in_use_is_refused(db: Arc<TestDb>) -> Result {
     ensure!(world.state(&run).await? == "awaiting_approval");
     let other = other.end().await?.expect(0)?;
     world.all_fired()?;
-    ensure!(ran.stderr.contains(&run_of(&other)?), "it does not name the holder: {ran:?}");
+    let holder = run_of(&other)?;
+    ensure!(ran.stderr.contains(&format!("another run, {holder}, holds account gov")), "{ran:?}");
+    ensure!(ran.stderr.contains("its lease lasts until 2"), "{ran:?}");
+    ensure!(ran.stderr.contains(&format!("`onfile runs resume {holder}`")), "{ran:?}");
     world.runs("approve", &run, 0).await?;
     ensure!(world.sizes() == (SAMPLE.0 + 1, SAMPLE.1), "{:#?}", world.held());
     Ok(())
@@ -399,9 +408,11 @@ pub async fn cancelled_leaves_nothing_behind(db: Arc<TestDb>) -> Result {
     let (_, run) = waiting(&world).await?;
     ensure!(tokens(&world.db, &run).await? > 0, "no token waits");
     let sent = world.changing();
-    for _ in 0..2 {
+    for again in [false, true] {
         let ran = world.runs("cancel", &run, 0).await?;
         ensure!(text(&ran, "/state")? == "cancelled", "{ran:?}");
+        let already = format!("run {run} was cancelled already");
+        ensure!(ran.stderr.contains(&already) == again, "{ran:?}");
         ensure!(ran.count("/rows/created")? == 4, "{ran:?}");
         ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
         ensure!(ran.count("/codes/run_cancelled")? == 16, "{ran:?}");

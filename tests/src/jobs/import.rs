@@ -7,6 +7,7 @@ use model::{Clock, SystemClock};
 use sandbox::NewMethod;
 
 use super::World;
+use super::edits::{cell, reported};
 use crate::env::TestDb;
 
 type Result = anyhow::Result<()>;
@@ -65,6 +66,11 @@ pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
     ensure!(world.provider.log().is_empty());
     let planned = ran.count("/planned/create_customer+import_method")?;
     ensure!(planned == 14, "{ran:?}");
+    // Each row says its own.
+    let rows = reported(&world, &ran).await?;
+    let planned = |row: &&_| cell(row, "plan") == Some("create_customer+import_method");
+    ensure!(rows.iter().filter(planned).count() == 14, "{rows:?}");
+    ensure!(rows.iter().all(|row| cell(row, "done").is_none()), "{rows:?}");
     // The list of runs tells it from an import that sent.
     let runs = world.onfile.run(&["runs"]).await?.expect(0)?;
     ensure!(runs.stdout.contains("import (dry run)"), "{runs:?}");
@@ -265,8 +271,35 @@ pub async fn every_row_is_reported(db: Arc<TestDb>) -> Result {
     let lines: Vec<&str> = rows.lines().collect();
     ensure!(lines.len() == 4, "{rows}");
     ensure!(lines[1].starts_with("2,a,B-1,created,") && lines[1].contains("spm_"), "{rows}");
-    ensure!(lines[1].ends_with("create_customer+import_method"), "{rows}");
+    let done_and_plan = ",create_customer+import_method,create_customer+import_method";
+    ensure!(lines[1].ends_with(done_and_plan), "{rows}");
     ensure!(lines[2].starts_with("3,b,B-2,rejected,bad_value,"), "{rows}");
     ensure!(lines[3].starts_with("4,c,B-3,rejected,bad_quote,"), "{rows}");
+    Ok(())
+}
+
+pub async fn the_most_urgent_rows_are_shown(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let mut rows =
+        String::from("reference,name,method,token,token_kind,last4,exp_month,exp_year\n");
+    for n in 1..=11 {
+        rows += &format!("R-{n},Ann,card,tok_{n},processor,4242,13,2030\n");
+    }
+    rows += "R-12,Bob,card,bad_token,processor,4242,12,2030\nR-13,Cid,,,,,,\n";
+    world.file("rows.csv", &rows)?;
+    let ran = world.onfile.run(&["import", "gov", "rows.csv", "--max-rejected", "99%"]).await?;
+    let ran = ran.expect(2)?;
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?.json()?;
+    let run = runs.pointer("/runs/0/run").and_then(|run| run.as_str()).unwrap_or_default();
+    let reported = world.onfile.run(&["report", run]).await?.expect(0)?;
+    for said in [ran.stdout, reported.stdout] {
+        let shown: Vec<&str> =
+            said.lines().filter(|line| line.trim_start().starts_with("line ")).collect();
+        ensure!(shown.len() == 10, "{said}");
+        ensure!(shown[0].contains("line 13, R-12: refused"), "{said}");
+        ensure!(shown[1].contains("line 2, R-1: rejected"), "{said}");
+        let more = format!("… and 2 more: onfile report {run} --out DIR");
+        ensure!(said.contains(&more), "{said}");
+    }
     Ok(())
 }

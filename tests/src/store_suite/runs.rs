@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{EffectKind, Outcome, RunId};
+use model::{Clock, EffectKind, Outcome, RunId, SystemClock};
 use store::{
     CustomersWrite, EffectOutcome, EffectState, Fence, FinishRows, MethodList, MethodsWrite,
     NewScan, RowPlan, RunEnd, RunState, ScanState, StoreError, Verdict,
@@ -17,6 +17,7 @@ use crate::store_suite::support::{
 cases![
     a_run_reads_back,
     runs_come_latest_first,
+    runs_are_found_by_where_they_stand,
     one_writing_run_at_a_time,
     concurrent_writing_runs_have_one_winner,
     a_writer_lease_that_ran_out_is_taken,
@@ -88,14 +89,32 @@ async fn runs_come_latest_first(cx: &Cx) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn runs_are_found_by_where_they_stand(cx: &Cx) -> anyhow::Result<()> {
+    let mut waiting = Vec::new();
+    for state in [RunState::AwaitingApproval, RunState::Paused, RunState::AwaitingApproval] {
+        let run = cx.begin("alpha", true, 1).await?;
+        let end = RunEnd { state, summary: None, error: None };
+        cx.store().end_run(&cx.claim(&run).await?, &end).await?;
+        if state == RunState::AwaitingApproval {
+            waiting.push(run);
+        }
+    }
+    let found = cx.store().runs_in(&name("alpha")?, RunState::AwaitingApproval).await?;
+    assert_eq!(found.into_iter().map(|run| run.id).collect::<Vec<_>>(), waiting);
+    assert!(cx.store().runs_in(&name("beta")?, RunState::AwaitingApproval).await?.is_empty());
+    Ok(())
+}
+
 async fn one_writing_run_at_a_time(cx: &Cx) -> anyhow::Result<()> {
     let first = cx.begin("alpha", true, 1).await?;
     let second = new_run("alpha", true, 1)?;
     match cx.store().begin_run(&second, &owner("w2"), LEASE).await {
-        Err(StoreError::AccountBusy { account, run, owner }) => {
+        Err(StoreError::AccountBusy { account, run, owner, until }) => {
             assert_eq!(account, name("alpha")?);
             assert_eq!(run, first);
             assert_eq!(owner, "w1");
+            let left = until.since(SystemClock.now());
+            assert!(left > LEASE / 2 && left <= LEASE, "{left:?} are left of {LEASE:?}");
         }
         other => panic!("{other:?}"),
     }

@@ -1,23 +1,38 @@
 //! The jobs: `import` and `pull`.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
 use engine::file::Reading;
 use engine::{Ended, Engine, EngineError, ImportOptions, Policy, Stop, Stopper};
 use model::{Code, RunId};
+use store::RunState;
 
 use super::env;
 use crate::cli::{Global, Import, OnTokenChange};
-use crate::config::LoadOptions;
+use crate::config::{Config, LoadOptions};
 use crate::exit::{self, Exit};
 use crate::out::{self, ProgressLine};
 use crate::wiring;
 
 pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     if args.observe && !args.dry_run {
-        return Ok(observe_alone(global));
+        // Somebody may think that nothing would be sent.
+        return Ok(misused(
+            global,
+            "--observe goes with --dry-run, and nothing was done",
+            "add --dry-run to look and change nothing; an import without it looks by itself \
+             before it sends anything",
+        ));
+    }
+    let config = load(global, &args.account)?;
+    if let Some(account) = args.file.to_str().filter(|file| config.account(file).is_ok())
+        && Path::new(&args.account).is_file()
+    {
+        let hint = format!("did you mean `onfile import {account} {}`?", args.account);
+        return Ok(misused(global, "the account comes first, and nothing was done", &hint));
     }
     let options = ImportOptions {
         path: args.file,
@@ -38,7 +53,10 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     };
     let path = options.path.clone();
     let is_empty = Cell::new(false);
-    let exit = job(global, &args.account, async |engine: &Engine| {
+    let exit = job(global, config, &args.account, async |engine: &Engine| {
+        if !options.dry_run && !global.quiet {
+            name_waiting_runs(engine).await?;
+        }
         let ended = engine::import(engine, options).await?;
         let rows = ended.summary.rows.map_or(0, |rows| rows.read);
         is_empty.set(rows == 0 && ended.error.is_none());
@@ -56,23 +74,35 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     Ok(exit)
 }
 
-/// `--observe` without `--dry-run` is a mistake: somebody may think that nothing would be sent.
-fn observe_alone(global: &Global) -> Exit {
-    let (message, hint) = (
-        "--observe goes with --dry-run, and nothing was done",
-        "add --dry-run to look and change nothing; an import without it looks by itself before \
-         it sends anything",
-    );
+/// Warns of runs at the account that wait for approval: what is imported now goes past them.
+async fn name_waiting_runs(engine: &Engine) -> Result<(), EngineError> {
+    let code = Code::AwaitingApproval;
+    let account = &engine.account.name;
+    for run in engine.store.runs_in(account, RunState::AwaitingApproval).await? {
+        let (id, input) = (run.id, run.input_name.unwrap_or_default());
+        out::error_line(&format!(
+            "warning[{code}]: run {id} ({input}) waits for approval at account {account}; this \
+             import goes past it\n  hint: {}",
+            code.hint_in(id.as_str()).unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// Arguments that do not go together: nothing is done.
+fn misused(global: &Global, message: &str, hint: &str) -> Exit {
+    let code = Code::Usage;
     if global.json {
-        let error = serde_json::json!({ "code": "usage", "message": message, "hint": hint });
+        let error = serde_json::json!({ "code": code.as_str(), "message": message, "hint": hint });
         out::json(&serde_json::json!({ "errors": [error] }));
     }
-    out::error_line(&format!("error[usage]: {message}\n  hint: {hint}"));
+    out::error_line(&format!("error[{code}]: {message}\n  hint: {hint}"));
     Exit::Error
 }
 
 pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {
-    job(global, account, async |engine: &Engine| engine::pull(engine, "person").await).await
+    let config = load(global, account)?;
+    job(global, config, account, async |engine: &Engine| engine::pull(engine, "person").await).await
 }
 
 /// Goes on with a run that rests: after its canary, or where it stopped.
@@ -84,7 +114,8 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
     let record = opened.store.run(&run).await;
     opened.store.close().await;
     let record = record?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))?;
-    job(global, record.account.as_str(), async move |engine: &Engine| {
+    let account = record.account.as_str();
+    job(global, load(global, account)?, account, async move |engine: &Engine| {
         if approved {
             engine::approve(engine, &run).await
         } else {
@@ -94,16 +125,18 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
     .await
 }
 
-/// So many rows that need somebody are shown after a job.
-const SHOWN_ROWS: u32 = 10;
+/// Reads the configuration, with the secrets of one account.
+fn load(global: &Global, account: &str) -> Result<Config> {
+    wiring::load(&global.config, &env, &LoadOptions::for_accounts([account]))
+}
 
 /// Wires an account, does a job there, and shows what came of it.
 async fn job(
     global: &Global,
+    config: Config,
     account: &str,
     work: impl AsyncFnOnce(&Engine) -> Result<Ended, EngineError>,
 ) -> Result<Exit> {
-    let config = wiring::load(&global.config, &env, &LoadOptions::for_accounts([account]))?;
     config.account(account)?;
     let opened = wiring::open(config).await?;
     let progress = Arc::new(ProgressLine::new());
@@ -122,40 +155,13 @@ async fn job(
         }
     };
     let exit = show(global, &ended)?;
-    if !global.json {
-        point_at_rows(&*opened.store, &ended).await?;
+    if let Some(rows) = ended.summary.rows.filter(|_| !global.json) {
+        let run = RunId::new(ended.summary.run.clone())?;
+        let planned = ended.summary.planned.values().sum();
+        super::report::show_bad_rows(&*opened.store, &run, &rows, planned).await?;
     }
     opened.store.close().await;
     Ok(exit)
-}
-
-/// The rows that somebody must look at, and what to do about those that are not settled.
-async fn point_at_rows(store: &dyn store::Store, ended: &Ended) -> Result<()> {
-    let Some(rows) = ended.summary.rows else { return Ok(()) };
-    if ended.summary.codes.is_empty() {
-        return Ok(());
-    }
-    let run = RunId::new(ended.summary.run.clone())?;
-    let (lines, more) = super::report::bad_rows(store, &run, SHOWN_ROWS).await?;
-    if !lines.is_empty() {
-        out::line("");
-    }
-    for line in &lines {
-        out::line(&format!("  {line}"));
-    }
-    if more {
-        out::line("  …");
-    }
-    if !lines.is_empty() {
-        out::line(&format!("\n  all rows: onfile report {run} --out DIR"));
-    }
-    if rows.unresolved > 0 {
-        out::line(
-            "  unresolved rows may have taken effect: their answer was lost. onfile does not send \
-             them again;\n  look the customers up at the provider before you do anything for them.",
-        );
-    }
-    Ok(())
 }
 
 /// Shows a job's summary, and its error if it has one; says how the process ends.
@@ -175,17 +181,15 @@ pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
             out::error_line(&format!("  because: {beneath}"));
             cause = beneath.source();
         }
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = error.hint(Some(&ended.summary.run)) {
             out::error_line(&format!("  hint: {hint}"));
         }
         return Ok(exit::of_engine(error));
     }
     // What a dry run leaves open is planned, not declined.
-    let open: u64 = ended.summary.planned.values().sum();
-    let declined = ended.summary.rows.is_some_and(|rows| {
-        rows.rejected + rows.refused + rows.unresolved + rows.not_attempted > open
-    });
-    Ok(if declined { Exit::Differences } else { Exit::Clean })
+    let planned = ended.summary.planned.values().sum();
+    let declined = ended.summary.rows.map_or(0, |rows| rows.declined(planned));
+    Ok(if declined > 0 { Exit::Differences } else { Exit::Clean })
 }
 
 /// The first Ctrl-C or SIGTERM asks the job to stop; the second ends the process at once, which

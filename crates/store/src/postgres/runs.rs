@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::RunId;
+use model::{AccountName, RunId, Timestamp};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
@@ -36,7 +36,7 @@ const TAKE_ACCOUNT: &str = concat!(
      WHERE writers.run = EXCLUDED.run OR writers.lease_until < ",
     now_us!()
 );
-const WRITER: &str = "SELECT run, owner FROM writers WHERE account = $1";
+const WRITER: &str = "SELECT run, owner, lease_until FROM writers WHERE account = $1";
 const TAKE_PART: &str = concat!(
     "UPDATE parts SET epoch = epoch + 1, owner = $2, deliveries = deliveries + 1, \
      state = 'running', lease_until = ",
@@ -71,6 +71,8 @@ macro_rules! run_columns {
     };
 }
 const RUNS: &str = concat!(run_columns!(), " ORDER BY created_at DESC, id DESC LIMIT $1");
+const RUNS_IN: &str =
+    concat!(run_columns!(), " WHERE account = $1 AND state = $2 ORDER BY created_at, id");
 const RUN: &str = concat!(run_columns!(), " WHERE id = $1");
 
 /// What a fence holds, for those who write on.
@@ -103,16 +105,13 @@ async fn hold_for(
         .ok_or_else(|| StoreError::Fenced { run: fence.run.clone(), part: fence.part })
 }
 
-/// Who writes to an account.
-pub(super) async fn writer(
-    tx: &mut PgConnection,
-    account: &str,
-) -> Result<Option<(String, String)>, StoreError> {
-    Ok(sqlx::query_as(WRITER).bind(account).fetch_optional(tx).await?)
-}
+/// Who writes to an account: run, worker, end of the lease.
+pub(super) type Writer = (String, String, i64);
 
-pub(super) fn busy(account: &str, run: String, owner: String) -> Result<StoreError, StoreError> {
-    Ok(StoreError::AccountBusy { account: as_id(account.to_owned())?, run: as_id(run)?, owner })
+pub(super) fn busy(account: &str, (run, owner, until): Writer) -> Result<StoreError, StoreError> {
+    let until = Timestamp::from_micros(until);
+    let (account, run) = (as_id(account.to_owned())?, as_id(run)?);
+    Ok(StoreError::AccountBusy { account, run, owner, until })
 }
 
 /// Takes the account for a run, or says who has it.
@@ -134,8 +133,10 @@ async fn take_account(
         if taken.rows_affected() == 1 {
             return Ok(());
         }
-        if let Some((run, owner)) = writer(tx, account).await? {
-            return Err(busy(account, run, owner)?);
+        let writer: Option<Writer> =
+            sqlx::query_as(WRITER).bind(account).fetch_optional(&mut *tx).await?;
+        if let Some(writer) = writer {
+            return Err(busy(account, writer)?);
         }
         // It was given back in between.
     }
@@ -322,6 +323,19 @@ impl PostgresStore {
 
     pub(super) async fn latest_runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
         let rows = sqlx::query(RUNS).bind(i64::from(most)).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn runs_standing(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let rows = sqlx::query(RUNS_IN)
+            .bind(account.as_str())
+            .bind(state.as_str())
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(record).collect()
     }
 

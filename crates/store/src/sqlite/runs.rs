@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{AccountName, RunId};
+use model::{AccountName, RunId, Timestamp};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -43,6 +43,9 @@ const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_
 pub(super) const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
 const RUNS: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
      error, created_at, ended_at, config_hash FROM runs ORDER BY created_at DESC, id DESC LIMIT ?1";
+const RUNS_IN: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
+     error, created_at, ended_at, config_hash FROM runs WHERE account = ?1 AND state = ?2 \
+     ORDER BY created_at, id";
 const RUN: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
      error, created_at, ended_at, config_hash FROM runs WHERE id = ?1";
 
@@ -66,19 +69,20 @@ pub(super) const STATEMENTS: &[&str] = &[
     FREE_PARTS,
     FREE_WRITER,
     RUNS,
+    RUNS_IN,
     RUN,
 ];
 
-/// The run that writes to an account, with its worker, if its lease is alive.
+/// The run that writes to an account, with its worker and the end of its lease, if that is alive.
 pub(super) async fn alive_writer(
     conn: &mut SqliteConnection,
     account: &AccountName,
     now: i64,
-) -> Result<Option<(RunId, String)>, StoreError> {
+) -> Result<Option<(RunId, String, Timestamp)>, StoreError> {
     let row: Option<(String, String, i64)> =
         sqlx::query_as(WRITER).bind(account.as_str()).fetch_optional(conn).await?;
     row.filter(|(_, _, until)| *until >= now)
-        .map(|(run, owner, _)| Ok((as_id(run)?, owner)))
+        .map(|(run, owner, until)| Ok((as_id(run)?, owner, Timestamp::from_micros(until))))
         .transpose()
 }
 
@@ -91,10 +95,15 @@ async fn take_writer(
     lease: Duration,
 ) -> Result<(), StoreError> {
     let now = server_now();
-    if let Some((holder, owner)) = alive_writer(conn, account, now).await?
+    if let Some((holder, owner, until)) = alive_writer(conn, account, now).await?
         && holder != *run
     {
-        return Err(StoreError::AccountBusy { account: account.clone(), run: holder, owner });
+        return Err(StoreError::AccountBusy {
+            account: account.clone(),
+            run: holder,
+            owner,
+            until,
+        });
     }
     sqlx::query(PUT_WRITER)
         .bind(account.as_str())
@@ -344,6 +353,19 @@ impl SqliteStore {
 
     pub(super) async fn latest_runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
         let rows = sqlx::query(RUNS).bind(i64::from(most)).fetch_all(&self.readers).await?;
+        rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn runs_standing(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let rows = sqlx::query(RUNS_IN)
+            .bind(account.as_str())
+            .bind(state.as_str())
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(record).collect()
     }
 
