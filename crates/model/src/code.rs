@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Outcome;
-use crate::Outcome::{Created, Linked, NotAttempted, Refused, Rejected, Unresolved};
+use crate::Outcome::{Created, Linked, NotAttempted, Refused, Rejected, Unchanged, Unresolved};
 
 /// What a code speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,8 @@ codes! {
     /// Tied to a saved payment method that agrees in every fact.
     MatchedByFacts = "matched_by_facts", Row [Linked], "";
     /// What the row describes was at the provider already; its fields were not written.
-    AlreadyThere = "already_there", Row [Linked], "";
+    AlreadyThere = "already_there", Row [Created, Linked, Unchanged],
+        "--update-existing sends the fields that the message says differ, where the provider can change them";
     /// The reference exists at the provider in another case.
     ReferenceCollision = "reference_collision", Row [Refused],
         "give the customer a reference that differs in more than upper and lower case";

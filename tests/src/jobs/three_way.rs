@@ -161,9 +161,18 @@ pub async fn differences_of_what_was_there_are_listed(db: Arc<TestDb>) -> Result
     ensure!(lines[0].contains("; differs: email"), "{lines:#?}");
     ensure!(!lines[0].contains("name") && !lines[0].contains("other@"), "{lines:#?}");
     ensure!(!lines[1].contains("differs"), "{lines:#?}");
-    // What the file stated is remembered.
+    // It differs still, and can be asked for.
     let again = nothing_changes(&world, import(&world, rows, &[])).await?.expect(0)?;
     ensure!(again.count("/rows/unchanged")? == 2, "{again:?}");
+    let lines = rows_of(&world, &again).await?;
+    ensure!(lines[0].contains("; differs: email"), "{lines:#?}");
+    ensure!(!lines[1].contains("differs"), "{lines:#?}");
+    let asked = import(&world, rows, &["--update-existing"]);
+    let asked = nothing_changes(&world, asked).await?.expect(2)?;
+    ensure!(asked.count("/codes/not_updatable")? == 1, "{asked:?}");
+    let lines = rows_of(&world, &asked).await?;
+    ensure!(lines[0].contains(",rejected,not_updatable,"), "{lines:#?}");
+    ensure!(lines[0].contains(",email,"), "{lines:#?}");
     Ok(())
 }
 

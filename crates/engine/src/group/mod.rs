@@ -3,6 +3,7 @@
 
 mod decide;
 mod fit;
+mod stated;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -132,9 +133,8 @@ pub(crate) struct Work {
     /// Whether the file is to be compared with what is known (again).
     stale: bool,
     wishes: Vec<Wish>,
-    /// Fields that the file never stated before and that the provider has otherwise: listed, not
-    /// written.
-    differs: Vec<String>,
+    /// Fields that no file settled before and that the provider has otherwise: listed, not written.
+    differs: Vec<Differs>,
     wish_noted: bool,
     /// The customer was created before this stint of the run: it is looked at like any other.
     made_before: bool,
@@ -157,6 +157,15 @@ struct Wish {
     field: String,
     /// The provider's value is not what the file stated the last time: somebody changed it there.
     moved: bool,
+}
+
+/// A profile field that the provider has otherwise than the file, and that is not wished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Differs {
+    /// As files show it.
+    field: String,
+    /// The keyed hash of the provider's value, if it has one.
+    theirs: Option<String>,
 }
 
 /// A fact of a saved payment method, as the file wishes it.

@@ -56,7 +56,12 @@ impl Work {
     /// The outcome of every row, when nothing is left to do; every row has one (rule 7). Of a run
     /// that ends before, `finished` is false, and rows that wait for a step of their own have none.
     pub(crate) fn results(&self, now: Timestamp, finished: bool) -> Vec<RowResult> {
-        let first = self.rows.iter().position(|row| !matches!(row.fate, Fate::Ended(_)));
+        // A row that was settled before, and went well, has said it.
+        let said = |row: &Row| matches!(&row.fate, Fate::Ended(end) if severity(end.outcome) == 0);
+        let first = match self.rows.iter().any(said) {
+            true => None,
+            false => self.rows.iter().position(|row| !matches!(row.fate, Fate::Ended(_))),
+        };
         let customer = match &self.customer {
             CustomerNow::Present { id, .. } => Some(id.clone()),
             _ => None,
@@ -111,7 +116,8 @@ impl Work {
             own.field = Some(field.as_str().to_owned());
         }
         if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
-            let fields = self.differs.join(", ");
+            let fields: Vec<&str> = self.differs.iter().map(|d| d.field.as_str()).collect();
+            let fields = fields.join(", ");
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());
             own.code = own.code.or(Some(Code::AlreadyThere));
             own.message = Some(format!("{said}; differs: {fields}"));

@@ -9,11 +9,9 @@ use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal}
 use store::{KeptFields, Statement, TokenFp, Verdict};
 
 use super::decide::blocked;
+use super::stated::{Stated, There};
 use super::verdict::{facts_of, severity};
-use super::{Changed, CustomerNow, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
-
-/// Before the hash of a value that was stated and left out: the provider does not have it.
-const LEFT_OUT: char = '-';
+use super::{Changed, CustomerNow, Differs, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
 
 /// A profile field that the file states.
 #[derive(Clone)]
@@ -31,13 +29,13 @@ impl Cell {
     }
 
     /// Whether this very value was stated the last time.
-    fn was_stated(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
-        last.is_some_and(|last| last.trim_start_matches(LEFT_OUT) == self.hash(rules))
+    fn was_stated(&self, last: Option<Stated<'_>>, rules: &Rules<'_>) -> bool {
+        last.is_some_and(|last| last.hash == self.hash(rules))
     }
 
     /// Whether this very value was stated the last time, and left out.
-    fn was_left_out(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
-        last.is_some_and(|last| last.starts_with(LEFT_OUT)) && self.was_stated(last, rules)
+    fn was_left_out(&self, last: Option<Stated<'_>>, rules: &Rules<'_>) -> bool {
+        last.is_some_and(|last| last.there == There::LeftOut) && self.was_stated(last, rules)
     }
 
     /// Writes it into a profile.
@@ -124,6 +122,11 @@ impl Work {
         self.statements.iter().find(|statement| statement.fp == fp)
     }
 
+    /// What the file stated of the customer's field the last time.
+    fn last(&self, field: &str) -> Option<Stated<'_>> {
+        self.before(None)?.fields.get(field).map(|text| Stated::parse(text))
+    }
+
     /// Finds what the file states otherwise than the last time, and where the provider stands.
     pub(crate) fn compare(&mut self, rules: &Rules<'_>) {
         self.stale = false;
@@ -186,7 +189,7 @@ impl Work {
     }
 
     /// The wishes, and the fields that differ and are not wished.
-    fn compare_profile(&self, rules: &Rules<'_>) -> (Vec<Wish>, Vec<String>) {
+    fn compare_profile(&self, rules: &Rules<'_>) -> (Vec<Wish>, Vec<Differs>) {
         let (mut wishes, mut differs) = (Vec::new(), Vec::new());
         // What this run creates is sent whole.
         let there = match &self.customer {
@@ -196,32 +199,30 @@ impl Work {
             _ => None,
         };
         let Some(there) = there else { return (wishes, differs) };
-        let before = self.before(None);
         for cell in cells(&self.profile(), rules.capabilities) {
             // A field that the provider does not hold is kept in our store only.
             if !rules.capabilities.holds(cell.name) {
                 continue;
             }
-            let last = before.and_then(|before| before.fields.get(&cell.field));
+            let last = self.last(&cell.field);
+            let not_sent = last.is_none_or(|last| last.was_not_sent());
+            let stated = cell.was_stated(last, rules);
             let theirs = cell.of(there, rules.capabilities);
-            if cell.was_stated(last, rules)
+            if (stated && !not_sent)
                 || theirs.as_ref().is_some_and(|theirs| alike(cell.name, theirs, &cell.value))
             {
                 continue;
             }
+            let theirs = theirs.map(|value| Cell { value, ..cell.clone() }.hash(rules));
             let moved = match last {
-                Some(last) => {
-                    let theirs = theirs.map(|value| Cell { value, ..cell.clone() }.hash(rules));
-                    // What was left out the last time is not there.
-                    theirs.as_ref() != Some(last).filter(|last| !last.starts_with(LEFT_OUT))
-                }
+                _ if not_sent && rules.policy.update_existing => false,
+                Some(last) if !stated => theirs.as_deref() != last.theirs(),
                 // The file says it for the first time, of a customer that it stated before and
                 // that has no such value yet.
-                None if before.is_some() && theirs.is_none() => false,
-                None if rules.policy.update_existing => false,
+                None if self.stated_before() && theirs.is_none() => false,
                 // Whose value that is, nobody has told us.
-                None => {
-                    differs.push(cell.field);
+                _ => {
+                    differs.push(Differs { field: cell.field, theirs });
                     continue;
                 }
             };
@@ -437,12 +438,10 @@ impl Work {
             return Vec::new();
         }
         let cells = cells(&self.profile(), rules.capabilities).into_iter();
-        let before = self.before(None);
         let ours = cells.filter(|cell| {
-            let last = before.and_then(|before| before.fields.get(&cell.field));
             is_only_ours(cell.name, rules.capabilities)
                 || self.omitted.contains(&cell.name)
-                || cell.was_left_out(last, rules)
+                || cell.was_left_out(self.last(&cell.field), rules)
         });
         ours.map(|cell| cell.field).collect()
     }
@@ -450,13 +449,11 @@ impl Work {
     /// Those of them that the file states otherwise than the last time, with whose they are.
     pub(crate) fn kept(&self, rules: &Rules<'_>) -> Option<KeptFields> {
         let customer = self.customer_id().filter(|_| !self.stale)?;
-        let before = self.before(None);
         let mut fields = Profile::default();
         for cell in cells(&self.profile(), rules.capabilities) {
-            let last = before.and_then(|before| before.fields.get(&cell.field));
             let ours = is_only_ours(cell.name, rules.capabilities);
             let omitted = self.omitted.contains(&cell.name);
-            if (ours || omitted) && !cell.was_stated(last, rules) {
+            if (ours || omitted) && !cell.was_stated(self.last(&cell.field), rules) {
                 cell.put(&mut fields);
             }
         }
@@ -465,7 +462,7 @@ impl Work {
 
     /// What the file is remembered to have stated: what it states now over what it stated before,
     /// since an empty cell says nothing. A wish that was not taken is not stated: what was stated
-    /// before stays.
+    /// before stays. A value that was listed as different is remembered as not sent.
     pub(crate) fn stated(&self, rules: &Rules<'_>) -> Vec<Statement> {
         let CustomerNow::Present { .. } = self.customer else { return Vec::new() };
         // Not compared yet: nothing is decided either.
@@ -479,13 +476,18 @@ impl Work {
         if self.open_or_done().next().is_some() {
             let mut fields = before(None);
             for cell in cells(&self.profile(), rules.capabilities) {
-                if !self.wishes.iter().any(|wish| wish.field == cell.field) {
-                    let hash = cell.hash(rules);
-                    let left_out = self.omitted.contains(&cell.name)
-                        || cell.was_left_out(fields.get(&cell.field), rules);
-                    let hash = if left_out { format!("{LEFT_OUT}{hash}") } else { hash };
-                    fields.insert(cell.field, hash);
+                if self.wishes.iter().any(|wish| wish.field == cell.field) {
+                    continue;
                 }
+                let differs = self.differs.iter().find(|differs| differs.field == cell.field);
+                let there = match differs {
+                    Some(differs) => There::Other(differs.theirs.as_deref()),
+                    None if self.omitted.contains(&cell.name) => There::LeftOut,
+                    None if cell.was_left_out(self.last(&cell.field), rules) => There::LeftOut,
+                    None => There::Same,
+                };
+                let hash = cell.hash(rules);
+                fields.insert(cell.field, Stated { hash: &hash, there }.to_string());
             }
             statements.push(Statement { reference: self.reference.clone(), fp: None, fields });
         }
