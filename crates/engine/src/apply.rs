@@ -103,9 +103,9 @@ impl Applier<'_> {
         };
         let cursor = cursor.filter(|_| ended.is_ok());
         let finish = self.finish(&works, &finished, &settled, cursor);
-        tally.rows += finish.rows.len() as u64;
-        tally.failed +=
-            finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
+        let outcomes = finish.rows.iter().filter_map(|row| Some(row.verdict.as_ref()?.outcome));
+        tally.rows += outcomes.clone().count() as u64;
+        tally.failed += outcomes.filter(|outcome| is_failure(*outcome)).count() as u64;
         self.with_rules(|rules| {
             for ((work, before), finished) in works.iter().zip(before).zip(&finished) {
                 let now = Created::of(work);
@@ -321,7 +321,7 @@ impl Applier<'_> {
                     .map(|row| row.staged.line)
                     .collect();
                 let results = match finished {
-                    true => work.results(rules.now, true),
+                    true => work.results(rules.now),
                     false => work.results_so_far(rules),
                 };
                 finish.rows.extend(results.into_iter().filter(|row| !kept.contains(&row.line)));

@@ -44,18 +44,28 @@ impl Work {
         self.statements.iter().any(|s| s.fp.is_none())
     }
 
-    /// The outcomes that are certain though the run ends before this reference is finished: rows
-    /// that wait for a step have none, and whoever goes on finds them open.
+    /// What is certain though the run ends before this reference is finished: rows that wait for
+    /// a step have no outcome, only what this run did for them, and whoever goes on finds them
+    /// open.
     pub(crate) fn results_so_far(&self, rules: &Rules<'_>) -> Vec<RowResult> {
         let waiting = self.awaits(rules);
-        let mut results = self.results(rules.now, false);
-        results.retain(|result| !waiting.contains(&result.line));
+        let (there, ours) = match &self.customer {
+            CustomerNow::Present { how, .. } => (true, *how != Presence::Known),
+            _ => (false, false),
+        };
+        let mut results = self.results(rules.now);
+        for (row, result) in self.rows.iter().zip(&mut results) {
+            let decided = row.fate != Fate::Open || (row.staged.method.is_none() && there);
+            if !decided || waiting.contains(&result.line) {
+                result.verdict = None;
+            }
+        }
+        results.retain(|result| result.verdict.is_some() || result.done.is_some() || ours);
         results
     }
 
-    /// The outcome of every row, when nothing is left to do; every row has one (rule 7). Of a run
-    /// that ends before, `finished` is false, and rows that wait for a step of their own have none.
-    pub(crate) fn results(&self, now: Timestamp, finished: bool) -> Vec<RowResult> {
+    /// The outcome of every row, when nothing is left to do; every row has one (rule 7).
+    pub(crate) fn results(&self, now: Timestamp) -> Vec<RowResult> {
         // A row that was settled before, and went well, has said it.
         let said = |row: &Row| matches!(&row.fate, Fate::Ended(end) if severity(end.outcome) == 0);
         let first = match self.rows.iter().any(said) {
@@ -69,10 +79,6 @@ impl Work {
         self.rows
             .iter()
             .enumerate()
-            .filter(|(_, row)| {
-                let alone = row.staged.method.is_none() && customer.is_some();
-                finished || alone || row.fate != Fate::Open
-            })
             .map(|(place, row)| {
                 let method = match &row.fate {
                     Fate::Kept(id) | Fate::Saved(id) | Fate::Tied(id, _) => Some(id.clone()),
@@ -80,7 +86,7 @@ impl Work {
                 };
                 RowResult {
                     line: row.staged.line,
-                    verdict: self.verdict(row, Some(place) == first, now),
+                    verdict: Some(self.verdict(row, Some(place) == first, now)),
                     customer: None,
                     remote_customer: customer.clone(),
                     method: None,

@@ -315,13 +315,13 @@ pub(super) fn plan_work(
     let looks_again = work.looks_again(rules);
     let says_so = applier.looks && looks_again;
     let again = looks_again || (looked && expected.gets);
-    let mut ends = if looked { work.results(rules.now, true) } else { Vec::new() }.into_iter();
+    let mut ends = if looked { work.results(rules.now) } else { Vec::new() }.into_iter();
     let rows = work
         .rows
         .into_iter()
         .zip(words)
         .map(|(row, mut words)| {
-            let end = ends.next().map(|end| end.verdict);
+            let end = ends.next().and_then(|end| end.verdict);
             let mut verdict = None;
             if row.shared && !words.is_empty() && !matches!(row.fate, Fate::Kept(_)) {
                 words.push(Code::TokenShared.as_str());
