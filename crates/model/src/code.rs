@@ -150,7 +150,7 @@ codes! {
         "--restore-removed imports it again";
     /// The card has expired; it is imported all the same, unless --reject-expired is given.
     CardExpired = "card_expired", Row [Created, Rejected],
-        "--reject-expired declines expired cards";
+        "state the new expiry or another card once there is one; expired cards are declined with --reject-expired and imported without it";
     /// Tied to a saved payment method that agrees in every fact.
     MatchedByFacts = "matched_by_facts", Row [Linked], "";
     /// What the row describes was at the provider already; its fields were not written.

@@ -181,6 +181,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         three_way: a_payers_changes_are_not_undone, a_change_since_the_last_read_is_seen,
             a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
             update_existing_says_what_cannot_be, a_shared_token_is_a_finding,
+            a_dry_run_counts_what_is_only_said,
             a_single_use_token_is_used_once, what_the_provider_cannot_hold_is_kept,
             beside_what_cannot_be_the_rest_is_kept,
             a_customer_that_is_gone_is_not_made_again;

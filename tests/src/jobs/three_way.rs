@@ -222,6 +222,25 @@ pub async fn a_shared_token_is_a_finding(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn a_dry_run_counts_what_is_only_said(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let rows = "A-1,Ann,a@b.c,card,tok_1,processor,4242,12,2020,\n\
+                B-1,Bob,b@b.c,card,tok_2,processor,1881,12,2020,\n\
+                C-1,Cid,c@b.c,card,tok_2,processor,1881,12,2020,\n\
+                D-1,Dot,d@b.c,card,tok_3,processor,5100,12,2030,\n";
+    let dry = import(&world, rows, &["--dry-run"]).await?.expect(0)?;
+    let ran = import(&world, rows, &[]).await?.expect(0)?;
+    for ran in [&dry, &ran] {
+        ensure!(ran.count("/codes/card_expired")? == 2, "{ran:?}");
+        ensure!(ran.count("/codes/token_shared")? == 1, "{ran:?}");
+    }
+    ensure!(ran.count("/rows/created")? == 4, "{ran:?}");
+    // What is there is not said again, by either.
+    let dry = import(&world, rows, &["--dry-run"]).await?.expect(0)?;
+    ensure!(dry.count("/codes/card_expired").is_err(), "{dry:?}");
+    Ok(())
+}
+
 pub async fn a_single_use_token_is_used_once(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let now = SystemClock.now().micros() / 1_000_000;

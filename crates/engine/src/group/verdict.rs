@@ -10,6 +10,14 @@ impl Row {
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         self.staged.method.as_ref().map(|method| facts_of(&method.facts)).unwrap_or_default()
     }
+
+    /// Whether its payment method is a card that has expired.
+    pub(crate) fn card_has_expired(&self, now: Timestamp) -> bool {
+        matches!(
+            self.staged.method.as_ref().map(|method| &method.facts),
+            Some(MethodFacts::Card(card)) if card.expiry.is_some_and(|e| e.is_past(now))
+        )
+    }
 }
 
 /// The facts that are known of a payment method, by column.
@@ -168,11 +176,8 @@ impl Work {
                 _ => Verdict::plain(Outcome::Unchanged),
             },
         };
-        let expired = matches!(
-            row.staged.method.as_ref().map(|m| &m.facts),
-            Some(MethodFacts::Card(card)) if card.expiry.is_some_and(|e| e.is_past(now))
-        );
-        if expired && plain.code.is_none() && plain.outcome == Outcome::Created {
+        let plainly_created = plain.code.is_none() && plain.outcome == Outcome::Created;
+        if plainly_created && row.card_has_expired(now) {
             return Verdict::with(plain.outcome, Code::CardExpired, "the card has expired");
         }
         plain

@@ -137,6 +137,11 @@ async fn conclude(
     found.rows = Some(ledger);
     found.findings = findings(&codes, &planned);
     found.codes = codes;
+    if found.dry_run {
+        for (code, rows) in plan::expected_warnings(&planned) {
+            *found.codes.entry(code).or_default() += rows;
+        }
+    }
     found.planned = planned;
     match run.end(engine, found, error.as_ref()).await {
         Ok(summary) => Ok(Ended { summary, error }),
