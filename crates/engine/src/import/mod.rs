@@ -244,7 +244,9 @@ async fn carry_out(
     }
     engine.progress.forecast(&engine.account.name, &forecast);
     found.forecast = Some(forecast);
-    observe::same_account(engine, &applier.ctx).await?;
+    if !tally.planned.is_empty() {
+        observe::same_account(engine, &applier.ctx).await?;
+    }
     apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)
 }
