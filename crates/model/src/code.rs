@@ -173,10 +173,10 @@ codes! {
         "mend what the provider names, then import the same file again";
     /// No answer, or one that does not tell whether it took effect.
     OutcomeUnknown = "outcome_unknown", Row [Unresolved],
-        "look the customer up at the provider before anything else is done for it";
+        "look the customer up at the provider; onfile leaves the customer alone until this is settled, and importing the file again does not repeat it";
     /// An earlier effect of this customer is not settled.
     CustomerBlocked = "customer_blocked", Row [NotAttempted],
-        "settle the earlier effect of this customer first";
+        "see at the provider what became of the earlier effect; until it is settled nothing is sent for this customer, and importing the file again repeats nothing";
     /// The customer's own effect failed, so its rows were not tried.
     CustomerFailed = "customer_failed", Row [NotAttempted],
         "see to the first row of this reference, then import the same file again";

@@ -52,6 +52,11 @@ pub async fn a_lost_bulk_answer_is_not_repeated(db: Arc<TestDb>) -> Result {
     let again = world.onfile.run(&IMPORT).await?.expect(2)?;
     ensure!(again.count("/rows/unresolved")? == 18, "{again:?}");
     ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    // A person reads that this is safe, and what to do.
+    let again = world.onfile.run(&IMPORT[..3]).await?.expect(2)?;
+    let said = "look the customer up at the provider; onfile leaves the customer alone";
+    ensure!(again.stdout.contains(said), "{again:?}");
+    ensure!(again.stdout.contains("onfile leaves these customers alone"), "{again:?}");
     nothing_twice(&world)
 }
 
@@ -77,6 +82,11 @@ pub async fn a_lost_create_blocks_its_customer(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
     ensure!(ran.count("/rows/not_attempted")? == 1, "{ran:?}");
     ensure!(ran.count("/rows/created")? == 18, "{ran:?}");
+    ensure!(world.provider.counters().calls("create_customer") == 16);
+    // A person reads what holds it back.
+    let again = world.onfile.run(&["import", "gov", "sample.csv"]).await?.expect(2)?;
+    ensure!(again.stdout.contains("until it is settled nothing is sent"), "{again:?}");
+    ensure!(again.stdout.contains("importing the file again repeats nothing"), "{again:?}");
     ensure!(world.provider.counters().calls("create_customer") == 16);
     nothing_twice(&world)
 }

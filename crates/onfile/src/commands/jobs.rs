@@ -151,8 +151,9 @@ async fn point_at_rows(store: &dyn store::Store, ended: &Ended) -> Result<()> {
     }
     if rows.unresolved > 0 {
         out::line(
-            "  unresolved rows may have taken effect: their answer was lost. onfile does not send \
-             them again;\n  look the customers up at the provider before you do anything for them.",
+            "  unresolved rows may have taken effect: their answer was lost. onfile leaves these \
+             customers alone until that is\n  settled, and importing the file again does not repeat \
+             it; look them up at the provider before you do anything\n  for them yourself.",
         );
     }
     Ok(())
@@ -204,8 +205,9 @@ fn stop_on_signals(stopper: Stopper) {
                 stopper.stop();
             } else {
                 out::error_line(
-                    "stopped at once: calls in flight were abandoned; what became of them is not \
-                     known,\nand their customers are blocked until that is settled",
+                    "stopped at once: calls in flight were abandoned, and what became of them is not \
+                     known.\nTheir customers are left alone until that is settled; importing the \
+                     file again does not repeat them.",
                 );
                 std::process::exit(3);
             }
