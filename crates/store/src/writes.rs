@@ -115,7 +115,8 @@ pub struct RowResult {
     pub method: Option<MethodId>,
     /// The provider's payment method.
     pub remote_method: Option<RemoteMethodId>,
-    /// What took place, such as `create_customer+import_method`.
+    /// What took place, such as `create_customer+import_method`; `kept` is a change that only our
+    /// store can hold.
     pub done: Option<String>,
 }
 

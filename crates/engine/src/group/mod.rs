@@ -135,6 +135,8 @@ pub(crate) struct Work {
     wishes: Vec<Wish>,
     /// Fields that no file settled before and that the provider has otherwise: listed, not written.
     differs: Vec<Differs>,
+    /// Fields that only our store keeps and that the file states otherwise than the last time.
+    kept_again: Vec<String>,
     wish_noted: bool,
     /// The customer was created before this stint of the run: it is looked at like any other.
     made_before: bool,
@@ -279,6 +281,7 @@ impl Work {
             stale: true,
             wishes: Vec::new(),
             differs: Vec::new(),
+            kept_again: Vec::new(),
             wish_noted: false,
             made_before: false,
             omitted: Vec::new(),

@@ -92,18 +92,29 @@ impl Work {
                     Fate::Kept(id) | Fate::Saved(id) | Fate::Tied(id, _) => Some(id.clone()),
                     Fate::Open | Fate::Ended(_) => None,
                 };
+                let first = Some(place) == first;
                 RowResult {
                     line: row.staged.line,
-                    verdict: Some(self.verdict(row, Some(place) == first, now)),
+                    verdict: Some(self.verdict(row, first, now)),
                     customer: None,
                     remote_customer: customer.clone(),
                     method: None,
                     remote_method: method,
-                    done: (!row.done.is_empty())
-                        .then(|| row.done.iter().map(|k| k.as_str()).collect::<Vec<_>>().join("+")),
+                    done: self.done(row, first),
                 }
             })
             .collect()
+    }
+
+    /// What took place for a row, at the provider and, of the customer's `first` row, in our store.
+    fn done(&self, row: &Row, first: bool) -> Option<String> {
+        let kept = (first && self.keeps_again()).then_some(KEPT);
+        let words: Vec<&str> = row.done.iter().map(|kind| kind.as_str()).chain(kept).collect();
+        (!words.is_empty()).then(|| words.join("+"))
+    }
+
+    fn keeps_again(&self) -> bool {
+        !self.kept_again.is_empty() && matches!(self.customer, CustomerNow::Present { .. })
     }
 
     /// The worst of what became of the row's own subject and of what it wished beside it. What is
@@ -135,6 +146,12 @@ impl Work {
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());
             own.code = own.code.or(Some(Code::AlreadyThere));
             own.message = Some(format!("{said}; differs: {fields}"));
+        }
+        if first && self.keeps_again() && severity(own.outcome) == 0 {
+            let said = own.message.map(|said| format!("{said}; ")).unwrap_or_default();
+            let fields = self.kept_again.join(", ");
+            own.message = Some(format!("{said}kept in our store only: {fields}"));
+            own.field = own.field.or_else(|| self.kept_again.first().cloned());
         }
         match &row.also {
             Some(also) if severity(also.outcome) > severity(own.outcome) => also.clone(),
@@ -215,6 +232,8 @@ pub(super) const fn severity(outcome: Outcome) -> u8 {
     }
 }
 
+/// Done for a row whose change only our store can keep.
+const KEPT: &str = "kept";
 const NOT_WRITTEN: &str =
     "the customer was at the provider already; the row's fields were not written";
 

@@ -144,6 +144,10 @@ impl Work {
             // Nothing was stated before: hashing is for nothing.
             return;
         }
+        if self.stated_before() {
+            let kept = self.kept_cells(rules).into_iter();
+            self.kept_again = kept.map(|cell| cell.field).collect();
+        }
         let truth = (rules.hash)("default", "true");
         let marks: Vec<(bool, Vec<Changed>)> = self
             .rows
@@ -450,14 +454,18 @@ impl Work {
     pub(crate) fn kept(&self, rules: &Rules<'_>) -> Option<KeptFields> {
         let customer = self.customer_id().filter(|_| !self.stale)?;
         let mut fields = Profile::default();
-        for cell in cells(&self.profile(), rules.capabilities) {
+        self.kept_cells(rules).into_iter().for_each(|cell| cell.put(&mut fields));
+        (fields != Profile::default()).then_some(KeptFields { customer, fields })
+    }
+
+    fn kept_cells(&self, rules: &Rules<'_>) -> Vec<Cell> {
+        let mut cells = cells(&self.profile(), rules.capabilities);
+        cells.retain(|cell| {
             let ours = is_only_ours(cell.name, rules.capabilities);
             let omitted = self.omitted.contains(&cell.name);
-            if (ours || omitted) && !cell.was_stated(self.last(&cell.field), rules) {
-                cell.put(&mut fields);
-            }
-        }
-        (fields != Profile::default()).then_some(KeptFields { customer, fields })
+            (ours || omitted) && !cell.was_stated(self.last(&cell.field), rules)
+        });
+        cells
     }
 
     /// What the file is remembered to have stated: what it states now over what it stated before,
