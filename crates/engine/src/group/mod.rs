@@ -1,6 +1,7 @@
 //! What is to be done for one reference of a file. Pure: everything known goes in, the next step
 //! comes out, and when there is none, every row has its outcome (rules 4 and 7).
 
+mod cells;
 mod decide;
 mod fit;
 mod stated;

@@ -4,103 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use backend::{Capabilities, MethodListing};
-use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal};
+use backend::MethodListing;
+use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike};
 use store::{KeptFields, Statement, TokenFp, Verdict};
 
+use super::cells::{Cell, cells, is_only_ours};
 use super::decide::blocked;
 use super::stated::{Stated, There};
 use super::verdict::{facts_of, severity};
 use super::{Changed, CustomerNow, Differs, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
-
-/// A profile field that the file states.
-#[derive(Clone)]
-struct Cell {
-    name: FieldName,
-    /// As files show it: `email`, `metadata.tier`.
-    field: String,
-    value: String,
-}
-
-impl Cell {
-    /// The keyed hash of its value, in the form in which values are compared.
-    fn hash(&self, rules: &Rules<'_>) -> String {
-        (rules.hash)(&self.field, &normal(self.name, &self.value))
-    }
-
-    /// Whether this very value was stated the last time.
-    fn was_stated(&self, last: Option<Stated<'_>>, rules: &Rules<'_>) -> bool {
-        last.is_some_and(|last| last.hash == self.hash(rules))
-    }
-
-    /// Whether this very value was stated the last time, and left out.
-    fn was_left_out(&self, last: Option<Stated<'_>>, rules: &Rules<'_>) -> bool {
-        last.is_some_and(|last| last.there == There::LeftOut) && self.was_stated(last, rules)
-    }
-
-    /// Writes it into a profile.
-    fn put(self, profile: &mut Profile) {
-        match self.field.strip_prefix("metadata.") {
-            Some(key) => drop(profile.metadata.insert(key.to_owned(), self.value)),
-            None => profile.set(self.name, Some(self.value)),
-        }
-    }
-
-    /// The same field in another profile.
-    fn of(&self, profile: &Profile, capabilities: &Capabilities) -> Option<String> {
-        match self.name {
-            FieldName::Metadata => {
-                let key = self.field.strip_prefix("metadata.").unwrap_or_default();
-                profile.metadata.get(key).cloned()
-            }
-            name => as_sent(profile, name, capabilities),
-        }
-    }
-}
-
-/// The fields of a profile as the provider takes them.
-fn cells(profile: &Profile, capabilities: &Capabilities) -> Vec<Cell> {
-    let texts = FieldName::TEXTS.into_iter().filter_map(|name| {
-        let value = as_sent(profile, name, capabilities)?;
-        Some(Cell { name, field: name.as_str().to_owned(), value })
-    });
-    let metadata = profile.metadata.iter().map(|(key, value)| Cell {
-        name: FieldName::Metadata,
-        field: format!("metadata.{key}"),
-        value: value.clone(),
-    });
-    texts.chain(metadata).collect()
-}
-
-/// A field as it is sent: the parts of a name joined, or a whole name split at its last space where
-/// the provider holds the parts only (rule 9).
-fn as_sent(profile: &Profile, name: FieldName, capabilities: &Capabilities) -> Option<String> {
-    let split = || {
-        let whole = profile.name.as_deref().filter(|_| !capabilities.holds(FieldName::Name))?;
-        Some(whole.trim().rsplit_once(' ').unwrap_or((whole, "")))
-    };
-    let part = |part: &str| Some(part.trim().to_owned()).filter(|part| !part.is_empty());
-    let stated = profile.get(name).map(str::to_owned);
-    match name {
-        FieldName::Name => profile.full_name(),
-        FieldName::FirstName => stated.or_else(|| part(split()?.0)),
-        FieldName::LastName => stated.or_else(|| part(split()?.1)),
-        _ => stated,
-    }
-}
-
-/// Whether a field stays in our store because the provider has no place for it. A name is held
-/// when its parts are, and the other way round.
-fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
-    let holds = |field| capabilities.holds(field);
-    match name {
-        FieldName::Name => {
-            !holds(name) && !holds(FieldName::FirstName) && !holds(FieldName::LastName)
-        }
-        FieldName::FirstName | FieldName::LastName => !holds(name) && !holds(FieldName::Name),
-        _ => !holds(name),
-    }
-}
 
 impl Row {
     /// Notes what became of something beside the row's own subject. The worse stays; that somebody
