@@ -507,7 +507,7 @@ fn every_changed_field_that_the_provider_holds_is_a_wish() {
     work.read(Profile { email: Some("a@b.c".into()), ..theirs });
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
-    let message = said(&work, 0).message.clone().expect("there");
+    let message = said(&work, 0).message.expect("there");
     assert!(message.starts_with("the file states another `name`, `email`, "), "{message}");
     let kept = remembered(&work);
     assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Anna Lee")));
@@ -571,7 +571,7 @@ fn a_changed_fact_of_a_saved_card_is_said() {
         let mut work = work(group);
         assert_eq!(next(&mut work), Step::Finished);
         let kept = remembered(&work)[1].fields.get("exp_year").cloned();
-        (verdicts(&work), said(&work, 0).field.clone(), kept)
+        (verdicts(&work), said(&work, 0).field, kept)
     };
     // The file says 2030 by now.
     let field = Some("exp_year".to_owned());

@@ -40,11 +40,11 @@ fn three(file: &Profile, before: Option<&[(&str, &str)]>, theirs: &Profile) -> G
 }
 
 fn message(work: &Work) -> String {
-    said(&work, 0).message.clone().unwrap_or_default()
+    said(work, 0).message.unwrap_or_default()
 }
 
 fn field(work: &Work) -> Option<String> {
-    said(&work, 0).field.clone()
+    said(work, 0).field
 }
 
 const BEFORE: &[(&str, &str)] = &[("name", "Ada"), ("email", "a@b.c")];
