@@ -188,7 +188,8 @@ pub struct Refusal {
     pub code: Option<String>,
     /// The provider's own text, redacted.
     pub message: String,
-    /// The field it names.
+    /// The column of a file that it speaks of, or a field by the provider's own name if no column
+    /// is behind it.
     pub field: Option<String>,
 }
 

@@ -126,9 +126,9 @@ impl Applier<'_> {
         };
         let cursor = cursor.filter(|_| ended.is_ok());
         let finish = self.finish(&works, &standing, &settled, cursor);
-        tally.rows += finish.rows.len() as u64;
-        tally.failed +=
-            finish.rows.iter().filter(|row| is_failure(row.verdict.outcome)).count() as u64;
+        let outcomes = finish.rows.iter().filter_map(|row| Some(row.verdict.as_ref()?.outcome));
+        tally.rows += outcomes.clone().count() as u64;
+        tally.failed += outcomes.filter(|outcome| is_failure(*outcome)).count() as u64;
         let mut parked = Vec::new();
         self.with_rules(|rules| {
             for ((work, before), standing) in works.iter().zip(before).zip(&standing) {
@@ -354,7 +354,7 @@ impl Applier<'_> {
                     .map(|row| row.staged.line)
                     .collect();
                 let results = match standing {
-                    Standing::Finished => work.results(rules.now, true),
+                    Standing::Finished => work.results(rules.now),
                     Standing::AtWork | Standing::Waits => work.results_so_far(rules),
                 };
                 finish.rows.extend(results.into_iter().filter(|row| !kept.contains(&row.line)));

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::Outcome;
-use crate::Outcome::{Created, Linked, NotAttempted, Refused, Rejected, Unresolved, Updated};
+use crate::Outcome::{
+    Created, Linked, NotAttempted, Refused, Rejected, Unchanged, Unresolved, Updated,
+};
 
 /// What a code speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,11 +158,12 @@ codes! {
         "--restore-removed imports it again";
     /// The card has expired; it is imported all the same, unless --reject-expired is given.
     CardExpired = "card_expired", Row [Created, Rejected],
-        "--reject-expired declines expired cards";
+        "state the new expiry or another card once there is one; expired cards are declined with --reject-expired and imported without it";
     /// Tied to a saved payment method that agrees in every fact.
     MatchedByFacts = "matched_by_facts", Row [Linked], "";
     /// What the row describes was at the provider already; its fields were not written.
-    AlreadyThere = "already_there", Row [Linked], "";
+    AlreadyThere = "already_there", Row [Created, Linked, Unchanged],
+        "--update-existing sends the fields that the message says differ, where the provider can change them";
     /// The reference exists at the provider in another case.
     ReferenceCollision = "reference_collision", Row [Refused],
         "give the customer a reference that differs in more than upper and lower case";
@@ -441,7 +444,7 @@ mod tests {
                 assert_eq!(hint.matches(what).count(), hint.matches(&named).count(), "{code}");
             }
             // What went well needs nothing; everything else says what to do.
-            let well = code.outcomes() == [super::Linked];
+            let well = code.outcomes() == [super::Linked] || *code == Code::FoundLater;
             assert_eq!(code.hint().is_none(), well, "{code}");
         }
     }

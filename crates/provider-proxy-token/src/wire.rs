@@ -306,6 +306,23 @@ pub(crate) fn error_row(row: Row<'_>) -> VendorError {
     }
 }
 
+/// The column of a file that a property of a request is made from, by its last name
+/// (`credit.fingerprint`); any other property as the vendor names it.
+fn column(field: String) -> String {
+    let column = match field.rsplit('.').next().unwrap_or_default() {
+        "fingerprint" => "token",
+        "reference_id" => "reference",
+        "payment_method_type" => "method",
+        "card_brand" => "brand",
+        "account_number_suffix" => "last4",
+        "is_default" => "default",
+        same @ ("name" | "email" | "last4" | "exp_month" | "exp_year" | "bin" | "holder_name"
+        | "routing_number" | "account_type" | "bank_name") => same,
+        _ => return field,
+    };
+    column.to_owned()
+}
+
 /// One word, as codes and names of fields are.
 fn is_code(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
@@ -401,7 +418,7 @@ impl Echo {
         Refusal {
             code: error.code.filter(|code| self.hide(code) == *code),
             message: self.text(error.message.as_deref()),
-            field: error.field.filter(|field| self.hide(field) == *field),
+            field: error.field.filter(|field| self.hide(field) == *field).map(column),
         }
     }
 

@@ -102,13 +102,13 @@ pub struct RowPlan {
     pub verdict: Option<Verdict>,
 }
 
-/// What became of a row.
+/// What became of a row, or took place for it so far.
 #[derive(Debug, Clone)]
 pub struct RowResult {
     /// The row.
     pub line: u64,
-    /// Its outcome.
-    pub verdict: Verdict,
+    /// Its outcome; `None` while the row is open.
+    pub verdict: Option<Verdict>,
     /// Our customer.
     pub customer: Option<CustomerId>,
     /// The provider's customer.
@@ -117,7 +117,8 @@ pub struct RowResult {
     pub method: Option<MethodId>,
     /// The provider's payment method.
     pub remote_method: Option<RemoteMethodId>,
-    /// What took place, such as `create_customer+import_method`.
+    /// What took place, such as `create_customer+import_method`; `kept` is a change that only our
+    /// store can hold.
     pub done: Option<String>,
 }
 
@@ -130,10 +131,10 @@ pub struct KeptFields {
     pub fields: Profile,
 }
 
-/// Rows that are finished.
+/// Rows that are finished, and what took place for those that are not.
 #[derive(Debug, Clone, Default)]
 pub struct FinishRows {
-    /// Their outcomes. Where our ids are `None` but the provider's are given, the store fills ours
+    /// What became of them. Where our ids are `None` but the provider's are given, the store fills ours
     /// in from the mirror's links.
     pub rows: Vec<RowResult>,
     /// What the file stated of them: replaces what it stated before.

@@ -235,7 +235,7 @@ const EDITS: &[Edit] = &[
         what: "a metadata cell",
         rows: &["A-1,Ann,a@b.c,platinum,card,tok_1,processor,4242,12,2030,true\n"],
         flags: &[],
-        outcomes: &["unchanged"],
+        outcomes: &["unchanged metadata.tier"],
         calls: &[],
         held: &[A, B, C],
     },

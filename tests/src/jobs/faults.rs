@@ -63,6 +63,11 @@ pub async fn a_lost_bulk_answer_is_not_repeated(db: Arc<TestDb>) -> Result {
     let again = world.onfile.run(&IMPORT).await?.expect(0)?;
     ensure!(again.count("/rows/unchanged")? == 20, "{again:?}");
     ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    // A person reads that this is safe, and what to do.
+    let again = world.onfile.run(&IMPORT[..3]).await?.expect(2)?;
+    let said = "look the customer up at the provider; onfile leaves the customer alone";
+    ensure!(again.stdout.contains(said), "{again:?}");
+    ensure!(again.stdout.contains("onfile leaves these customers alone"), "{again:?}");
     nothing_twice(&world)
 }
 

@@ -160,6 +160,23 @@ pub async fn too_many_rejected_sends_nothing(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn nothing_to_do_calls_nothing(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    let calls = world.provider.log().len();
+    for (rows, exit) in [("reference,name\n", 0), ("reference,name\n,Ann\n", 2)] {
+        world.file("rows.csv", rows)?;
+        for more in [&[][..], &["--dry-run"], &["--dry-run", "--observe"]] {
+            let args = ["import", "gov", "rows.csv", "--json", "--max-rejected", "9"];
+            let ran = world.onfile.run(&[&args[..], more].concat()).await?.expect(exit)?;
+            ensure!(ran.count("/calls/total")? == 0, "{ran:?}");
+            ensure!(ran.count("/forecast/calls/total_most").unwrap_or(0) == 0, "{ran:?}");
+        }
+    }
+    ensure!(world.provider.log().len() == calls);
+    Ok(())
+}
+
 pub async fn adds_one_by_one(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let now = SystemClock.now().micros() / 1_000_000;

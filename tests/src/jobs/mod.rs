@@ -150,7 +150,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
     cases! {
         import: holds_what_the_file_says, again_changes_nothing, dry_run_sends_nothing,
             links_what_was_there, keeps_what_a_payer_removed, bad_rows_are_rejected_alone,
-            too_many_rejected_sends_nothing, adds_one_by_one, batches_are_cut,
+            too_many_rejected_sends_nothing, nothing_to_do_calls_nothing, adds_one_by_one, batches_are_cut,
             a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,
             every_row_is_reported, the_most_urgent_rows_are_shown;
         pull: reads_everything_once, reads_every_shape, a_short_page_is_not_the_end,
@@ -191,6 +191,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         three_way: a_payers_changes_are_not_undone, a_change_since_the_last_read_is_seen,
             a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
             update_existing_says_what_cannot_be, a_shared_token_is_a_finding,
+            a_dry_run_counts_what_is_only_said,
             a_single_use_token_is_used_once, what_the_provider_cannot_hold_is_kept,
             beside_what_cannot_be_the_rest_is_kept,
             a_customer_that_is_gone_is_not_made_again;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use model::{Clock, SystemClock};
 use sandbox::{FaultPlan, NewMethod};
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -119,6 +119,17 @@ pub async fn looks_before_it_adds(db: Arc<TestDb>) -> Result {
     let ran = stopped(child).await?;
     world.all_fired()?;
     ensure!(world.sizes() == (3, 0), "{:#?}", world.held());
+    // What was done is said at once, though no row is finished.
+    world.onfile.run(&["report", &run_of(&ran)?, "--out", "out"]).await?.expect(0)?;
+    let rows = std::fs::read_to_string(world.db.folder().join("out/rows.csv"))?;
+    for row in rows.lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let [.., customer, remote, "", "", "create_customer"] = cells[..] else {
+            bail!("{rows}");
+        };
+        ensure!(row.contains(",not_attempted,"), "{rows}");
+        ensure!(!customer.is_empty() && !remote.is_empty(), "{rows}");
+    }
     // While it rests, a payer saves one of these cards.
     let held = world.provider.customer_by_reference("pa_main", "R-1").expect("created");
     world.provider.add_method(

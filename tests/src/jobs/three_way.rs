@@ -161,9 +161,18 @@ pub async fn differences_of_what_was_there_are_listed(db: Arc<TestDb>) -> Result
     ensure!(lines[0].contains("; differs: email"), "{lines:#?}");
     ensure!(!lines[0].contains("name") && !lines[0].contains("other@"), "{lines:#?}");
     ensure!(!lines[1].contains("differs"), "{lines:#?}");
-    // What the file stated is remembered.
+    // It differs still, and can be asked for.
     let again = nothing_changes(&world, import(&world, rows, &[])).await?.expect(0)?;
     ensure!(again.count("/rows/unchanged")? == 2, "{again:?}");
+    let lines = rows_of(&world, &again).await?;
+    ensure!(lines[0].contains("; differs: email"), "{lines:#?}");
+    ensure!(!lines[1].contains("differs"), "{lines:#?}");
+    let asked = import(&world, rows, &["--update-existing"]);
+    let asked = nothing_changes(&world, asked).await?.expect(2)?;
+    ensure!(asked.count("/codes/not_updatable")? == 1, "{asked:?}");
+    let lines = rows_of(&world, &asked).await?;
+    ensure!(lines[0].contains(",rejected,not_updatable,"), "{lines:#?}");
+    ensure!(lines[0].contains(",email,"), "{lines:#?}");
     Ok(())
 }
 
@@ -213,6 +222,25 @@ pub async fn a_shared_token_is_a_finding(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn a_dry_run_counts_what_is_only_said(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let rows = "A-1,Ann,a@b.c,card,tok_1,processor,4242,12,2020,\n\
+                B-1,Bob,b@b.c,card,tok_2,processor,1881,12,2020,\n\
+                C-1,Cid,c@b.c,card,tok_2,processor,1881,12,2020,\n\
+                D-1,Dot,d@b.c,card,tok_3,processor,5100,12,2030,\n";
+    let dry = import(&world, rows, &["--dry-run"]).await?.expect(0)?;
+    let ran = import(&world, rows, &[]).await?.expect(0)?;
+    for ran in [&dry, &ran] {
+        ensure!(ran.count("/codes/card_expired")? == 2, "{ran:?}");
+        ensure!(ran.count("/codes/token_shared")? == 1, "{ran:?}");
+    }
+    ensure!(ran.count("/rows/created")? == 4, "{ran:?}");
+    // What is there is not said again, by either.
+    let dry = import(&world, rows, &["--dry-run"]).await?.expect(0)?;
+    ensure!(dry.count("/codes/card_expired").is_err(), "{dry:?}");
+    Ok(())
+}
+
 pub async fn a_single_use_token_is_used_once(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let now = SystemClock.now().micros() / 1_000_000;
@@ -258,6 +286,10 @@ pub async fn what_the_provider_cannot_hold_is_kept(db: Arc<TestDb>) -> Result {
     file("Annas")?;
     let again = nothing_changes(&world, world.onfile.run(&IMPORT)).await?.expect(0)?;
     ensure!(again.count("/rows/unchanged")? == 2, "{again:?}");
+    let lines = rows_of(&world, &again).await?;
+    let said = ",unchanged,,kept in our store only: company,company,";
+    ensure!(lines[0].contains(said) && lines[0].ends_with(",kept"), "{lines:#?}");
+    ensure!(lines[1].contains(",unchanged,,,,") && lines[1].ends_with(','), "{lines:#?}");
     let shown = world.onfile.run(&IMPORT[..3]).await?.expect(0)?;
     let wanted = "kept in store only: company 2, metadata.tier 1, phone 1";
     ensure!(shown.stdout.contains(wanted), "{}", shown.stdout);

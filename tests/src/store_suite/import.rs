@@ -43,7 +43,7 @@ fn link(who: &str, fp: TokenFp, customer: &str, method: &str) -> anyhow::Result<
 fn result(line: u64, outcome: Outcome) -> RowResult {
     RowResult {
         line,
-        verdict: Verdict::plain(outcome),
+        verdict: Some(Verdict::plain(outcome)),
         customer: None,
         remote_customer: None,
         method: None,
@@ -92,11 +92,19 @@ async fn a_finished_row_says_what_became_of_it(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
     cx.stage(&fence, vec![staged(1, "r1", None)?, staged(2, "r1", None)?]).await?;
     let mut one = result(1, Outcome::Created);
-    one.verdict = Verdict::with(Outcome::Created, Code::CardExpired, "expired in 01/2020");
+    one.verdict = Some(Verdict::with(Outcome::Created, Code::CardExpired, "expired in 01/2020"));
     one.remote_customer = Some(remote("9")?);
     one.remote_method = Some(remote_method("m9")?);
     one.done = Some("create_customer+import_method".into());
-    let finish = FinishRows { rows: vec![one], cursor: Some("r1".into()), ..FinishRows::default() };
+    // Of one that is open, what took place so far.
+    let two = RowResult {
+        verdict: None,
+        remote_customer: one.remote_customer.clone(),
+        done: Some("update_customer".into()),
+        ..result(2, Outcome::Created)
+    };
+    let rows = vec![one, two];
+    let finish = FinishRows { rows, cursor: Some("r1".into()), ..FinishRows::default() };
     cx.store().finish_rows(&fence, &name("alpha")?, finish).await?;
     let rows = cx.store().rows(&fence.run, 0, 10).await?;
     let [one, two] = rows.as_slice() else { panic!("{rows:?}") };
@@ -106,7 +114,11 @@ async fn a_finished_row_says_what_became_of_it(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!(one.remote_method_id.as_deref(), Some("m9"));
     assert_eq!(one.done.as_deref(), Some("create_customer+import_method"));
     assert_eq!((&one.customer_id, &one.method_id), (&None, &None), "the mirror knows neither");
-    assert_eq!(two.outcome, None);
+    assert_eq!((two.outcome, &two.code, &two.message), (None, &None, &None));
+    assert_eq!(two.remote_customer_id.as_deref(), Some("9"));
+    assert_eq!(two.done.as_deref(), Some("update_customer"));
+    assert_eq!(cx.store().tally(&fence.run).await?.ledger.not_attempted, 1);
+    assert_eq!(cx.text("SELECT CAST(rows_done AS TEXT) FROM parts").await?.as_deref(), Some("1"));
     assert_eq!(cx.text("SELECT cursor FROM parts").await?.as_deref(), Some("r1"));
     Ok(())
 }

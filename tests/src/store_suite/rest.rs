@@ -178,7 +178,7 @@ fn plan(line: u64, words: Option<&str>) -> RowPlan {
 fn created(line: u64) -> RowResult {
     RowResult {
         line,
-        verdict: Verdict::plain(Outcome::Created),
+        verdict: Some(Verdict::plain(Outcome::Created)),
         customer: None,
         remote_customer: None,
         method: None,
@@ -384,7 +384,7 @@ async fn a_cancelled_row_is_not_called_untried(cx: &Cx) -> anyhow::Result<()> {
     }
     // A row that was decided keeps its token as well, as long as its effect is not settled.
     let lost = RowResult {
-        verdict: Verdict::with(Outcome::Unresolved, Code::OutcomeUnknown, "no answer"),
+        verdict: Some(Verdict::with(Outcome::Unresolved, Code::OutcomeUnknown, "no answer")),
         ..created(2)
     };
     let finish = FinishRows { rows: vec![lost], ..FinishRows::default() };

@@ -399,10 +399,7 @@ impl Row {
             }
             return Some(verdict);
         }
-        if let MethodFacts::Card(card) = &method.facts
-            && rules.policy.reject_expired
-            && card.expiry.is_some_and(|expiry| expiry.is_past(rules.now))
-        {
+        if rules.policy.reject_expired && self.card_has_expired(rules.now) {
             return Some(reject(
                 Code::CardExpired,
                 "the card has expired, expected one that has not",

@@ -1,8 +1,10 @@
 //! What is to be done for one reference of a file. Pure: everything known goes in, the next step
 //! comes out, and when there is none, every row has its outcome (rules 4 and 7).
 
+mod cells;
 mod decide;
 mod fit;
+mod stated;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -143,9 +145,10 @@ pub(crate) struct Work {
     /// Whether the file is to be compared with what is known (again).
     stale: bool,
     wishes: Vec<Wish>,
-    /// Fields that the file never stated before and that the provider has otherwise: listed, not
-    /// written.
-    differs: Vec<String>,
+    /// Fields that no file settled before and that the provider has otherwise: listed, not written.
+    differs: Vec<Differs>,
+    /// Fields that only our store keeps and that the file states otherwise than the last time.
+    kept_again: Vec<String>,
     wish_noted: bool,
     /// The customer was created before this stint of the run: it is looked at like any other.
     made_before: bool,
@@ -168,6 +171,15 @@ struct Wish {
     field: String,
     /// The provider's value is not what the file stated the last time: somebody changed it there.
     moved: bool,
+}
+
+/// A profile field that the provider has otherwise than the file, and that is not wished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Differs {
+    /// As files show it.
+    field: String,
+    /// The keyed hash of the provider's value, if it has one.
+    theirs: Option<String>,
 }
 
 /// A fact of a saved payment method, as the file wishes it.
@@ -284,6 +296,7 @@ impl Work {
             stale: true,
             wishes: Vec::new(),
             differs: Vec::new(),
+            kept_again: Vec::new(),
             wish_noted: false,
             made_before: false,
             omitted: Vec::new(),

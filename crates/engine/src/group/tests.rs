@@ -191,6 +191,12 @@ fn link(reference: &str, token: u8, method: &str) -> TokenLink {
     }
 }
 
+/// The lines that have an outcome if the run ends here.
+fn decided(work: &Work, rules: &Rules<'_>) -> Vec<u64> {
+    let results = work.results_so_far(rules);
+    results.iter().filter(|r| r.verdict.is_some()).map(|r| r.line).collect()
+}
+
 /// A stand-in for the store's keyed hash.
 fn hash(field: &str, value: &str) -> String {
     format!("{field}={value}")
@@ -235,7 +241,13 @@ fn next(work: &mut Work) -> Step {
 }
 
 fn verdicts(work: &Work) -> Vec<(Outcome, Option<Code>)> {
-    work.results(NOW, true).into_iter().map(|r| (r.verdict.outcome, r.verdict.code)).collect()
+    let results = work.results(NOW).into_iter();
+    results.map(|r| r.verdict.expect("finished")).map(|v| (v.outcome, v.code)).collect()
+}
+
+/// What is said of a row.
+fn said(work: &Work, row: usize) -> Verdict {
+    work.results(NOW)[row].verdict.clone().expect("finished")
 }
 
 fn bulk(row: usize) -> Add {
@@ -378,7 +390,7 @@ fn rows_that_contradict_each_other_are_all_declined() {
     other.profile.name = Some("Eve".into());
     let work = work(group(vec![row(2, 1, card("4242")), other]));
     assert_eq!(verdicts(&work), [rejected(Code::ConflictingRows); 2]);
-    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("name"));
+    assert_eq!(said(&work, 0).field.as_deref(), Some("name"));
 }
 
 #[test]
@@ -389,7 +401,7 @@ fn two_defaults_contradict_each_other() {
     }
     let work = work(group(rows));
     assert_eq!(verdicts(&work), [rejected(Code::ConflictingRows); 2]);
-    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("default"));
+    assert_eq!(said(&work, 0).field.as_deref(), Some("default"));
 }
 
 #[test]
@@ -455,7 +467,7 @@ fn a_changed_name_is_a_wish_that_this_provider_cannot_take() {
     work.read(Profile { name: Some("Eve".into()), ..Profile::default() });
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
-    assert_eq!(work.results(NOW, true)[0].verdict.field.as_deref(), Some("name"));
+    assert_eq!(said(&work, 0).field.as_deref(), Some("name"));
     // It was not taken, so what was stated before stays: the same file says so again the next
     // time, and the file of before is unchanged.
     let kept = remembered(&work);
@@ -495,7 +507,7 @@ fn every_changed_field_that_the_provider_holds_is_a_wish() {
     work.read(Profile { email: Some("a@b.c".into()), ..theirs });
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
-    let message = work.results(NOW, true)[0].verdict.message.clone().expect("there");
+    let message = said(&work, 0).message.expect("there");
     assert!(message.starts_with("the file states another `name`, `email`, "), "{message}");
     let kept = remembered(&work);
     assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Anna Lee")));
@@ -559,7 +571,7 @@ fn a_changed_fact_of_a_saved_card_is_said() {
         let mut work = work(group);
         assert_eq!(next(&mut work), Step::Finished);
         let kept = remembered(&work)[1].fields.get("exp_year").cloned();
-        (verdicts(&work), work.results(NOW, true)[0].verdict.field.clone(), kept)
+        (verdicts(&work), said(&work, 0).field, kept)
     };
     // The file says 2030 by now.
     let field = Some("exp_year".to_owned());
@@ -588,14 +600,19 @@ fn a_method_that_this_run_saw_gone_is_not_kept() {
 }
 
 #[test]
-fn a_run_that_stops_says_what_is_decided_and_nothing_of_the_rest() {
+fn a_run_that_stops_says_what_is_decided_and_what_was_done_for_the_rest() {
     let mut work = work(group(vec![row(2, 1, card("4242")), row(3, 2, card("1881")), alone(4)]));
     work.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
     work.rows[0].fate = Fate::Saved(method_id("spm_1"));
-    let lines: Vec<u64> =
-        work.results_so_far(&rules(Policy::default())).iter().map(|r| r.line).collect();
-    assert_eq!(lines, [2, 4]);
+    assert_eq!(decided(&work, &rules(Policy::default())), [2, 4]);
     assert_eq!(remembered(&work).len(), 2, "the customer and the saved card");
+    // Its customer is there; its card is not.
+    let so_far = work.results_so_far(&rules(Policy::default()));
+    let open = so_far.iter().find(|result| result.line == 3).expect("its customer was made");
+    assert_eq!((&open.remote_customer, &open.remote_method), (&Some(customer_id()), &None));
+    work.rows[1].done.push(EffectKind::CreateCustomer);
+    let so_far = work.results_so_far(&rules(Policy::default()));
+    assert_eq!(so_far[1].done.as_deref(), Some("create_customer"));
 }
 
 #[test]
@@ -764,7 +781,7 @@ fn a_resumed_run_counts_what_it_did_before() {
     let mut work = work(group);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [(Outcome::Created, None)]);
-    assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("create_customer+import_method"));
+    assert_eq!(work.results(NOW)[0].done.as_deref(), Some("create_customer+import_method"));
 }
 
 #[test]
@@ -831,7 +848,7 @@ fn what_a_resumed_run_found_is_not_its_doing() {
     let mut customer = work(group);
     assert_eq!(next(&mut customer), Step::Finished);
     assert_eq!(verdicts(&customer), [(Outcome::Linked, Some(Code::AlreadyThere))]);
-    assert_eq!(customer.results(NOW, true)[0].done, None);
+    assert_eq!(customer.results(NOW)[0].done, None);
 }
 
 #[test]

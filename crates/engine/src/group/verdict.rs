@@ -10,6 +10,14 @@ impl Row {
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         self.staged.method.as_ref().map(|method| facts_of(&method.facts)).unwrap_or_default()
     }
+
+    /// Whether its payment method is a card that has expired.
+    pub(crate) fn card_has_expired(&self, now: Timestamp) -> bool {
+        matches!(
+            self.staged.method.as_ref().map(|method| &method.facts),
+            Some(MethodFacts::Card(card)) if card.expiry.is_some_and(|e| e.is_past(now))
+        )
+    }
 }
 
 /// The facts that are known of a payment method, by column.
@@ -44,19 +52,34 @@ impl Work {
         self.statements.iter().any(|s| s.fp.is_none())
     }
 
-    /// The outcomes that are certain though the run ends before this reference is finished: rows
-    /// that wait for a step have none, and whoever goes on finds them open.
+    /// What is certain though the run ends before this reference is finished: rows that wait for
+    /// a step have no outcome, only what this run did for them, and whoever goes on finds them
+    /// open.
     pub(crate) fn results_so_far(&self, rules: &Rules<'_>) -> Vec<RowResult> {
         let waiting = self.awaits(rules);
-        let mut results = self.results(rules.now, false);
-        results.retain(|result| !waiting.contains(&result.line));
+        let (there, ours) = match &self.customer {
+            CustomerNow::Present { how, .. } => (true, *how != Presence::Known),
+            _ => (false, false),
+        };
+        let mut results = self.results(rules.now);
+        for (row, result) in self.rows.iter().zip(&mut results) {
+            let decided = row.fate != Fate::Open || (row.staged.method.is_none() && there);
+            if !decided || waiting.contains(&result.line) {
+                result.verdict = None;
+            }
+        }
+        results.retain(|result| result.verdict.is_some() || result.done.is_some() || ours);
         results
     }
 
-    /// The outcome of every row, when nothing is left to do; every row has one (rule 7). Of a run
-    /// that ends before, `finished` is false, and rows that wait for a step of their own have none.
-    pub(crate) fn results(&self, now: Timestamp, finished: bool) -> Vec<RowResult> {
-        let first = self.rows.iter().position(|row| !matches!(row.fate, Fate::Ended(_)));
+    /// The outcome of every row, when nothing is left to do; every row has one (rule 7).
+    pub(crate) fn results(&self, now: Timestamp) -> Vec<RowResult> {
+        // A row that was settled before, and went well, has said it.
+        let said = |row: &Row| matches!(&row.fate, Fate::Ended(end) if severity(end.outcome) == 0);
+        let first = match self.rows.iter().any(said) {
+            true => None,
+            false => self.rows.iter().position(|row| !matches!(row.fate, Fate::Ended(_))),
+        };
         let customer = match &self.customer {
             CustomerNow::Present { id, .. } => Some(id.clone()),
             _ => None,
@@ -64,27 +87,34 @@ impl Work {
         self.rows
             .iter()
             .enumerate()
-            .filter(|(_, row)| {
-                let alone = row.staged.method.is_none() && customer.is_some();
-                finished || alone || row.fate != Fate::Open
-            })
             .map(|(place, row)| {
                 let method = match &row.fate {
                     Fate::Kept(id) | Fate::Saved(id) | Fate::Tied(id, _) => Some(id.clone()),
                     Fate::Open | Fate::Ended(_) => None,
                 };
+                let first = Some(place) == first;
                 RowResult {
                     line: row.staged.line,
-                    verdict: self.verdict(row, Some(place) == first, now),
+                    verdict: Some(self.verdict(row, first, now)),
                     customer: None,
                     remote_customer: customer.clone(),
                     method: None,
                     remote_method: method,
-                    done: (!row.done.is_empty())
-                        .then(|| row.done.iter().map(|k| k.as_str()).collect::<Vec<_>>().join("+")),
+                    done: self.done(row, first),
                 }
             })
             .collect()
+    }
+
+    /// What took place for a row, at the provider and, of the customer's `first` row, in our store.
+    fn done(&self, row: &Row, first: bool) -> Option<String> {
+        let kept = (first && self.keeps_again()).then_some(KEPT);
+        let words: Vec<&str> = row.done.iter().map(|kind| kind.as_str()).chain(kept).collect();
+        (!words.is_empty()).then(|| words.join("+"))
+    }
+
+    fn keeps_again(&self) -> bool {
+        !self.kept_again.is_empty() && matches!(self.customer, CustomerNow::Present { .. })
     }
 
     /// The worst of what became of the row's own subject and of what it wished beside it. What is
@@ -111,10 +141,17 @@ impl Work {
             own.field = Some(field.as_str().to_owned());
         }
         if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
-            let fields = self.differs.join(", ");
+            let fields: Vec<&str> = self.differs.iter().map(|d| d.field.as_str()).collect();
+            let fields = fields.join(", ");
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());
             own.code = own.code.or(Some(Code::AlreadyThere));
             own.message = Some(format!("{said}; differs: {fields}"));
+        }
+        if first && self.keeps_again() && severity(own.outcome) == 0 {
+            let said = own.message.map(|said| format!("{said}; ")).unwrap_or_default();
+            let fields = self.kept_again.join(", ");
+            own.message = Some(format!("{said}kept in our store only: {fields}"));
+            own.field = own.field.or_else(|| self.kept_again.first().cloned());
         }
         match &row.also {
             Some(also) if severity(also.outcome) > severity(own.outcome) => also.clone(),
@@ -156,11 +193,8 @@ impl Work {
                 _ => Verdict::plain(Outcome::Unchanged),
             },
         };
-        let expired = matches!(
-            row.staged.method.as_ref().map(|m| &m.facts),
-            Some(MethodFacts::Card(card)) if card.expiry.is_some_and(|e| e.is_past(now))
-        );
-        if expired && plain.code.is_none() && plain.outcome == Outcome::Created {
+        let plainly_created = plain.code.is_none() && plain.outcome == Outcome::Created;
+        if plainly_created && row.card_has_expired(now) {
             return Verdict::with(plain.outcome, Code::CardExpired, "the card has expired");
         }
         if row.found_later
@@ -205,6 +239,8 @@ pub(super) const fn severity(outcome: Outcome) -> u8 {
     }
 }
 
+/// Done for a row whose change only our store can keep.
+const KEPT: &str = "kept";
 const NOT_WRITTEN: &str =
     "the customer was at the provider already; the row's fields were not written";
 

@@ -4,105 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use backend::{Capabilities, MethodListing};
-use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike, normal};
+use backend::MethodListing;
+use model::{Code, EffectKind, FieldName, Profile, RemoteMethodId, alike};
 use store::{KeptFields, Statement, TokenFp, Verdict};
 
+use super::cells::{Cell, cells, is_only_ours};
 use super::decide::blocked;
+use super::stated::{Stated, There};
 use super::verdict::{facts_of, severity};
-use super::{Changed, CustomerNow, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
-
-/// Before the hash of a value that was stated and left out: the provider does not have it.
-const LEFT_OUT: char = '-';
-
-/// A profile field that the file states.
-#[derive(Clone)]
-struct Cell {
-    name: FieldName,
-    /// As files show it: `email`, `metadata.tier`.
-    field: String,
-    value: String,
-}
-
-impl Cell {
-    /// The keyed hash of its value, in the form in which values are compared.
-    fn hash(&self, rules: &Rules<'_>) -> String {
-        (rules.hash)(&self.field, &normal(self.name, &self.value))
-    }
-
-    /// Whether this very value was stated the last time.
-    fn was_stated(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
-        last.is_some_and(|last| last.trim_start_matches(LEFT_OUT) == self.hash(rules))
-    }
-
-    /// Whether this very value was stated the last time, and left out.
-    fn was_left_out(&self, last: Option<&String>, rules: &Rules<'_>) -> bool {
-        last.is_some_and(|last| last.starts_with(LEFT_OUT)) && self.was_stated(last, rules)
-    }
-
-    /// Writes it into a profile.
-    fn put(self, profile: &mut Profile) {
-        match self.field.strip_prefix("metadata.") {
-            Some(key) => drop(profile.metadata.insert(key.to_owned(), self.value)),
-            None => profile.set(self.name, Some(self.value)),
-        }
-    }
-
-    /// The same field in another profile.
-    fn of(&self, profile: &Profile, capabilities: &Capabilities) -> Option<String> {
-        match self.name {
-            FieldName::Metadata => {
-                let key = self.field.strip_prefix("metadata.").unwrap_or_default();
-                profile.metadata.get(key).cloned()
-            }
-            name => as_sent(profile, name, capabilities),
-        }
-    }
-}
-
-/// The fields of a profile as the provider takes them.
-fn cells(profile: &Profile, capabilities: &Capabilities) -> Vec<Cell> {
-    let texts = FieldName::TEXTS.into_iter().filter_map(|name| {
-        let value = as_sent(profile, name, capabilities)?;
-        Some(Cell { name, field: name.as_str().to_owned(), value })
-    });
-    let metadata = profile.metadata.iter().map(|(key, value)| Cell {
-        name: FieldName::Metadata,
-        field: format!("metadata.{key}"),
-        value: value.clone(),
-    });
-    texts.chain(metadata).collect()
-}
-
-/// A field as it is sent: the parts of a name joined, or a whole name split at its last space where
-/// the provider holds the parts only (rule 9).
-fn as_sent(profile: &Profile, name: FieldName, capabilities: &Capabilities) -> Option<String> {
-    let split = || {
-        let whole = profile.name.as_deref().filter(|_| !capabilities.holds(FieldName::Name))?;
-        Some(whole.trim().rsplit_once(' ').unwrap_or((whole, "")))
-    };
-    let part = |part: &str| Some(part.trim().to_owned()).filter(|part| !part.is_empty());
-    let stated = profile.get(name).map(str::to_owned);
-    match name {
-        FieldName::Name => profile.full_name(),
-        FieldName::FirstName => stated.or_else(|| part(split()?.0)),
-        FieldName::LastName => stated.or_else(|| part(split()?.1)),
-        _ => stated,
-    }
-}
-
-/// Whether a field stays in our store because the provider has no place for it. A name is held
-/// when its parts are, and the other way round.
-fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
-    let holds = |field| capabilities.holds(field);
-    match name {
-        FieldName::Name => {
-            !holds(name) && !holds(FieldName::FirstName) && !holds(FieldName::LastName)
-        }
-        FieldName::FirstName | FieldName::LastName => !holds(name) && !holds(FieldName::Name),
-        _ => !holds(name),
-    }
-}
+use super::{Changed, CustomerNow, Differs, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
 
 impl Row {
     /// Notes what became of something beside the row's own subject. The worse stays; that somebody
@@ -124,6 +34,11 @@ impl Work {
         self.statements.iter().find(|statement| statement.fp == fp)
     }
 
+    /// What the file stated of the customer's field the last time.
+    fn last(&self, field: &str) -> Option<Stated<'_>> {
+        self.before(None)?.fields.get(field).map(|text| Stated::parse(text))
+    }
+
     /// Finds what the file states otherwise than the last time, and where the provider stands.
     pub(crate) fn compare(&mut self, rules: &Rules<'_>) {
         self.stale = false;
@@ -140,6 +55,10 @@ impl Work {
         if self.statements.is_empty() {
             // Nothing was stated before: hashing is for nothing.
             return;
+        }
+        if self.stated_before() {
+            let kept = self.kept_cells(rules).into_iter();
+            self.kept_again = kept.map(|cell| cell.field).collect();
         }
         let truth = (rules.hash)("default", "true");
         let marks: Vec<(bool, Vec<Changed>)> = self
@@ -186,7 +105,7 @@ impl Work {
     }
 
     /// The wishes, and the fields that differ and are not wished.
-    fn compare_profile(&self, rules: &Rules<'_>) -> (Vec<Wish>, Vec<String>) {
+    fn compare_profile(&self, rules: &Rules<'_>) -> (Vec<Wish>, Vec<Differs>) {
         let (mut wishes, mut differs) = (Vec::new(), Vec::new());
         // What this run creates is sent whole.
         let there = match &self.customer {
@@ -196,32 +115,30 @@ impl Work {
             _ => None,
         };
         let Some(there) = there else { return (wishes, differs) };
-        let before = self.before(None);
         for cell in cells(&self.profile(), rules.capabilities) {
             // A field that the provider does not hold is kept in our store only.
             if !rules.capabilities.holds(cell.name) {
                 continue;
             }
-            let last = before.and_then(|before| before.fields.get(&cell.field));
+            let last = self.last(&cell.field);
+            let not_sent = last.is_none_or(|last| last.was_not_sent());
+            let stated = cell.was_stated(last, rules);
             let theirs = cell.of(there, rules.capabilities);
-            if cell.was_stated(last, rules)
+            if (stated && !not_sent)
                 || theirs.as_ref().is_some_and(|theirs| alike(cell.name, theirs, &cell.value))
             {
                 continue;
             }
+            let theirs = theirs.map(|value| Cell { value, ..cell.clone() }.hash(rules));
             let moved = match last {
-                Some(last) => {
-                    let theirs = theirs.map(|value| Cell { value, ..cell.clone() }.hash(rules));
-                    // What was left out the last time is not there.
-                    theirs.as_ref() != Some(last).filter(|last| !last.starts_with(LEFT_OUT))
-                }
+                _ if not_sent && rules.policy.update_existing => false,
+                Some(last) if !stated => theirs.as_deref() != last.theirs(),
                 // The file says it for the first time, of a customer that it stated before and
                 // that has no such value yet.
-                None if before.is_some() && theirs.is_none() => false,
-                None if rules.policy.update_existing => false,
+                None if self.stated_before() && theirs.is_none() => false,
                 // Whose value that is, nobody has told us.
-                None => {
-                    differs.push(cell.field);
+                _ => {
+                    differs.push(Differs { field: cell.field, theirs });
                     continue;
                 }
             };
@@ -437,12 +354,10 @@ impl Work {
             return Vec::new();
         }
         let cells = cells(&self.profile(), rules.capabilities).into_iter();
-        let before = self.before(None);
         let ours = cells.filter(|cell| {
-            let last = before.and_then(|before| before.fields.get(&cell.field));
             is_only_ours(cell.name, rules.capabilities)
                 || self.omitted.contains(&cell.name)
-                || cell.was_left_out(last, rules)
+                || cell.was_left_out(self.last(&cell.field), rules)
         });
         ours.map(|cell| cell.field).collect()
     }
@@ -450,22 +365,24 @@ impl Work {
     /// Those of them that the file states otherwise than the last time, with whose they are.
     pub(crate) fn kept(&self, rules: &Rules<'_>) -> Option<KeptFields> {
         let customer = self.customer_id().filter(|_| !self.stale)?;
-        let before = self.before(None);
         let mut fields = Profile::default();
-        for cell in cells(&self.profile(), rules.capabilities) {
-            let last = before.and_then(|before| before.fields.get(&cell.field));
+        self.kept_cells(rules).into_iter().for_each(|cell| cell.put(&mut fields));
+        (fields != Profile::default()).then_some(KeptFields { customer, fields })
+    }
+
+    fn kept_cells(&self, rules: &Rules<'_>) -> Vec<Cell> {
+        let mut cells = cells(&self.profile(), rules.capabilities);
+        cells.retain(|cell| {
             let ours = is_only_ours(cell.name, rules.capabilities);
             let omitted = self.omitted.contains(&cell.name);
-            if (ours || omitted) && !cell.was_stated(last, rules) {
-                cell.put(&mut fields);
-            }
-        }
-        (fields != Profile::default()).then_some(KeptFields { customer, fields })
+            (ours || omitted) && !cell.was_stated(self.last(&cell.field), rules)
+        });
+        cells
     }
 
     /// What the file is remembered to have stated: what it states now over what it stated before,
     /// since an empty cell says nothing. A wish that was not taken is not stated: what was stated
-    /// before stays.
+    /// before stays. A value that was listed as different is remembered as not sent.
     pub(crate) fn stated(&self, rules: &Rules<'_>) -> Vec<Statement> {
         let CustomerNow::Present { .. } = self.customer else { return Vec::new() };
         // Not compared yet: nothing is decided either.
@@ -479,13 +396,18 @@ impl Work {
         if self.open_or_done().next().is_some() {
             let mut fields = before(None);
             for cell in cells(&self.profile(), rules.capabilities) {
-                if !self.wishes.iter().any(|wish| wish.field == cell.field) {
-                    let hash = cell.hash(rules);
-                    let left_out = self.omitted.contains(&cell.name)
-                        || cell.was_left_out(fields.get(&cell.field), rules);
-                    let hash = if left_out { format!("{LEFT_OUT}{hash}") } else { hash };
-                    fields.insert(cell.field, hash);
+                if self.wishes.iter().any(|wish| wish.field == cell.field) {
+                    continue;
                 }
+                let differs = self.differs.iter().find(|differs| differs.field == cell.field);
+                let there = match differs {
+                    Some(differs) => There::Other(differs.theirs.as_deref()),
+                    None if self.omitted.contains(&cell.name) => There::LeftOut,
+                    None if cell.was_left_out(self.last(&cell.field), rules) => There::LeftOut,
+                    None => There::Same,
+                };
+                let hash = cell.hash(rules);
+                fields.insert(cell.field, Stated { hash: &hash, there }.to_string());
             }
             statements.push(Statement { reference: self.reference.clone(), fp: None, fields });
         }

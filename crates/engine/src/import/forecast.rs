@@ -95,6 +95,11 @@ impl Expectations {
         stand.chain(self.again.values().flatten())
     }
 
+    /// Whether every row is decided.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
     /// References whose customer is to be created.
     pub(super) fn creates(&self) -> u64 {
         self.all().filter(|expected| expected.creates).count() as u64
@@ -112,7 +117,8 @@ impl Expectations {
     ) -> Result<Forecast, EngineError> {
         let capabilities = engine.account.capabilities();
         let known = engine.store.live_customer_ids(&engine.account.name, KNOWN_IDS).await?;
-        let asked = if capabilities.get_customer { known.len() as u64 } else { 0 };
+        let asks = capabilities.get_customer && !self.is_empty();
+        let asked = if asks { known.len() as u64 } else { 0 };
         let batch = u64::from(capabilities.import_batch.unwrap_or(1)).max(1);
         let first = args.first_page(engine.account.in_flight());
         let exact = args.canary().is_none();

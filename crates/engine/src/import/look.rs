@@ -45,6 +45,9 @@ pub(super) async fn look(
     applier.ctx = CallCtx::for_run(Lane::Scheduled, &applier.run.id);
     found.observed = true;
     let engine = applier.engine;
+    if expected.is_empty() {
+        return Ok(0);
+    }
     observe::same_account(engine, &applier.ctx).await?;
     let as_of = engine.clock.now();
     let mut look = Look {

@@ -138,6 +138,11 @@ async fn conclude(
     found.rows = Some(ledger);
     found.findings = findings(&codes, &planned);
     found.codes = codes;
+    if found.dry_run {
+        for (code, rows) in plan::expected_warnings(&planned) {
+            *found.codes.entry(code).or_default() += rows;
+        }
+    }
     found.planned = planned;
     match run.end(engine, found, error.as_ref()).await {
         Ok(summary) => Ok(Ended { summary, error }),
@@ -241,10 +246,12 @@ async fn carry_out(
     }
     engine.progress.forecast(&engine.account.name, &forecast);
     found.forecast = Some(forecast);
-    observe::same_account(engine, &applier.ctx).await?;
-    // What is not known of earlier runs, and of workers that are gone, blocks its customers.
-    settle::take_over(engine, &run.fence).await?;
-    settle::settle(engine, &run.fence, &applier.ctx, Patience::Now).await?;
+    if !tally.planned.is_empty() {
+        observe::same_account(engine, &applier.ctx).await?;
+        // What is not known of earlier runs, and of workers that are gone, blocks its customers.
+        settle::take_over(engine, &run.fence).await?;
+        settle::settle(engine, &run.fence, &applier.ctx, Patience::Now).await?;
+    }
     apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)
 }

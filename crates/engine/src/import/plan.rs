@@ -225,6 +225,19 @@ const fn depends_on_reading(code: Code) -> bool {
     matches!(code, Code::TokenChanged | Code::FactsNeeded)
 }
 
+/// What rows will say although they are imported: the last such word of a plan is the code that
+/// the row will have.
+pub(super) fn expected_warnings(planned: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let warns = |code: &Code| code.outcomes().contains(&Outcome::Created);
+    let mut warnings = BTreeMap::new();
+    for (plan, rows) in planned {
+        if let Some(code) = plan.rsplit('+').filter_map(Code::parse).find(warns) {
+            *warnings.entry(code.as_str().to_owned()).or_default() += rows;
+        }
+    }
+    warnings
+}
+
 /// How many rows look like being rejected by what the provider is known to have.
 pub(super) fn expected_rejections(tally: &RowTally) -> u64 {
     let expected = |plan: &str| {
@@ -315,16 +328,20 @@ pub(super) fn plan_work(
     let looks_again = work.looks_again(rules);
     let says_so = applier.looks && looks_again;
     let again = looks_again || (looked && expected.gets);
-    let mut ends = if looked { work.results(rules.now, true) } else { Vec::new() }.into_iter();
+    let mut ends = if looked { work.results(rules.now) } else { Vec::new() }.into_iter();
     let rows = work
         .rows
         .into_iter()
         .zip(words)
         .map(|(row, mut words)| {
-            let end = ends.next().map(|end| end.verdict);
+            let end = ends.next().and_then(|end| end.verdict);
             let mut verdict = None;
+            let saves = words.iter().any(|word| matches!(*word, "import_method" | "add_method"));
+            let omits = words.contains(&Code::FieldOmitted.as_str());
             if row.shared && !words.is_empty() && !matches!(row.fate, Fate::Kept(_)) {
                 words.push(Code::TokenShared.as_str());
+            } else if saves && !omits && row.card_has_expired(rules.now) {
+                words.push(Code::CardExpired.as_str());
             }
             match (&row.fate, &row.also) {
                 (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {

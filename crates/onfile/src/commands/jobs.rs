@@ -208,8 +208,9 @@ fn stop_on_signals(stopper: Stopper) {
                 stopper.stop();
             } else {
                 out::error_line(
-                    "stopped at once: calls in flight were abandoned; what became of them is not \
-                     known,\nand their customers are blocked until that is settled",
+                    "stopped at once: calls in flight were abandoned, and what became of them is not \
+                     known.\nTheir customers are left alone until that is settled; importing the \
+                     file again does not repeat them.",
                 );
                 std::process::exit(3);
             }

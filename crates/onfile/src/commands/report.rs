@@ -79,8 +79,8 @@ pub(crate) async fn show_bad_rows(
     }
     if rows.unresolved > 0 {
         out::line(
-            "  unresolved rows may have taken effect: their answer was lost. onfile does not send \
-             them again;\n  look the customers up at the provider before you do anything for them.",
+            "  unresolved rows may have taken effect, and reading the provider does not tell. Nothing is \
+             sent for these\n  customers until you say what you saw: onfile effects list",
         );
     }
     Ok(())

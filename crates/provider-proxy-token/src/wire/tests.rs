@@ -110,6 +110,21 @@ fn what_was_sent_is_hidden_in_every_form() {
     };
     let refusal = echo.refusal(error);
     assert_eq!(refusal.code, None);
-    assert_eq!(refusal.field.as_deref(), Some("credit.fingerprint"));
+    assert_eq!(refusal.field.as_deref(), Some("token"));
     assert!(!refusal.message.contains("canary"));
+}
+
+#[test]
+fn a_refusal_names_the_column_of_the_file() {
+    for (theirs, column) in [
+        ("fingerprint", "token"),
+        ("payment_method.ach.account_number_suffix", "last4"),
+        ("customer.reference_id", "reference"),
+        ("email", "email"),
+        ("customer_uid", "customer_uid"),
+        ("payment_method.credit", "payment_method.credit"),
+    ] {
+        let error = VendorError { field: Some(theirs.into()), ..VendorError::default() };
+        assert_eq!(Echo::default().refusal(error).field.as_deref(), Some(column));
+    }
 }

@@ -160,7 +160,7 @@ async fn write_results(
     }
     let mut verdicts = Verdicts::default();
     for row in rows.values() {
-        verdicts.push(Some(row.verdict.clone()));
+        verdicts.push(row.verdict.clone());
     }
     let text = |of: fn(&RowResult) -> Option<&str>| rows.values().map(of).collect::<Vec<_>>();
     sqlx::query(FINISH)
@@ -285,7 +285,8 @@ impl PostgresStore {
             mirror::keep_fields(&mut tx, &context, finish.kept).await?;
         }
         let (run, account, now) = (&fence.run, account.as_str(), now.micros());
-        let rows = signed(finish.rows.len() as u64);
+        let rows = finish.rows.iter().filter(|row| row.verdict.is_some()).count();
+        let rows = signed(rows as u64);
         write_results(&mut tx, run, account, finish.rows).await?;
         write_statements(&mut tx, account, run, now, finish.statements).await?;
         write_links(&mut tx, account, run, now, finish.links).await?;

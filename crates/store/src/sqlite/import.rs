@@ -305,7 +305,7 @@ impl SqliteStore {
         }
         fill_ids(&mut tx, account, &mut rows).await?;
         let bind = |q: Bound, row: &RowResult| {
-            bind_verdict(q.bind(signed(row.line)), Some(&row.verdict))
+            bind_verdict(q.bind(signed(row.line)), row.verdict.as_ref())
                 .bind(row.customer.as_ref().map(CustomerId::as_str))
                 .bind(row.remote_customer.as_ref().map(RemoteCustomerId::as_str))
                 .bind(row.method.as_ref().map(MethodId::as_str))
@@ -338,7 +338,7 @@ impl SqliteStore {
             .bind(i64::from(fence.part))
             .bind(fence.epoch)
             .bind(cursor)
-            .bind(signed(rows.len() as u64))
+            .bind(signed(rows.iter().filter(|row| row.verdict.is_some()).count() as u64))
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;

@@ -51,4 +51,14 @@ fn only_what_the_file_states_otherwise_is_kept_again() {
     let kept = work.kept(&rules).expect("kept").fields;
     assert_eq!(kept.company, None);
     assert_eq!(kept.metadata.get("tier").map(String::as_str), Some("gold"));
+    // Nothing is sent of it, and it is said.
+    work.read(Profile { email: Some("a@b.c".into()), ..Profile::default() });
+    work.rows[0].staged.profile.first_name = None;
+    work.rows[0].staged.profile.last_name = None;
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [(Outcome::Unchanged, None)]);
+    let said = said(&work, 0);
+    assert_eq!(said.message.as_deref(), Some("kept in our store only: metadata.tier"));
+    assert_eq!(said.field.as_deref(), Some("metadata.tier"));
+    assert_eq!(work.results(NOW)[0].done.as_deref(), Some("kept"));
 }

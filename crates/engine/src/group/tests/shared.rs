@@ -28,13 +28,13 @@ fn a_shared_token_is_imported_and_said() {
     assert_eq!(later.next(&rules, false), Step::Save(vec![bulk(0)]));
     later.rows[0].fate = Fate::Saved(method_id("spm_1"));
     assert_eq!(verdicts(&later), [(Outcome::Created, Some(Code::TokenShared))]);
-    let message = later.results(NOW, true)[0].verdict.message.clone().expect("there");
+    let message = said(&later, 0).message.expect("there");
     assert!(!message.contains(&fp(1).to_hex()), "{message}");
 
     // Tied by its facts: the finding is said, and the other beside it.
     later.rows[0].fate = Fate::Tied(method_id("spm_1"), super::super::BY_FACTS);
     assert_eq!(verdicts(&later), [(Outcome::Linked, Some(Code::TokenShared))]);
-    let message = later.results(NOW, true)[0].verdict.message.clone().expect("there");
+    let message = said(&later, 0).message.expect("there");
     assert!(message.contains("agrees in every fact"), "{message}");
 }
 
@@ -86,7 +86,7 @@ fn a_single_use_token_is_the_first_lines() {
     later.compare(&rules);
     assert_eq!(later.next(&rules, true), Step::Finished);
     assert_eq!(verdicts(&later), [rejected(Code::TokenReused)]);
-    assert_eq!(later.results(NOW, true)[0].verdict.field.as_deref(), Some("token"));
+    assert_eq!(said(&later, 0).field.as_deref(), Some("token"));
 
     // Used in an earlier import under another reference: not the first line's either.
     let mut used = group(vec![single_use(2, 1)]);

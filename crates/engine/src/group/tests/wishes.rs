@@ -40,11 +40,11 @@ fn three(file: &Profile, before: Option<&[(&str, &str)]>, theirs: &Profile) -> G
 }
 
 fn message(work: &Work) -> String {
-    work.results(NOW, true)[0].verdict.message.clone().unwrap_or_default()
+    said(work, 0).message.unwrap_or_default()
 }
 
 fn field(work: &Work) -> Option<String> {
-    work.results(NOW, true)[0].verdict.field.clone()
+    said(work, 0).field
 }
 
 const BEFORE: &[(&str, &str)] = &[("name", "Ada"), ("email", "a@b.c")];
@@ -146,15 +146,10 @@ fn where_fields_can_be_changed_the_unmoved_ones_are() {
     work.updated();
     assert_eq!(work.next(&rules, false), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
-    assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("update_customer"));
+    assert_eq!(work.results(NOW)[0].done.as_deref(), Some("update_customer"));
     let kept = work.stated(&rules);
     assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Anna")));
     assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "a@b.c")));
-}
-
-/// The lines that have an outcome if the run ends here.
-fn decided(work: &Work, rules: &Rules<'_>) -> Vec<u64> {
-    work.results_so_far(rules).iter().map(|result| result.line).collect()
 }
 
 #[test]
@@ -224,7 +219,7 @@ fn a_blocked_customer_is_not_changed() {
 }
 
 #[test]
-fn what_was_there_is_linked_and_its_differences_are_listed_once() {
+fn what_was_there_is_linked_and_its_differences_are_listed_while_they_stand() {
     let file = profile("Ada", "A@b.c");
     let mut alike = work(three(&file, None, &profile("Ada", "a@b.c")));
     assert_eq!(next(&mut alike), Step::Finished);
@@ -236,12 +231,72 @@ fn what_was_there_is_linked_and_its_differences_are_listed_once() {
     assert_eq!(next(&mut other), Step::Finished);
     assert_eq!(verdicts(&other), [(Outcome::Linked, Some(Code::AlreadyThere))]);
     assert!(message(&other).ends_with("; differs: name, email"), "{}", message(&other));
-    // What the file stated is remembered, so that the same file is unchanged the next time.
-    let mut again = three(&file, None, &theirs);
-    again.statements = remembered(&other);
-    let mut again = work(again);
+    let after = |file: &Profile, theirs: &Profile| {
+        let mut again = three(file, None, theirs);
+        again.statements = remembered(&other);
+        work(again)
+    };
+    // It differs still, and where the provider has nothing it is not sent either.
+    let mut again = after(&file, &theirs);
     assert_eq!(next(&mut again), Step::Finished);
-    assert_eq!(verdicts(&again), [(Outcome::Unchanged, None)]);
+    assert_eq!(verdicts(&again), [(Outcome::Unchanged, Some(Code::AlreadyThere))]);
+    assert!(message(&again).ends_with("; differs: name, email"), "{}", message(&again));
+    assert_eq!(remembered(&again), remembered(&other));
+    // Agreed upon: the file has stated it from now on.
+    let mut agreed = after(&file, &file);
+    assert_eq!(next(&mut agreed), Step::Finished);
+    assert_eq!(verdicts(&agreed), [(Outcome::Unchanged, None)]);
+    assert_eq!(remembered(&agreed)[0].fields.get("name"), Some(&hash("name", "Ada")));
+}
+
+#[test]
+fn a_difference_that_was_listed_is_sent_once_it_is_asked_for() {
+    let (file, theirs) = (profile("Ada", "a@b.c"), profile("Eve", ""));
+    let mut first = work(three(&file, None, &theirs));
+    assert_eq!(next(&mut first), Step::Finished);
+    let again = |file: &Profile, theirs: &Profile, rules: &Rules<'_>| {
+        let mut again = three(file, None, theirs);
+        again.statements = remembered(&first);
+        let mut again = work(again);
+        again.compare(rules);
+        again.read(theirs.clone());
+        let step = again.next(rules, false);
+        (again, step)
+    };
+    let asked = at(&UPDATES, EXISTING);
+    let update = |changes| Step::Update { row: 0, changes: Box::new(changes) };
+    let (mut sent, step) = again(&file, &theirs, &asked);
+    assert_eq!(step, update(file.clone()));
+    sent.rows[0].done.push(EffectKind::UpdateCustomer);
+    sent.updated();
+    assert_eq!(sent.stated(&asked)[0].fields.get("name"), Some(&hash("name", "Ada")));
+    // Whatever the provider has by then.
+    let (_, step) = again(&file, &profile("Eva", ""), &asked);
+    assert_eq!(step, update(file.clone()));
+    // Where it cannot be sent, it is said; it is not sent as long as nobody asks.
+    let (declined, step) = again(&file, &theirs, &rules(EXISTING));
+    assert_eq!((step, verdicts(&declined)), (Step::Finished, vec![rejected(Code::NotUpdatable)]));
+    assert_eq!(declined.stated(&rules(EXISTING)), remembered(&first));
+    let plain = at(&UPDATES, Policy::default());
+    let (_, step) = again(&file, &theirs, &plain);
+    assert_eq!(step, Step::Finished);
+    // A value that the file has changed since is a wish, unless the provider has moved too.
+    let (_, step) = again(&profile("Ada", "new@b.c"), &theirs, &plain);
+    assert_eq!(step, update(profile("", "new@b.c")));
+    let (moved, step) = again(&profile("Anna", "a@b.c"), &profile("Eva", ""), &plain);
+    assert_eq!((step, verdicts(&moved)), (Step::Finished, vec![rejected(Code::ChangedAtProvider)]));
+}
+
+#[test]
+fn differences_that_were_listed_before_a_stop_are_not_listed_on_the_next_row() {
+    let mut group = there(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))], &[]);
+    group.customers[0].profile = profile("Eve", "");
+    group.rows[0].outcome = Some(Outcome::Linked);
+    let mut work = work(group);
+    work.methods_read = true;
+    assert_eq!(next(&mut work), Step::Save(vec![bulk(1)]));
+    work.rows[1].fate = Fate::Saved(method_id("spm_2"));
+    assert_eq!(verdicts(&work)[1], (Outcome::Created, None));
 }
 
 #[test]
@@ -270,12 +325,15 @@ fn a_customer_found_by_a_conflict_is_compared_with_what_was_found() {
     found.found(customer_id(), profile("Ada", "other@b.c"));
     assert_eq!(next(&mut found), Step::Finished);
     assert!(message(&found).ends_with("; differs: email"), "{}", message(&found));
-    assert_eq!(remembered(&found)[0].fields.get("email"), Some(&hash("email", "a@b.c")));
+    // Nothing was sent of it: it is not settled.
+    let email = format!("~{}~{}", hash("email", "other@b.c"), hash("email", "a@b.c"));
+    assert_eq!(remembered(&found)[0].fields.get("email"), Some(&email));
+    assert_eq!(remembered(&found)[0].fields.get("name"), Some(&hash("name", "Ada")));
 
     let mut wanted = work(group);
     wanted.found(customer_id(), profile("Ada", "other@b.c"));
     // A run that stops here has not looked at it: nothing is said, nothing is remembered.
-    assert!(wanted.results_so_far(&rules(EXISTING)).is_empty());
+    assert_eq!(decided(&wanted, &rules(EXISTING)), [0_u64; 0]);
     assert!(remembered(&wanted).is_empty());
     // What was found a moment ago is not read again.
     assert_eq!(decide(&mut wanted, EXISTING, false), Step::Finished);
@@ -413,7 +471,7 @@ fn a_default_that_a_payer_chose_since_is_left_alone() {
     work.methods[2].default = Some(true);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [(Outcome::Unchanged, None), rejected(Code::ChangedAtProvider)]);
-    assert_eq!(work.results(NOW, true)[1].verdict.field.as_deref(), Some("default"));
+    assert_eq!(said(&work, 1).field.as_deref(), Some("default"));
     let kept = remembered(&work);
     assert_eq!(kept[1].fields.get("default"), Some(&hash("default", "true")));
     assert_eq!(kept[2].fields.get("default"), Some(&hash("default", "false")));
@@ -472,5 +530,5 @@ fn a_wish_that_cannot_be_does_not_keep_a_default_from_being_set() {
     work.rows[0].done.push(EffectKind::SetDefault);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
-    assert_eq!(work.results(NOW, true)[0].done.as_deref(), Some("set_default"));
+    assert_eq!(work.results(NOW)[0].done.as_deref(), Some("set_default"));
 }
