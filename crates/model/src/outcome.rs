@@ -126,6 +126,14 @@ impl Ledger {
     pub fn balances(&self) -> bool {
         self.accounted() == self.read
     }
+
+    /// Rows that did not go well. `planned` of those not attempted have no outcome yet: they are
+    /// open, not declined.
+    #[must_use]
+    pub const fn declined(&self, planned: u64) -> u64 {
+        let all = self.rejected + self.refused + self.unresolved + self.not_attempted;
+        all.saturating_sub(planned)
+    }
 }
 
 /// What an effect does at a provider.
@@ -222,5 +230,11 @@ mod tests {
             assert!(ledger.balances());
             assert_eq!(Outcome::parse(outcome.as_str()), Some(outcome));
         }
+    }
+
+    #[test]
+    fn what_is_planned_is_not_declined() {
+        let rows = Ledger { created: 9, refused: 1, not_attempted: 4, ..Ledger::default() };
+        assert_eq!((rows.declined(0), rows.declined(4)), (5, 1));
     }
 }

@@ -60,7 +60,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<Runs>,
     },
-    /// What became of every row of a run: rows.csv and report.json, or the rows that need somebody
+    /// What became of a run: the first rows that need somebody, or all as rows.csv and report.json
     Report {
         /// The run's id
         run: String,

@@ -222,7 +222,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         most: u32,
     ) -> Result<Vec<RowRecord>, StoreError>;
 
-    /// The first rows of a run that did not go well: rejected, refused, unresolved or not attempted.
+    /// Rows of a run that did not go well, those that a person must act on first: unresolved, then
+    /// refused, rejected and not attempted, each in the file's order.
     async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError>;
 
     // --- the journal --------------------------------------------------------------------------

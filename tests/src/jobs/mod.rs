@@ -145,7 +145,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             links_what_was_there, keeps_what_a_payer_removed, bad_rows_are_rejected_alone,
             too_many_rejected_sends_nothing, adds_one_by_one, batches_are_cut,
             a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,
-            every_row_is_reported;
+            every_row_is_reported, the_most_urgent_rows_are_shown;
         pull: reads_everything_once, reads_every_shape, a_short_page_is_not_the_end,
             after_an_import_is_unchanged, of_an_empty_wrong_account_fails;
         faults: a_lost_bulk_answer_is_not_repeated, an_index_that_is_missing_is_unknown,

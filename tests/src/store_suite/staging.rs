@@ -293,7 +293,7 @@ async fn rows_come_by_line(cx: &Cx) -> anyhow::Result<()> {
 async fn rows_that_did_not_go_well(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
     let mut rows = Vec::new();
-    for (line, outcome) in (1..).zip(Outcome::ALL) {
+    for (line, outcome) in (1..).zip(Outcome::ALL.into_iter().chain(Outcome::ALL)) {
         let mut row = staged(line, "r1", None)?;
         row.outcome = Some(outcome);
         rows.push(row);
@@ -301,12 +301,12 @@ async fn rows_that_did_not_go_well(cx: &Cx) -> anyhow::Result<()> {
     rows.push(staged(100, "r2", None)?);
     cx.stage(&fence, rows).await?;
     let bad = cx.store().bad_rows(&fence.run, 10).await?;
-    let outcomes: Vec<Outcome> = bad.iter().filter_map(|row| row.outcome).collect();
-    let well = [Outcome::Created, Outcome::Linked, Outcome::Updated, Outcome::Unchanged];
-    assert_eq!(
-        outcomes,
-        Outcome::ALL.into_iter().filter(|o| !well.contains(o)).collect::<Vec<_>>()
-    );
+    let bad: Vec<_> = bad.iter().map(|row| (row.line, row.outcome)).collect();
+    let by_urgency =
+        [Outcome::Unresolved, Outcome::Refused, Outcome::Rejected, Outcome::NotAttempted];
+    let lines = [7, 15, 6, 14, 5, 13, 8, 16].into_iter();
+    let outcomes = by_urgency.into_iter().flat_map(|outcome| [Some(outcome), Some(outcome)]);
+    assert_eq!(bad, lines.zip(outcomes).collect::<Vec<_>>());
     assert_eq!(cx.store().bad_rows(&fence.run, 1).await?.len(), 1);
     Ok(())
 }

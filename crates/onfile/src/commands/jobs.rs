@@ -94,9 +94,6 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
     .await
 }
 
-/// So many rows that need somebody are shown after a job.
-const SHOWN_ROWS: u32 = 10;
-
 /// Wires an account, does a job there, and shows what came of it.
 async fn job(
     global: &Global,
@@ -122,40 +119,13 @@ async fn job(
         }
     };
     let exit = show(global, &ended)?;
-    if !global.json {
-        point_at_rows(&*opened.store, &ended).await?;
+    if let Some(rows) = ended.summary.rows.filter(|_| !global.json) {
+        let run = RunId::new(ended.summary.run.clone())?;
+        let planned = ended.summary.planned.values().sum();
+        super::report::show_bad_rows(&*opened.store, &run, &rows, planned).await?;
     }
     opened.store.close().await;
     Ok(exit)
-}
-
-/// The rows that somebody must look at, and what to do about those that are not settled.
-async fn point_at_rows(store: &dyn store::Store, ended: &Ended) -> Result<()> {
-    let Some(rows) = ended.summary.rows else { return Ok(()) };
-    if ended.summary.codes.is_empty() {
-        return Ok(());
-    }
-    let run = RunId::new(ended.summary.run.clone())?;
-    let (lines, more) = super::report::bad_rows(store, &run, SHOWN_ROWS).await?;
-    if !lines.is_empty() {
-        out::line("");
-    }
-    for line in &lines {
-        out::line(&format!("  {line}"));
-    }
-    if more {
-        out::line("  …");
-    }
-    if !lines.is_empty() {
-        out::line(&format!("\n  all rows: onfile report {run} --out DIR"));
-    }
-    if rows.unresolved > 0 {
-        out::line(
-            "  unresolved rows may have taken effect: their answer was lost. onfile does not send \
-             them again;\n  look the customers up at the provider before you do anything for them.",
-        );
-    }
-    Ok(())
 }
 
 /// Shows a job's summary, and its error if it has one; says how the process ends.
@@ -181,11 +151,9 @@ pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
         return Ok(exit::of_engine(error));
     }
     // What a dry run leaves open is planned, not declined.
-    let open: u64 = ended.summary.planned.values().sum();
-    let declined = ended.summary.rows.is_some_and(|rows| {
-        rows.rejected + rows.refused + rows.unresolved + rows.not_attempted > open
-    });
-    Ok(if declined { Exit::Differences } else { Exit::Clean })
+    let planned = ended.summary.planned.values().sum();
+    let declined = ended.summary.rows.map_or(0, |rows| rows.declined(planned));
+    Ok(if declined > 0 { Exit::Differences } else { Exit::Clean })
 }
 
 /// The first Ctrl-C or SIGTERM asks the job to stop; the second ends the process at once, which

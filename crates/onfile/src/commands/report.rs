@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use model::{RunId, Summary};
+use model::{Ledger, RunId, Summary};
 use serde_json::json;
 use store::Store;
 
@@ -17,6 +17,8 @@ use crate::exit::Exit;
 use crate::{out, wiring};
 
 const PAGE: u32 = 1000;
+/// So many rows that need somebody are shown.
+const SHOWN_ROWS: u32 = 10;
 
 pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Result<Exit> {
     let options = LoadOptions::for_accounts(Vec::<String>::new());
@@ -47,49 +49,44 @@ pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Re
         None => {
             if let Some(summary) = &summary {
                 out::line(::report::summary(summary).trim_end());
-                out::line("");
             }
-            each_row(&*opened.store, &id, |row| {
-                if let Some(line) = ::report::bad_row(row) {
-                    out::line(&line);
-                }
-                Ok(())
-            })
-            .await?;
+            let tally = opened.store.tally(&id).await?;
+            let planned = tally.planned.values().sum();
+            show_bad_rows(&*opened.store, &id, &tally.ledger, planned).await?;
         }
     }
     opened.store.close().await;
     Ok(Exit::Clean)
 }
 
-/// The first rows of a run that somebody must look at, and whether there are more.
-pub(crate) async fn bad_rows(
+/// Shows the first rows of a run that somebody must act on, where there are more, and what to do
+/// about those that are not settled. `planned` rows of the ledger have no outcome yet.
+pub(crate) async fn show_bad_rows(
     store: &dyn Store,
     run: &RunId,
-    most: u32,
-) -> Result<(Vec<String>, bool)> {
-    let rows = store.bad_rows(run, most + 1).await?;
-    let more = rows.len() > most as usize;
-    let lines = rows.iter().take(most as usize).filter_map(::report::bad_row);
-    Ok((lines.collect(), more))
-}
-
-async fn each_row(
-    store: &dyn Store,
-    run: &RunId,
-    mut take: impl FnMut(&store::RowRecord) -> Result<()>,
-) -> Result<u64> {
-    let mut after = 0;
-    let mut count = 0;
-    loop {
-        let rows = store.rows(run, after, PAGE).await?;
-        let Some(last) = rows.last() else { return Ok(count) };
-        after = last.line;
-        count += rows.len() as u64;
-        for row in &rows {
-            take(row)?;
-        }
+    rows: &Ledger,
+    planned: u64,
+) -> Result<()> {
+    let bad = rows.declined(planned);
+    if bad == 0 {
+        return Ok(());
     }
+    out::line("");
+    let shown = store.bad_rows(run, SHOWN_ROWS).await?;
+    for line in shown.iter().filter_map(::report::bad_row) {
+        out::line(&format!("  {line}"));
+    }
+    match bad.saturating_sub(shown.len() as u64) {
+        0 => out::line(&format!("\n  all rows: onfile report {run} --out DIR")),
+        more => out::line(&format!("  … and {more} more: onfile report {run} --out DIR")),
+    }
+    if rows.unresolved > 0 {
+        out::line(
+            "  unresolved rows may have taken effect: their answer was lost. onfile does not send \
+             them again;\n  look the customers up at the provider before you do anything for them.",
+        );
+    }
+    Ok(())
 }
 
 /// Report files are for their owner alone.
@@ -98,11 +95,20 @@ fn private(path: &Path) -> Result<BufWriter<std::fs::File>> {
     Ok(BufWriter::new(file.with_context(|| format!("cannot write {}", path.display()))?))
 }
 
+/// Writes every row, a page at a time, and says how many.
 async fn write_rows(store: &dyn Store, run: &RunId, path: &Path) -> Result<u64> {
     let mut file = private(path)?;
     writeln!(file, "{}", ::report::HEADER)?;
-    let count =
-        each_row(store, run, |row| Ok(writeln!(file, "{}", ::report::csv_line(row))?)).await?;
+    let (mut after, mut count) = (0, 0);
+    loop {
+        let rows = store.rows(run, after, PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.line;
+        count += rows.len() as u64;
+        for row in &rows {
+            writeln!(file, "{}", ::report::csv_line(row))?;
+        }
+    }
     file.flush()?;
     Ok(count)
 }

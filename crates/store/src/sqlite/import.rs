@@ -46,8 +46,9 @@ const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, fiel
      WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
 const BAD_ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
-     WHERE run = ?1 AND outcome IN ('rejected', 'refused', 'unresolved', 'not_attempted') \
-     ORDER BY line LIMIT ?2";
+     WHERE run = ?1 AND outcome IN ('unresolved', 'refused', 'rejected', 'not_attempted') \
+     ORDER BY CASE outcome WHEN 'unresolved' THEN 1 WHEN 'refused' THEN 2 WHEN 'rejected' THEN 3 \
+     ELSE 4 END, line LIMIT ?2";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
