@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use model::Code;
+
 /// What kind of failure, to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -52,24 +54,30 @@ impl ErrorKind {
         }
     }
 
+    /// Its code in the published list.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::NotFound => Code::NotFound,
+            Self::AlreadyExists => Code::AlreadyExists,
+            Self::Conflict => Code::Conflict,
+            Self::Invalid => Code::Invalid,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::Forbidden,
+            Self::Unsupported => Code::Unsupported,
+            Self::RateLimited => Code::RateLimited,
+            Self::Unavailable => Code::Unavailable,
+            Self::Timeout => Code::Timeout,
+            Self::OutcomeUnknown => Code::OutcomeUnknown,
+            Self::Malformed => Code::Malformed,
+            Self::Config => Code::Config,
+        }
+    }
+
     /// The word for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::AlreadyExists => "already_exists",
-            Self::Conflict => "conflict",
-            Self::Invalid => "invalid",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::Unsupported => "unsupported",
-            Self::RateLimited => "rate_limited",
-            Self::Unavailable => "unavailable",
-            Self::Timeout => "timeout",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Malformed => "malformed",
-            Self::Config => "config",
-        }
+        self.code().as_str()
     }
 }
 

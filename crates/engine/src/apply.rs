@@ -174,7 +174,7 @@ impl Applier<'_> {
         }
         if !self.may_send && !calls.is_empty() {
             let waiting = calls.iter().flatten().count() as u64;
-            return Err(EngineError::AwaitingApproval { run: self.run.id.clone(), waiting });
+            return Err(EngineError::AwaitingApproval { waiting });
         }
         self.read_customers(works, customers).await?;
         self.read_methods(works, reads).await?;

@@ -98,8 +98,6 @@ pub enum EngineError {
     /// The canary went well, and the rest waits for a person (rule 7). Not an error of the run.
     #[error("the canary is done and was read back; {waiting} rows wait for approval")]
     AwaitingApproval {
-        /// The run.
-        run: RunId,
         /// Rows that have something to be sent.
         waiting: u64,
     },
@@ -119,8 +117,6 @@ pub enum EngineError {
          --max-failures allows"
     )]
     TooManyFailures {
-        /// The run.
-        run: RunId,
         /// Refused and unresolved rows.
         failed: u64,
         /// Rows that had something to be sent.
@@ -168,28 +164,28 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// The stable word for this error.
+    /// Its code in the published list.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub const fn code(&self) -> Code {
         match self {
-            Self::File(error) => error.code.as_str(),
+            Self::File(error) => error.code,
             Self::Store(error) => error.code(),
-            Self::Backend(error) => error.kind.as_str(),
-            Self::Traffic(_) => Code::Traffic.as_str(),
-            Self::WrongAccount { .. } => Code::WrongAccount.as_str(),
-            Self::FindNotHonoured { .. } => Code::FindNotHonoured.as_str(),
-            Self::AccountFault { .. } => Code::AccountFault.as_str(),
-            Self::ProviderAway { .. } => Code::ProviderAway.as_str(),
-            Self::TooManyRejected { .. } => Code::TooManyRejected.as_str(),
-            Self::AwaitingApproval { .. } => Code::AwaitingApproval.as_str(),
-            Self::CanaryFailed { .. } => Code::CanaryFailed.as_str(),
-            Self::TooManyFailures { .. } => Code::TooManyFailures.as_str(),
-            Self::ConfigChanged { .. } => Code::ConfigChanged.as_str(),
-            Self::NoSuchRun(_) => Code::NoSuchRun.as_str(),
-            Self::NotResting { .. } => Code::RunState.as_str(),
-            Self::NotResumable { .. } => Code::NotResumable.as_str(),
-            Self::Stopped => Code::Stopped.as_str(),
-            Self::Broken(_) => Code::Internal.as_str(),
+            Self::Backend(error) => error.kind.code(),
+            Self::Traffic(_) => Code::Traffic,
+            Self::WrongAccount { .. } => Code::WrongAccount,
+            Self::FindNotHonoured { .. } => Code::FindNotHonoured,
+            Self::AccountFault { .. } => Code::AccountFault,
+            Self::ProviderAway { .. } => Code::ProviderAway,
+            Self::TooManyRejected { .. } => Code::TooManyRejected,
+            Self::AwaitingApproval { .. } => Code::AwaitingApproval,
+            Self::CanaryFailed { .. } => Code::CanaryFailed,
+            Self::TooManyFailures { .. } => Code::TooManyFailures,
+            Self::ConfigChanged { .. } => Code::ConfigChanged,
+            Self::NoSuchRun(_) => Code::NoSuchRun,
+            Self::NotResting { .. } => Code::RunState,
+            Self::NotResumable { .. } => Code::NotResumable,
+            Self::Stopped => Code::Stopped,
+            Self::Broken(_) => Code::Internal,
         }
     }
 
@@ -220,29 +216,22 @@ impl EngineError {
         }
     }
 
-    /// What to do about it.
+    /// The run that it names.
+    const fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Store(StoreError::AccountBusy { run, .. } | StoreError::Fenced { run, .. })
+            | Self::ConfigChanged { run, .. }
+            | Self::NotResumable { run, .. } => Some(run),
+            _ => None,
+        }
+    }
+
+    /// What to do about it; `of` is the run that ended so, if one had begun. Runs are named, so
+    /// that the line can be copied.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self, of: Option<&str>) -> Option<String> {
         match self {
             Self::File(error) => Some(error.hint.clone()),
-            Self::Store(error) => error.hint().map(str::to_owned),
-            Self::Backend(_) => None,
-            // The run is named, so that the line can be copied.
-            Self::AwaitingApproval { run, .. } => {
-                Some(format!("onfile runs approve {run}, or onfile runs cancel {run}"))
-            }
-            Self::TooManyFailures { run, .. } => Some(format!(
-                "the other rows are still planned; see `onfile report {run}`, then go on with \
-                 `onfile runs resume {run}` (its failures are counted anew), or end it with \
-                 `onfile runs cancel {run}`"
-            )),
-            Self::ConfigChanged { run, .. } => Some(format!(
-                "put the old configuration back, or `onfile runs cancel {run}` and import the \
-                 file again"
-            )),
-            Self::NotResumable { run, .. } => {
-                Some(format!("`onfile runs cancel {run}`, and import the file again"))
-            }
             Self::NotResting { run, state, .. } => Some(match state {
                 RunState::AwaitingApproval => format!("`onfile runs approve {run}` lets it go on"),
                 RunState::Paused => format!("`onfile runs resume {run}` goes on"),
@@ -259,7 +248,48 @@ impl EngineError {
                     "it has ended; import the file again: nothing is created twice".into()
                 }
             }),
-            _ => Code::parse(self.code()).and_then(Code::hint).map(str::to_owned),
+            _ => match self.run().map(RunId::as_str).or(of) {
+                Some(run) => self.code().hint_in(run),
+                None => self.code().hint().map(str::to_owned),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backend::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_rests_is_named_in_its_hint() {
+        let account = || "gov".to_owned();
+        let call = |kind| EngineError::Backend(BackendError::new(kind, "list customers", "no"));
+        for error in [
+            EngineError::Stopped,
+            EngineError::AccountFault { account: account(), message: "no".into() },
+            EngineError::ProviderAway { account: account() },
+            EngineError::TooManyFailures { failed: 2, planned: 3 },
+            call(ErrorKind::Unauthenticated),
+            call(ErrorKind::Forbidden),
+            call(ErrorKind::Unavailable),
+            call(ErrorKind::Timeout),
+        ] {
+            assert!(error.is_pause(), "{error}");
+            let hint = error.hint(Some("01J")).unwrap_or_default();
+            assert!(hint.starts_with("onfile runs resume 01J goes on"), "{error}: {hint}");
+        }
+        for (error, wanted) in [
+            (EngineError::TooManyRejected { rejected: 2, read: 3 }, "`onfile report 01J`"),
+            (
+                EngineError::CanaryFailed { line: 2, rows: 1, why: String::new() },
+                "`onfile report 01J`",
+            ),
+            (EngineError::AwaitingApproval { waiting: 2 }, "onfile runs cancel 01J"),
+        ] {
+            let hint = error.hint(Some("01J")).unwrap_or_default();
+            assert!(hint.contains(wanted), "{error}: {hint}");
         }
     }
 }

@@ -63,6 +63,12 @@ macro_rules! codes {
                 if hint.is_empty() { None } else { Some(hint) }
             }
 
+            /// The same in a run: where the hint says `RUN`, its id stands.
+            #[must_use]
+            pub fn hint_in(self, run: &str) -> Option<String> {
+                self.hint().map(|hint| hint.replace("RUN", run))
+            }
+
             /// Reads the word.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
@@ -181,7 +187,7 @@ codes! {
         "see to the first row of this reference, then import the same file again";
     /// The run stopped before this row's turn.
     RunStopped = "run_stopped", Row [NotAttempted],
-        "go on with `onfile runs resume`, or import the same file again";
+        "`onfile runs resume RUN` goes on, or import the same file again";
     /// The run was cancelled before this row's turn.
     RunCancelled = "run_cancelled", Row [NotAttempted],
         "import the same file again";
@@ -231,28 +237,28 @@ codes! {
         "the provider ignores the search by reference; nothing was linked; run `onfile check` and ask the provider";
     /// The provider does not accept the credentials, or they do not allow this.
     AccountFault = "account_fault", Run [],
-        "run `onfile check`; the rows that were not sent are still planned: once the credentials work, `onfile runs resume`, or import the same file again";
+        "onfile runs resume RUN goes on once the credentials work (`onfile check` tries them): the rows that were not sent are still planned";
     /// No call gets through to the provider.
     ProviderAway = "provider_away", Run [],
-        "the rows that were not sent are still planned: once the provider answers, `onfile runs resume`, or import the same file again";
+        "onfile runs resume RUN goes on once the provider answers: the rows that were not sent are still planned";
     /// More rows are rejected than --max-rejected allows.
     TooManyRejected = "too_many_rejected", Run [],
-        "nothing was sent; mend the rows named by `onfile report`, or allow more with --max-rejected";
+        "nothing was sent; mend the rows named by `onfile report RUN`, or allow more with --max-rejected";
     /// The run was stopped.
     Stopped = "stopped", Run [],
-        "what was in flight was finished and is in the rows; go on with `onfile runs resume`, or import the same file again";
+        "onfile runs resume RUN goes on with an import, any other job is started again; what was in flight was finished, and is in the rows";
     /// The canary went well, and the rest waits for a person.
     AwaitingApproval = "awaiting_approval", Run [],
-        "`onfile runs approve RUN` sends the rest, `onfile runs cancel RUN` ends the run";
+        "onfile runs approve RUN sends the rest, onfile runs cancel RUN ends the run";
     /// Something of the canary was refused, or is not there when the provider is asked.
     CanaryFailed = "canary_failed", Run [],
-        "nothing more was sent; see the row in `onfile report`, mend it or the account, and import the file again: nothing is created twice";
+        "nothing more was sent; see the row in `onfile report RUN`, mend it or the account, and import the file again: nothing is created twice";
     /// More rows were refused or are unresolved than --max-failures allows.
     TooManyFailures = "too_many_failures", Run [],
-        "the other rows are still planned; see `onfile report`, then `onfile runs resume` (failures are counted anew) or `onfile runs cancel`";
+        "onfile runs resume RUN goes on with the rows that are still planned (failures are counted anew), onfile runs cancel RUN ends the run; `onfile report RUN` shows the failures";
     /// The configuration means something else than when the run began.
     ConfigChanged = "config_changed", Run [],
-        "put the old configuration back, or `onfile runs cancel` and import the file again";
+        "put the old configuration back, or `onfile runs cancel RUN` and import the file again";
     /// There is no run of this id.
     NoSuchRun = "no_such_run", Run [],
         "`onfile runs` lists them";
@@ -264,10 +270,49 @@ codes! {
         "`onfile runs cancel RUN`, and import the file again";
     /// Permits or credentials could not be had.
     Traffic = "traffic", Run [],
-        "run `onfile check`, then start the same job again";
+        "onfile runs resume RUN goes on with an import once `onfile check` is fine, any other job is started again";
+    /// The provider does not take the credentials.
+    Unauthenticated = "unauthenticated", Run [],
+        "onfile runs resume RUN goes on with an import once the credentials work (`onfile check` tries them), any other job is started again";
+    /// The credentials do not allow what was asked.
+    Forbidden = "forbidden", Run [],
+        "onfile runs resume RUN goes on with an import once the provider allows it (`onfile check` tries it), any other job is started again";
+    /// The provider, or the way to it, is down.
+    Unavailable = "unavailable", Run [],
+        "onfile runs resume RUN goes on with an import once the provider answers (`onfile check` tries it), any other job is started again";
+    /// The provider did not answer in time.
+    Timeout = "timeout", Run [],
+        "onfile runs resume RUN goes on with an import once the provider answers (`onfile check` tries it), any other job is started again";
+    /// The provider asks for fewer calls.
+    RateLimited = "rate_limited", Run [],
+        "lower `rate` of the account; onfile runs resume RUN goes on with an import, any other job is started again";
+    /// The provider's answer is not of the form that its contract says.
+    Malformed = "malformed", Run [],
+        "see that `base_url` is the provider's; onfile runs resume RUN goes on with an import, any other job is started again";
+    /// A proxy, a certificate or an address of the configuration cannot be used.
+    Config = "config", Run [],
+        "mend what the message names in the configuration; onfile runs resume RUN goes on with an import, any other job is started again";
+    /// The provider says that it is there already.
+    AlreadyExists = "already_exists", Run [],
+        "pull the account, then start the same job again";
+    /// The state of something at the provider does not allow it.
+    Conflict = "conflict", Run [],
+        "see what the provider says of it, then start the same job again";
+    /// The provider declined a call that is not about one row.
+    Invalid = "invalid", Run [],
+        "run `onfile check`; if it is fine, please report this with the message";
+    /// The provider has no such operation; nothing was sent.
+    Unsupported = "unsupported", Run [],
+        "this cannot be done at this provider";
+    /// The command line asks for something that does not go together; nothing was done.
+    Usage = "usage", Run [],
+        "write the command as the message says";
+    /// Something that has no word of its own.
+    Error = "error", Run [],
+        "see the message, and the causes under it";
     /// Another worker has taken the part over.
     Fenced = "fenced", Run [],
-        "another worker goes on with it; `onfile runs` shows how far it is";
+        "another worker goes on with it; `onfile runs show RUN` shows how far it is";
     /// Another run writes to the account.
     AccountBusy = "account_busy", Run [],
         "wait for that run to end, or start this one with --wait";
@@ -322,9 +367,8 @@ const HEAD: &str = "\
 # Codes
 
 The same cause always has the same word, and scripts may hold on to them. They stand in `rows.csv` and in every report, and
-in square brackets in what a person reads. A configuration that is wrong has codes of its own (`onfile help config`), and a
-call that failed as a whole names the kind of its error (`unauthenticated`, `timeout` and the like). This page is made from
-the list that the code uses.
+in square brackets in what a person reads. A configuration that is wrong has codes of its own (`onfile help config`). `RUN`
+stands for a run's id. `onfile help codes CODE` shows one code. This page is made from the list that the code uses.
 ";
 
 impl Code {
@@ -378,6 +422,14 @@ mod tests {
                 code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'8')
             );
             assert_eq!(code.scope() == Scope::Row, !code.outcomes().is_empty(), "{code}");
+            let word = |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|w| w == "RUN");
+            let hint = code.hint().unwrap_or_default();
+            assert_eq!(hint.contains("RUN"), word(hint), "{code}: RUN is a word");
+            // What is done to a run names it.
+            for what in ["runs resume", "runs approve", "runs cancel", "onfile report"] {
+                let named = format!("{what} RUN");
+                assert_eq!(hint.matches(what).count(), hint.matches(&named).count(), "{code}");
+            }
             // What went well needs nothing; everything else says what to do.
             let well = code.outcomes() == [super::Linked];
             assert_eq!(code.hint().is_none(), well, "{code}");

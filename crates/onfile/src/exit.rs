@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use engine::{EngineError, FileError};
+use model::Code;
 use store::StoreError;
 
 use crate::cli::Global;
@@ -69,16 +70,16 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
         return Exit::Config;
     }
     let (exit, code, hint) = if let Some(error) = error.downcast_ref::<EngineError>() {
-        (of_engine(error), error.code(), error.hint())
+        (of_engine(error), error.code(), error.hint(None))
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
-        (of_store(error), error.code(), error.hint().map(str::to_owned))
+        (of_store(error), error.code(), error.code().hint().map(str::to_owned))
     } else if let Some(error) = error.downcast_ref::<backend::BackendError>() {
-        (Exit::Error, error.kind.as_str(), None)
+        (Exit::Error, error.kind.code(), None)
     } else {
-        (Exit::Error, "error", None)
+        (Exit::Error, Code::Error, None)
     };
     let mut text = match code {
-        "error" => format!("error: {error}"),
+        Code::Error => format!("error: {error}"),
         code => format!("error[{code}]: {error}"),
     };
     for cause in error.chain().skip(1) {
@@ -91,10 +92,10 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
         let message = error.to_string();
         let document = match error.downcast_ref() {
             Some(EngineError::File(FileError { file, line, column, .. })) => serde_json::json!({
-                "code": code, "message": message, "hint": hint,
+                "code": code.as_str(), "message": message, "hint": hint,
                 "file": file, "line": line, "column": column,
             }),
-            _ => serde_json::json!({ "code": code, "message": message, "hint": hint }),
+            _ => serde_json::json!({ "code": code.as_str(), "message": message, "hint": hint }),
         };
         out::json(&serde_json::json!({ "errors": [document] }));
     }

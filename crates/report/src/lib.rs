@@ -27,7 +27,7 @@ pub fn summary(summary: &Summary) -> String {
             let known = model::Code::parse(code);
             let meaning = known.map_or("", model::Code::meaning);
             let _ = writeln!(text, "    {rows:>10} × {code}: {meaning}");
-            if let Some(hint) = known.and_then(model::Code::hint) {
+            if let Some(hint) = known.and_then(|code| code.hint_in(run)) {
                 let _ = writeln!(text, "    {:>10}   hint: {hint}", "");
             }
         }
@@ -153,16 +153,17 @@ mod tests {
 
     #[test]
     fn a_summary_shows_the_ledger_and_its_sum() {
-        let mut rows = Ledger { read: 3, ..Ledger::default() };
+        let mut rows = Ledger { read: 4, ..Ledger::default() };
         rows.add(Outcome::Created, 2);
         rows.add(Outcome::Rejected, 1);
+        rows.add(Outcome::NotAttempted, 1);
         let text = summary(&Summary {
             run: "01R".into(),
             job: "import".into(),
             account: "gov".into(),
             state: "done".into(),
             rows: Some(rows),
-            codes: [("bad_value".to_owned(), 1)].into(),
+            codes: [("bad_value".to_owned(), 1), ("run_stopped".to_owned(), 1)].into(),
             calls: Calls {
                 total: 3,
                 changing: 2,
@@ -174,12 +175,15 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         import gov: done   (run 01R)
 
-          rows read              3
+          rows read              4
           created                2
           rejected               1
-          sum                    3   balanced: every row has one outcome
+          not_attempted          1
+          sum                    4   balanced: every row has one outcome
                      1 × bad_value: A cell is not of the form its column takes.
                          hint: write the cell as the message says, or leave it empty
+                     1 × run_stopped: The run stopped before this row's turn.
+                         hint: `onfile runs resume 01R` goes on, or import the same file again
 
           calls      3 in all, 2 of them changing something; 0 throttled, 0 reads repeated
                      2 × POST /api/customers

@@ -101,7 +101,9 @@ fn list(ids: &[String]) -> String {
 }
 
 impl StoreError {
-    const fn listed(&self) -> Code {
+    /// Its code in the published list: what it means and what a person can do about it.
+    #[must_use]
+    pub const fn code(&self) -> Code {
         match self {
             Self::Fenced { .. } => Code::Fenced,
             Self::AccountBusy { .. } => Code::AccountBusy,
@@ -119,18 +121,6 @@ impl StoreError {
             Self::NetworkFilesystem { .. } => Code::NetworkFilesystem,
             Self::Database(_) => Code::Database,
         }
-    }
-
-    /// One word to branch on and to look up, of the published list.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        self.listed().as_str()
-    }
-
-    /// What a person can do about it, where there is something.
-    #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        self.listed().hint()
     }
 
     /// Whether the same call may succeed later without anybody doing anything.
@@ -245,6 +235,6 @@ mod tests {
         let error = StoreError::from(sqlx::Error::PoolTimedOut);
         assert_eq!(error.to_string(), "the database is not available");
         assert!(error.source().is_some());
-        assert_eq!(error.code(), "store_unavailable");
+        assert_eq!(error.code(), Code::StoreUnavailable);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 
 use super::World;
+use super::canary::run_of;
 use crate::binary::Ran;
 use crate::env::TestDb;
 
@@ -160,6 +161,8 @@ pub async fn a_provider_that_is_away_ends_the_run(db: Arc<TestDb>) -> Result {
     let ran = world.onfile.run(&IMPORT).await?.expect(3)?;
     ensure!(ran.stderr.contains("error[provider_away]"), "{ran:?}");
     ensure!(ran.count("/rows/not_attempted")? == 1, "{ran:?}");
+    let resume = format!("hint: onfile runs resume {}", run_of(&ran)?);
+    ensure!(ran.stderr.contains(&resume), "{ran:?}");
     Ok(())
 }
 
@@ -221,6 +224,8 @@ pub async fn wrong_credentials_pause_the_run(db: Arc<TestDb>) -> Result {
     let ran = wrong.run(&IMPORT).await?.expect(3)?;
     ensure!(ran.count("/rows/not_attempted")? == 20, "{ran:?}");
     ensure!(ran.count("/rows/refused")? == 0, "{ran:?}");
+    let resume = format!("hint: onfile runs resume {}", run_of(&ran)?);
+    ensure!(ran.stderr.contains(&resume), "{ran:?}");
     ensure!(world.held().is_empty());
     // With the right ones the same file goes through.
     let ran = import(&world, 0).await?;

@@ -99,7 +99,6 @@ async fn apply_all(
         // Only while something is left: a budget protects what has not been sent.
         if budget.is_passed(tally.failed) {
             return Err(EngineError::TooManyFailures {
-                run: applier.run.id.clone(),
                 failed: tally.failed,
                 planned: budget.planned,
             });

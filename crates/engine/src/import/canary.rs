@@ -111,7 +111,7 @@ pub(super) async fn first(
     read_back::check(applier, &heads).await?;
     let waiting = with_effects(&engine.store.tally(&applier.run.id).await?.planned);
     if waiting > 0 {
-        return Err(EngineError::AwaitingApproval { run: applier.run.id.clone(), waiting });
+        return Err(EngineError::AwaitingApproval { waiting });
     }
     applier.may_send = false;
     Ok(())

@@ -226,7 +226,7 @@ async fn conflict(
         // The conflict says that this attempt made nothing: it is planned again.
         Err(error) => {
             let row = EffectOutcome {
-                code: Some(error.code().to_owned()),
+                code: Some(error.code().to_string()),
                 message: Some(refusal.message),
                 ..outcome(effect, EffectState::Planned)
             };

@@ -145,7 +145,7 @@ pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
             out::error_line(&format!("  because: {beneath}"));
             cause = beneath.source();
         }
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = error.hint(Some(&ended.summary.run)) {
             out::error_line(&format!("  hint: {hint}"));
         }
         return Ok(exit::of_engine(error));

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use engine::EngineError;
 use model::{Ledger, RunId, Summary};
 use serde_json::json;
 use store::Store;
@@ -24,11 +25,7 @@ pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Re
     let options = LoadOptions::for_accounts(Vec::<String>::new());
     let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
     let id = RunId::new(run)?;
-    let record = opened
-        .store
-        .run(&id)
-        .await?
-        .with_context(|| format!("there is no run {run}; `onfile runs` lists them"))?;
+    let record = opened.store.run(&id).await?.ok_or_else(|| EngineError::NoSuchRun(id.clone()))?;
     let summary: Option<Summary> =
         record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
     match folder {
