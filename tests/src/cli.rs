@@ -183,6 +183,16 @@ async fn help(folder: tempfile::TempDir) -> Result {
     ensure!(whole.contains("Usage: onfile") && whole.contains("onfile help TOPIC"), "{whole}");
     let wrong = onfile.run(&["help", "codez"]).await?.expect(1)?;
     ensure!(wrong.stderr.contains("codes, config, sandbox"), "{wrong:?}");
+    let one = onfile.run(&["help", "codes", "outcome_unknown"]).await?.expect(0)?.stdout;
+    for text in ["No answer, or one that does not tell", "unresolved", "hint: look the customer up"]
+    {
+        ensure!(one.contains(text), "{text}: {one}");
+    }
+    // A word of both lists.
+    let one = onfile.run(&["help", "codes", "bad_value"]).await?.expect(0)?.stdout;
+    ensure!(one.contains("a row, which is rejected") && one.contains("the configuration"), "{one}");
+    let wrong = onfile.run(&["help", "codes", "outcome_unknwon"]).await?.expect(1)?;
+    ensure!(wrong.stderr.contains("did you mean `outcome_unknown`?"), "{wrong:?}");
     Ok(())
 }
 

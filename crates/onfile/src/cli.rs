@@ -75,9 +75,9 @@ pub(crate) enum Command {
     },
     /// A simulated provider on this machine, for trying things out
     Sandbox(SandboxArgs),
-    /// This help, that of a command, or a topic: codes, config, sandbox
+    /// This help, that of a command, a topic (codes, config, sandbox), or one code: codes CODE
     Help {
-        /// A command or a topic
+        /// A command, or a topic; `codes` may be followed by one
         #[arg(value_name = "COMMAND|TOPIC")]
         what: Vec<String>,
     },

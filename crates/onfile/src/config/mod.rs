@@ -29,6 +29,7 @@ pub use kinds::{KINDS, KindSpec};
 pub use parse::KindCheck;
 pub use reference::reference;
 pub use secret::{EncryptionKey, Env, Secret, SecretSource};
+pub(crate) use source::nearest;
 pub use spec::{Absent, KeySpec, Role, Setting, Settings, Type};
 pub use types::{
     AccountConfig, CatchUp, Config, Environment, OnUnfit, PrivacyConfig, Rate, ScheduleConfig,

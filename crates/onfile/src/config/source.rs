@@ -65,7 +65,7 @@ impl Vocabulary {
 }
 
 /// The name that a misspelt one is near to: at most a third of its letters differ.
-pub(super) fn nearest<'n>(
+pub(crate) fn nearest<'n>(
     found: &str,
     names: impl IntoIterator<Item = &'n str>,
 ) -> Option<&'n str> {
