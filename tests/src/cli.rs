@@ -74,6 +74,15 @@ async fn init(folder: tempfile::TempDir) -> Result {
     for name in ["ONFILE_KEY", "GOV_ID", "GOV_SECRET"] {
         ensure!(ran.stderr.contains(name), "{name}: {}", ran.stderr);
     }
+    // With all of them, what the template leaves to be filled in is.
+    let set = onfile.with_env("ONFILE_KEY", crate::jobs::KEY);
+    let ran = set.with_env("GOV_ID", "i").with_env("GOV_SECRET", "s").run(&["check"]).await?;
+    let ran = ran.expect(4)?;
+    for place in ["onfile.toml:29:23: error[placeholder]", "onfile.toml:30:13: error[placeholder]"]
+    {
+        ensure!(ran.stderr.contains(place), "{place}: {}", ran.stderr);
+    }
+    ensure!(ran.stderr.contains("2 errors"), "{}", ran.stderr);
     Ok(())
 }
 

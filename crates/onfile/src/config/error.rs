@@ -28,6 +28,8 @@ pub enum Code {
     OutOfRange,
     /// Text that is not one of the words, or not of the form, that the key takes.
     BadValue,
+    /// What the template has where a value of one's own belongs.
+    Placeholder,
     /// An address that cannot be used, or not safely.
     BadUrl,
     /// A name that an account, a schedule or a key cannot have.
@@ -69,6 +71,7 @@ impl Code {
         (Code::WrongType, "text where a number belongs, and the like"),
         (Code::OutOfRange, "a number or a length of time outside its range"),
         (Code::BadValue, "text that is not of the form that the key takes"),
+        (Code::Placeholder, "what the template has where a value of your own belongs"),
         (Code::BadUrl, "an address that cannot be used, or not safely"),
         (Code::NameBad, "a name that an account, a schedule or a key cannot have"),
         (Code::DuplicateName, "a name that is there twice"),
@@ -97,6 +100,7 @@ impl Code {
             Code::WrongType => "wrong_type",
             Code::OutOfRange => "out_of_range",
             Code::BadValue => "bad_value",
+            Code::Placeholder => "placeholder",
             Code::BadUrl => "bad_url",
             Code::NameBad => "name_bad",
             Code::DuplicateName => "duplicate_name",

@@ -11,8 +11,8 @@ use super::secret::{EncryptionKey, Secret, SecretSource, decode_key};
 use super::source::nearest;
 use super::spec::{KeySpec, Setting, Type};
 use super::values::{
-    UrlFault, is_title, may_hold_password, may_hold_secret, parse_duration, parse_proxy,
-    parse_store_url, parse_url, show_duration,
+    UrlFault, is_placeholder, is_title, may_hold_password, may_hold_secret, parse_duration,
+    parse_proxy, parse_store_url, parse_url, show_duration,
 };
 
 /// A checked value; `None` once what is wrong with it is noted.
@@ -109,6 +109,11 @@ impl Walk<'_> {
 
     fn text(&mut self, path: &str, spec: &KeySpec, value: &Value<'_>, text: &str) -> Found {
         let at = self.place(value);
+        if is_placeholder(text) {
+            let hint = format!("write your own value: {}", spec.doc);
+            self.fail(Code::Placeholder, at, path, "is not filled in", &hint);
+            return None;
+        }
         match spec.ty {
             Type::Str if !text.trim().is_empty() => return Some(Setting::Str(text.to_owned())),
             Type::Str => {

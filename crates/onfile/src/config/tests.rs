@@ -71,20 +71,27 @@ fn whole_example() -> String {
     EXAMPLE.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The same with values of one's own.
+fn filled(example: &str) -> String {
+    let uuid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let uuids = example.replace("00000000-0000-0000-0000-000000000000", uuid);
+    uuids.replace("REPLACE_ME", "1").replace("REPLACE-ME", "auth")
+}
+
 #[test]
 fn the_example_loads() {
-    let config = parse(EXAMPLE, ONE).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = parse(&filled(EXAMPLE), ONE).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.accounts.len(), 1);
     assert_eq!(config.precedence, ["gov", "file"]);
 }
 
 #[test]
 fn the_whole_example_loads_and_shows_the_defaults() {
-    let config = right(&whole_example());
+    let config = right(&filled(&whole_example()));
     let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
     assert_eq!(names, ["gov", "main", "eu", "chain"]);
     let shown = config.account("gov").unwrap();
-    let least = right(EXAMPLE);
+    let least = right(&filled(EXAMPLE));
     let default = least.account("gov").unwrap();
     assert_eq!(shown.rate, default.rate);
     assert_eq!(shown.base_url, default.base_url);
@@ -154,7 +161,7 @@ fn every_default_is_of_its_keys_type() {
 
 #[test]
 fn debug_shows_no_secret() {
-    let shown = format!("{:#?}", right(&whole_example()));
+    let shown = format!("{:#?}", right(&filled(&whole_example())));
     assert!(!shown.contains("canary"), "{shown}");
     assert!(!shown.contains(KEY), "{shown}");
     assert!(shown.contains("Secret(env GOV_SECRET)"), "{shown}");

@@ -50,6 +50,14 @@ pub(super) fn show_duration(mut seconds: u64) -> String {
     out
 }
 
+/// What the template writes where a value of one's own belongs, and what people write there.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let nil_uuid = text.len() == 36 && text.chars().all(|c| c == '0' || c == '-');
+    let brackets = text.starts_with('<') && text.ends_with('>');
+    let plain = text.to_ascii_uppercase().replace('-', "_");
+    nil_uuid || brackets || plain.contains("REPLACE_ME")
+}
+
 /// `[a-z0-9][a-z0-9_-]{0,63}`, the names of accounts.
 pub(super) fn is_name(text: &str) -> bool {
     let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';

@@ -1,6 +1,6 @@
 //! Wrong accounts, and the exact text that says so.
 
-use super::{ALL, GOV, ONE, STORE, wrong};
+use super::{ALL, EXAMPLE, GOV, ONE, STORE, whole_example, wrong};
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
@@ -289,4 +289,25 @@ onfile.toml:15:11: error[conflict]: accounts.chain2.api_key is a test key, envir
 
 3 errors in onfile.toml"#;
     assert_eq!(wrong(text, ALL), expected);
+}
+
+#[test]
+fn a_template_that_is_not_filled_in() {
+    let expected = r#"onfile.toml:29:23: error[placeholder]: accounts.gov.payment_account_uid is not filled in
+  29 | payment_account_uid = "pa_REPLACE_ME"
+     |                       ^^^^^^^^^^^^^^^
+  hint: write your own value: the merchant, sent with every call; a wrong one acts on another merchant
+
+onfile.toml:30:13: error[placeholder]: accounts.gov.token_url is not filled in
+  30 | token_url = "https://REPLACE-ME.example.com/oauth2/token"
+     |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  hint: write your own value: where OAuth tokens come from
+
+2 errors in onfile.toml"#;
+    assert_eq!(wrong(EXAMPLE, ONE), expected);
+    let whole = wrong(&whole_example(), ALL);
+    assert_eq!(whole.matches("error[placeholder]").count(), 4, "{whole}");
+    assert!(whole.ends_with("4 errors in onfile.toml"), "{whole}");
+    let brackets = wrong(&format!("{STORE}{}", GOV.replace("pa_1", "<your uid>")), ONE);
+    assert!(brackets.contains("error[placeholder]"), "{brackets}");
 }
