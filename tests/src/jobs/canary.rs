@@ -401,9 +401,11 @@ pub async fn cancelled_leaves_nothing_behind(db: Arc<TestDb>) -> Result {
     let (_, run) = waiting(&world).await?;
     ensure!(tokens(&world.db, &run).await? > 0, "no token waits");
     let sent = world.changing();
-    for _ in 0..2 {
+    for again in [false, true] {
         let ran = world.runs("cancel", &run, 0).await?;
         ensure!(text(&ran, "/state")? == "cancelled", "{ran:?}");
+        let already = format!("run {run} was cancelled already");
+        ensure!(ran.stderr.contains(&already) == again, "{ran:?}");
         ensure!(ran.count("/rows/created")? == 4, "{ran:?}");
         ensure!(ran.count("/rows/not_attempted")? == 16, "{ran:?}");
         ensure!(ran.count("/codes/run_cancelled")? == 16, "{ran:?}");

@@ -4,6 +4,7 @@ use anyhow::Result;
 use engine::EngineError;
 use model::{RunId, Summary, SystemClock};
 use serde_json::json;
+use store::RunState;
 
 use super::{env, jobs};
 use crate::cli::{Global, Runs};
@@ -67,7 +68,11 @@ async fn show(global: &Global, opened: &Opened, run: &str) -> Result<()> {
 
 async fn cancel(global: &Global, opened: &Opened, run: &str) -> Result<()> {
     let id = RunId::new(run)?;
+    let before = opened.store.run(&id).await?.map(|record| record.state);
     let summary = engine::cancel(&*opened.store, &SystemClock, &id).await?;
+    if before == Some(RunState::Cancelled) {
+        out::error_line(&format!("run {id} was cancelled already, at {}", summary.ended_at));
+    }
     if global.json {
         out::json(&serde_json::to_value(&summary)?);
     } else {
