@@ -31,6 +31,7 @@ pub fn trials(_env: &Env) -> Vec<Trial> {
         case("wrong_configurations_exit_4", wrong_configurations),
         case("a_file_that_is_wrong_as_a_whole_says_where", wrong_files),
         case("observe_goes_with_dry_run", observe_alone),
+        case("an_import_in_the_wrong_order_says_so", wrong_order),
         case("help_has_commands_and_topics", help),
         case("every_call_is_logged_with_its_permit", call_log),
     ]
@@ -137,14 +138,7 @@ async fn wrong_configurations(folder: tempfile::TempDir) -> Result {
 }
 
 async fn wrong_files(folder: tempfile::TempDir) -> Result {
-    let onfile =
-        Onfile::new(folder.path()).with_env("ONFILE_KEY", crate::jobs::KEY).with_env("BEARER", "b");
-    std::fs::write(
-        folder.path().join("onfile.toml"),
-        "[store]\nurl = \"sqlite://s.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n\n\
-         [accounts.gov]\nkind = \"proxy-token\"\npayment_account_uid = \"pa\"\n\
-         bearer = { env = \"BEARER\" }\nbase_url = \"http://127.0.0.1:9\"\n",
-    )?;
+    let onfile = one_account(folder.path())?;
     let cases: [(&[u8], &str); 6] = [
         (b"", "empty_file"),
         (b"name\nAda\n", "missing_column"),
@@ -166,6 +160,32 @@ async fn wrong_files(folder: tempfile::TempDir) -> Result {
     let runs = onfile.run(&["runs", "--json"]).await?.expect(0)?;
     ensure!(runs.json()?.pointer("/runs") == Some(&serde_json::json!([])), "{runs:?}");
     Ok(())
+}
+
+async fn wrong_order(folder: tempfile::TempDir) -> Result {
+    let onfile = one_account(folder.path())?;
+    std::fs::write(folder.path().join("f.csv"), "reference,name\nC-1,Ada\n")?;
+    let ran = onfile.run(&["import", "f.csv", "gov"]).await?.expect(1)?;
+    ensure!(ran.stderr.contains("did you mean `onfile import gov f.csv`?"), "{ran:?}");
+    let ran = onfile.run(&["import", "f.csv", "gov", "--json"]).await?.expect(1)?.json()?;
+    ensure!(ran.pointer("/errors/0/code") == Some(&"usage".into()), "{ran}");
+    // A file that is not there, and an account that is not there, are what they are.
+    for args in [["import", "g.csv", "gov"], ["import", "f.csv", "gow"]] {
+        let ran = onfile.run(&args).await?.expect(4)?;
+        ensure!(ran.stderr.contains("error[unknown_account]"), "{ran:?}");
+    }
+    Ok(())
+}
+
+/// With one account, where nobody listens.
+fn one_account(folder: &Path) -> anyhow::Result<Onfile> {
+    std::fs::write(
+        folder.join("onfile.toml"),
+        "[store]\nurl = \"sqlite://s.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n\n\
+         [accounts.gov]\nkind = \"proxy-token\"\npayment_account_uid = \"pa\"\n\
+         bearer = { env = \"BEARER\" }\nbase_url = \"http://127.0.0.1:9\"\n",
+    )?;
+    Ok(Onfile::new(folder).with_env("ONFILE_KEY", crate::jobs::KEY).with_env("BEARER", "b"))
 }
 
 async fn observe_alone(folder: tempfile::TempDir) -> Result {

@@ -1,6 +1,7 @@
 //! The jobs: `import` and `pull`.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -10,14 +11,27 @@ use model::{Code, RunId};
 
 use super::env;
 use crate::cli::{Global, Import, OnTokenChange};
-use crate::config::LoadOptions;
+use crate::config::{Config, LoadOptions};
 use crate::exit::{self, Exit};
 use crate::out::{self, ProgressLine};
 use crate::wiring;
 
 pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     if args.observe && !args.dry_run {
-        return Ok(observe_alone(global));
+        // Somebody may think that nothing would be sent.
+        return Ok(misused(
+            global,
+            "--observe goes with --dry-run, and nothing was done",
+            "add --dry-run to look and change nothing; an import without it looks by itself \
+             before it sends anything",
+        ));
+    }
+    let config = load(global, &args.account)?;
+    if let Some(account) = args.file.to_str().filter(|file| config.account(file).is_ok())
+        && Path::new(&args.account).is_file()
+    {
+        let hint = format!("did you mean `onfile import {account} {}`?", args.account);
+        return Ok(misused(global, "the account comes first, and nothing was done", &hint));
     }
     let options = ImportOptions {
         path: args.file,
@@ -38,7 +52,7 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     };
     let path = options.path.clone();
     let is_empty = Cell::new(false);
-    let exit = job(global, &args.account, async |engine: &Engine| {
+    let exit = job(global, config, &args.account, async |engine: &Engine| {
         let ended = engine::import(engine, options).await?;
         let rows = ended.summary.rows.map_or(0, |rows| rows.read);
         is_empty.set(rows == 0 && ended.error.is_none());
@@ -56,23 +70,20 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     Ok(exit)
 }
 
-/// `--observe` without `--dry-run` is a mistake: somebody may think that nothing would be sent.
-fn observe_alone(global: &Global) -> Exit {
-    let (message, hint) = (
-        "--observe goes with --dry-run, and nothing was done",
-        "add --dry-run to look and change nothing; an import without it looks by itself before \
-         it sends anything",
-    );
+/// Arguments that do not go together: nothing is done.
+fn misused(global: &Global, message: &str, hint: &str) -> Exit {
+    let code = Code::Usage;
     if global.json {
-        let error = serde_json::json!({ "code": "usage", "message": message, "hint": hint });
+        let error = serde_json::json!({ "code": code.as_str(), "message": message, "hint": hint });
         out::json(&serde_json::json!({ "errors": [error] }));
     }
-    out::error_line(&format!("error[usage]: {message}\n  hint: {hint}"));
+    out::error_line(&format!("error[{code}]: {message}\n  hint: {hint}"));
     Exit::Error
 }
 
 pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {
-    job(global, account, async |engine: &Engine| engine::pull(engine, "person").await).await
+    let config = load(global, account)?;
+    job(global, config, account, async |engine: &Engine| engine::pull(engine, "person").await).await
 }
 
 /// Goes on with a run that rests: after its canary, or where it stopped.
@@ -84,7 +95,8 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
     let record = opened.store.run(&run).await;
     opened.store.close().await;
     let record = record?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))?;
-    job(global, record.account.as_str(), async move |engine: &Engine| {
+    let account = record.account.as_str();
+    job(global, load(global, account)?, account, async move |engine: &Engine| {
         if approved {
             engine::approve(engine, &run).await
         } else {
@@ -94,13 +106,18 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
     .await
 }
 
+/// Reads the configuration, with the secrets of one account.
+fn load(global: &Global, account: &str) -> Result<Config> {
+    wiring::load(&global.config, &env, &LoadOptions::for_accounts([account]))
+}
+
 /// Wires an account, does a job there, and shows what came of it.
 async fn job(
     global: &Global,
+    config: Config,
     account: &str,
     work: impl AsyncFnOnce(&Engine) -> Result<Ended, EngineError>,
 ) -> Result<Exit> {
-    let config = wiring::load(&global.config, &env, &LoadOptions::for_accounts([account]))?;
     config.account(account)?;
     let opened = wiring::open(config).await?;
     let progress = Arc::new(ProgressLine::new());
