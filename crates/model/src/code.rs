@@ -315,7 +315,7 @@ codes! {
         "another worker goes on with it; `onfile runs show RUN` shows how far it is";
     /// Another run writes to the account.
     AccountBusy = "account_busy", Run [],
-        "wait for that run to end, or start this one with --wait";
+        "if that run is at work, wait for its end, or start this one with --wait; if its process died, its lease runs out within 60 seconds: then start this one again, or `onfile runs resume RUN` goes on with that one";
     /// The configuration names another account than the one the data came from.
     AccountChanged = "account_changed", Run [],
         "put the old value back, or give the new account a name of its own: its customers are others";

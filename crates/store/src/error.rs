@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use model::{AccountName, Code, RunId};
+use model::{AccountName, Code, RunId, Timestamp};
 
 use crate::RunState;
 
@@ -21,7 +21,9 @@ pub enum StoreError {
         part: u32,
     },
     /// Another run that writes to the account is alive.
-    #[error("run {run} is writing to account {account} (held by {owner})")]
+    #[error(
+        "another run, {run}, holds account {account} (worker {owner}); its lease lasts until {until}"
+    )]
     AccountBusy {
         /// The account.
         account: AccountName,
@@ -29,6 +31,8 @@ pub enum StoreError {
         run: RunId,
         /// The worker that holds it.
         owner: String,
+        /// When its lease ends, unless the worker renews it.
+        until: Timestamp,
     },
     /// The configuration names another account than the one the data came from (rule 1).
     #[error("the {what} of account {account} was {before:?} and is now {now:?}")]

@@ -390,7 +390,10 @@ pub async fn an_account_in_use_is_refused(db: Arc<TestDb>) -> Result {
     ensure!(world.state(&run).await? == "awaiting_approval");
     let other = other.end().await?.expect(0)?;
     world.all_fired()?;
-    ensure!(ran.stderr.contains(&run_of(&other)?), "it does not name the holder: {ran:?}");
+    let holder = run_of(&other)?;
+    ensure!(ran.stderr.contains(&format!("another run, {holder}, holds account gov")), "{ran:?}");
+    ensure!(ran.stderr.contains("its lease lasts until 2"), "{ran:?}");
+    ensure!(ran.stderr.contains(&format!("`onfile runs resume {holder}`")), "{ran:?}");
     world.runs("approve", &run, 0).await?;
     ensure!(world.sizes() == (SAMPLE.0 + 1, SAMPLE.1), "{:#?}", world.held());
     Ok(())

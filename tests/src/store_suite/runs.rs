@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{EffectKind, Outcome, RunId};
+use model::{Clock, EffectKind, Outcome, RunId, SystemClock};
 use store::{
     CustomersWrite, EffectOutcome, EffectState, Fence, FinishRows, MethodList, MethodsWrite,
     NewScan, RowPlan, RunEnd, RunState, ScanState, StoreError, Verdict,
@@ -92,10 +92,12 @@ async fn one_writing_run_at_a_time(cx: &Cx) -> anyhow::Result<()> {
     let first = cx.begin("alpha", true, 1).await?;
     let second = new_run("alpha", true, 1)?;
     match cx.store().begin_run(&second, &owner("w2"), LEASE).await {
-        Err(StoreError::AccountBusy { account, run, owner }) => {
+        Err(StoreError::AccountBusy { account, run, owner, until }) => {
             assert_eq!(account, name("alpha")?);
             assert_eq!(run, first);
             assert_eq!(owner, "w1");
+            let left = until.since(SystemClock.now());
+            assert!(left > LEASE / 2 && left <= LEASE, "{left:?} are left of {LEASE:?}");
         }
         other => panic!("{other:?}"),
     }

@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use super::decode::{fp, get, id, opt_id, opt_word, signed, unsigned, word};
 use super::import::write_links;
 use super::mirror::{self, MethodsAtHand};
-use super::runs::{Held, busy, hold};
+use super::runs::{Held, Writer, busy, hold};
 use super::{Growing, PostgresStore, now_us};
 use crate::canonical::{Context, CustomerPlanner, Guard, MethodNews, NewsOfMethod, to_json};
 use crate::effects::{Followed, Following, InTheWay, Open, named};
@@ -32,9 +32,9 @@ pub(super) use effect_columns;
 // what another is about to write.
 const HOLD_ACCOUNT: &str = "SELECT name FROM accounts WHERE name = $1 FOR NO KEY UPDATE";
 const WRITER: &str = concat!(
-    "SELECT run, owner, lease_until >= ",
+    "SELECT run, owner, lease_until FROM writers WHERE account = $1 AND lease_until >= ",
     now_us!(),
-    " FROM writers WHERE account = $1 FOR SHARE"
+    " FOR SHARE"
 );
 const OPEN: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, attempt \
      FROM effects WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
@@ -121,11 +121,11 @@ async fn check_writer(
     if !held.writing {
         return Ok(());
     }
-    let writer: Option<(String, String, bool)> =
+    let writer: Option<Writer> =
         sqlx::query_as(WRITER).bind(account.as_str()).fetch_optional(tx).await?;
-    match writer.filter(|(_, _, alive)| *alive) {
-        Some((run, _, _)) if run == fence.run.as_str() => Ok(()),
-        Some((run, owner, _)) => Err(busy(account.as_str(), run, owner)?),
+    match writer {
+        Some((run, ..)) if run == fence.run.as_str() => Ok(()),
+        Some(writer) => Err(busy(account.as_str(), writer)?),
         None => Err(StoreError::Fenced { run: fence.run.clone(), part: fence.part }),
     }
 }

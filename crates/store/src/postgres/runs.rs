@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::RunId;
+use model::{RunId, Timestamp};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
@@ -36,7 +36,7 @@ const TAKE_ACCOUNT: &str = concat!(
      WHERE writers.run = EXCLUDED.run OR writers.lease_until < ",
     now_us!()
 );
-const WRITER: &str = "SELECT run, owner FROM writers WHERE account = $1";
+const WRITER: &str = "SELECT run, owner, lease_until FROM writers WHERE account = $1";
 const TAKE_PART: &str = concat!(
     "UPDATE parts SET epoch = epoch + 1, owner = $2, deliveries = deliveries + 1, \
      state = 'running', lease_until = ",
@@ -103,16 +103,13 @@ async fn hold_for(
         .ok_or_else(|| StoreError::Fenced { run: fence.run.clone(), part: fence.part })
 }
 
-/// Who writes to an account.
-pub(super) async fn writer(
-    tx: &mut PgConnection,
-    account: &str,
-) -> Result<Option<(String, String)>, StoreError> {
-    Ok(sqlx::query_as(WRITER).bind(account).fetch_optional(tx).await?)
-}
+/// Who writes to an account: run, worker, end of the lease.
+pub(super) type Writer = (String, String, i64);
 
-pub(super) fn busy(account: &str, run: String, owner: String) -> Result<StoreError, StoreError> {
-    Ok(StoreError::AccountBusy { account: as_id(account.to_owned())?, run: as_id(run)?, owner })
+pub(super) fn busy(account: &str, (run, owner, until): Writer) -> Result<StoreError, StoreError> {
+    let until = Timestamp::from_micros(until);
+    let (account, run) = (as_id(account.to_owned())?, as_id(run)?);
+    Ok(StoreError::AccountBusy { account, run, owner, until })
 }
 
 /// Takes the account for a run, or says who has it.
@@ -134,8 +131,10 @@ async fn take_account(
         if taken.rows_affected() == 1 {
             return Ok(());
         }
-        if let Some((run, owner)) = writer(tx, account).await? {
-            return Err(busy(account, run, owner)?);
+        let writer: Option<Writer> =
+            sqlx::query_as(WRITER).bind(account).fetch_optional(&mut *tx).await?;
+        if let Some(writer) = writer {
+            return Err(busy(account, writer)?);
         }
         // It was given back in between.
     }

@@ -120,8 +120,10 @@ async fn check_writer(
         return Ok(());
     }
     match alive_writer(conn, account, server_now()).await? {
-        Some((run, _)) if run == fence.run => Ok(()),
-        Some((run, owner)) => Err(StoreError::AccountBusy { account: account.clone(), run, owner }),
+        Some((run, ..)) if run == fence.run => Ok(()),
+        Some((run, owner, until)) => {
+            Err(StoreError::AccountBusy { account: account.clone(), run, owner, until })
+        }
         None => Err(StoreError::Fenced { run: fence.run.clone(), part: fence.part }),
     }
 }

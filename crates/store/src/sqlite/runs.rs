@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{AccountName, RunId};
+use model::{AccountName, RunId, Timestamp};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -69,16 +69,16 @@ pub(super) const STATEMENTS: &[&str] = &[
     RUN,
 ];
 
-/// The run that writes to an account, with its worker, if its lease is alive.
+/// The run that writes to an account, with its worker and the end of its lease, if that is alive.
 pub(super) async fn alive_writer(
     conn: &mut SqliteConnection,
     account: &AccountName,
     now: i64,
-) -> Result<Option<(RunId, String)>, StoreError> {
+) -> Result<Option<(RunId, String, Timestamp)>, StoreError> {
     let row: Option<(String, String, i64)> =
         sqlx::query_as(WRITER).bind(account.as_str()).fetch_optional(conn).await?;
     row.filter(|(_, _, until)| *until >= now)
-        .map(|(run, owner, _)| Ok((as_id(run)?, owner)))
+        .map(|(run, owner, until)| Ok((as_id(run)?, owner, Timestamp::from_micros(until))))
         .transpose()
 }
 
@@ -91,10 +91,15 @@ async fn take_writer(
     lease: Duration,
 ) -> Result<(), StoreError> {
     let now = server_now();
-    if let Some((holder, owner)) = alive_writer(conn, account, now).await?
+    if let Some((holder, owner, until)) = alive_writer(conn, account, now).await?
         && holder != *run
     {
-        return Err(StoreError::AccountBusy { account: account.clone(), run: holder, owner });
+        return Err(StoreError::AccountBusy {
+            account: account.clone(),
+            run: holder,
+            owner,
+            until,
+        });
     }
     sqlx::query(PUT_WRITER)
         .bind(account.as_str())
