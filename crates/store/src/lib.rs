@@ -143,6 +143,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The latest runs first.
     async fn runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError>;
 
+    /// The runs of an account that stand there, the oldest first.
+    async fn runs_in(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError>;
+
     /// One run.
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
 

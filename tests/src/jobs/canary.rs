@@ -114,7 +114,12 @@ pub async fn sends_the_first_rows_alone(db: Arc<TestDb>) -> Result {
 
     // It holds no lease: another import goes through meanwhile.
     world.file("other.csv", "reference,name\nX-1,Xenia\n")?;
-    world.job(&["import", "gov", "other.csv", "--json"], 0).await?;
+    let dry = world.job(&["import", "gov", "other.csv", "--json", "--dry-run"], 0).await?;
+    ensure!(!dry.stderr.contains("warning["), "{dry:?}");
+    let other = world.job(&["import", "gov", "other.csv", "--json"], 0).await?;
+    let warning = format!("warning[awaiting_approval]: run {run} (sample.csv) waits");
+    ensure!(other.stderr.contains(&warning), "{other:?}");
+    ensure!(other.stderr.contains(&format!("onfile runs cancel {run}")), "{other:?}");
 
     let ran = world.runs("approve", &run, 0).await?;
     ensure!(text(&ran, "/state")? == "done", "{ran:?}");
@@ -129,8 +134,9 @@ pub async fn sends_the_first_rows_alone(db: Arc<TestDb>) -> Result {
     ensure!(world.sizes() == (SAMPLE.0 + 1, SAMPLE.1), "{:#?}", world.held());
     ensure!(world.provider.counters().calls("create_customer") == 17);
     ensure!(world.held().iter().any(|h| h == canary[0]), "{:#?}", world.held());
-    // What the run made is what the file says.
+    // What the run made is what the file says, and it waits no more.
     let again = world.job(&["import", "gov", "sample.csv", "--json"], 0).await?;
+    ensure!(!again.stderr.contains("warning["), "{again:?}");
     ensure!(again.count("/rows/unchanged")? == 20, "{again:?}");
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::store_suite::support::{
 cases![
     a_run_reads_back,
     runs_come_latest_first,
+    runs_are_found_by_where_they_stand,
     one_writing_run_at_a_time,
     concurrent_writing_runs_have_one_winner,
     a_writer_lease_that_ran_out_is_taken,
@@ -85,6 +86,22 @@ async fn runs_come_latest_first(cx: &Cx) -> anyhow::Result<()> {
     let found: Vec<RunId> = cx.store().runs(3).await?.into_iter().map(|run| run.id).collect();
     ids.reverse();
     assert_eq!(found, ids.get(..3).unwrap_or_default());
+    Ok(())
+}
+
+async fn runs_are_found_by_where_they_stand(cx: &Cx) -> anyhow::Result<()> {
+    let mut waiting = Vec::new();
+    for state in [RunState::AwaitingApproval, RunState::Paused, RunState::AwaitingApproval] {
+        let run = cx.begin("alpha", true, 1).await?;
+        let end = RunEnd { state, summary: None, error: None };
+        cx.store().end_run(&cx.claim(&run).await?, &end).await?;
+        if state == RunState::AwaitingApproval {
+            waiting.push(run);
+        }
+    }
+    let found = cx.store().runs_in(&name("alpha")?, RunState::AwaitingApproval).await?;
+    assert_eq!(found.into_iter().map(|run| run.id).collect::<Vec<_>>(), waiting);
+    assert!(cx.store().runs_in(&name("beta")?, RunState::AwaitingApproval).await?.is_empty());
     Ok(())
 }
 

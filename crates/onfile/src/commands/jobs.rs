@@ -8,6 +8,7 @@ use anyhow::Result;
 use engine::file::Reading;
 use engine::{Ended, Engine, EngineError, ImportOptions, Policy, Stop, Stopper};
 use model::{Code, RunId};
+use store::RunState;
 
 use super::env;
 use crate::cli::{Global, Import, OnTokenChange};
@@ -53,6 +54,9 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     let path = options.path.clone();
     let is_empty = Cell::new(false);
     let exit = job(global, config, &args.account, async |engine: &Engine| {
+        if !options.dry_run && !global.quiet {
+            name_waiting_runs(engine).await?;
+        }
         let ended = engine::import(engine, options).await?;
         let rows = ended.summary.rows.map_or(0, |rows| rows.read);
         is_empty.set(rows == 0 && ended.error.is_none());
@@ -68,6 +72,21 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
         ));
     }
     Ok(exit)
+}
+
+/// Warns of runs at the account that wait for approval: what is imported now goes past them.
+async fn name_waiting_runs(engine: &Engine) -> Result<(), EngineError> {
+    let code = Code::AwaitingApproval;
+    let account = &engine.account.name;
+    for run in engine.store.runs_in(account, RunState::AwaitingApproval).await? {
+        let (id, input) = (run.id, run.input_name.unwrap_or_default());
+        out::error_line(&format!(
+            "warning[{code}]: run {id} ({input}) waits for approval at account {account}; this \
+             import goes past it\n  hint: {}",
+            code.hint_in(id.as_str()).unwrap_or_default()
+        ));
+    }
+    Ok(())
 }
 
 /// Arguments that do not go together: nothing is done.

@@ -374,6 +374,14 @@ impl Store for PostgresStore {
         self.latest_runs(most).await
     }
 
+    async fn runs_in(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        self.runs_standing(account, state).await
+    }
+
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         self.one_run(run).await
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{RunId, Timestamp};
+use model::{AccountName, RunId, Timestamp};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
@@ -71,6 +71,8 @@ macro_rules! run_columns {
     };
 }
 const RUNS: &str = concat!(run_columns!(), " ORDER BY created_at DESC, id DESC LIMIT $1");
+const RUNS_IN: &str =
+    concat!(run_columns!(), " WHERE account = $1 AND state = $2 ORDER BY created_at, id");
 const RUN: &str = concat!(run_columns!(), " WHERE id = $1");
 
 /// What a fence holds, for those who write on.
@@ -321,6 +323,19 @@ impl PostgresStore {
 
     pub(super) async fn latest_runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
         let rows = sqlx::query(RUNS).bind(i64::from(most)).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn runs_standing(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let rows = sqlx::query(RUNS_IN)
+            .bind(account.as_str())
+            .bind(state.as_str())
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(record).collect()
     }
 

@@ -43,6 +43,9 @@ const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_
 pub(super) const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
 const RUNS: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
      error, created_at, ended_at, config_hash FROM runs ORDER BY created_at DESC, id DESC LIMIT ?1";
+const RUNS_IN: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
+     error, created_at, ended_at, config_hash FROM runs WHERE account = ?1 AND state = ?2 \
+     ORDER BY created_at, id";
 const RUN: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
      error, created_at, ended_at, config_hash FROM runs WHERE id = ?1";
 
@@ -66,6 +69,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     FREE_PARTS,
     FREE_WRITER,
     RUNS,
+    RUNS_IN,
     RUN,
 ];
 
@@ -349,6 +353,19 @@ impl SqliteStore {
 
     pub(super) async fn latest_runs(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
         let rows = sqlx::query(RUNS).bind(i64::from(most)).fetch_all(&self.readers).await?;
+        rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn runs_standing(
+        &self,
+        account: &AccountName,
+        state: RunState,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let rows = sqlx::query(RUNS_IN)
+            .bind(account.as_str())
+            .bind(state.as_str())
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(record).collect()
     }
 
