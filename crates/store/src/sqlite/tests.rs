@@ -77,7 +77,7 @@ const SMALL: &[&str] = &[
 const WALKS: &[&str] = &[
     "COUNT(*)",
     "max(line)",
-    "outcome IN ('rejected'",
+    "outcome IN ('unresolved'",
     "GROUP BY outcome",
     "GROUP BY token_fp",
     "SELECT EXISTS",
