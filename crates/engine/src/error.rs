@@ -3,8 +3,8 @@
 use std::fmt;
 
 use backend::{BackendError, TrafficError};
-use model::{Code, RunId};
-use store::{RunState, StoreError};
+use model::{Code, EffectId, RunId};
+use store::{EffectState, RunState, StoreError};
 
 /// What is wrong with an input file as a whole. Nothing of it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +137,27 @@ pub enum EngineError {
     /// There is no such run.
     #[error("there is no run {0}")]
     NoSuchRun(RunId),
+    /// There is no such effect.
+    #[error("there is no effect {0}")]
+    NoSuchEffect(EffectId),
+    /// Only an effect that waits for a person can be resolved by one.
+    #[error("effect {effect} is {}, not unresolved", state.as_str())]
+    NotUnresolved {
+        /// The effect.
+        effect: EffectId,
+        /// Where it stands.
+        state: EffectState,
+        /// Whose it is.
+        account: String,
+    },
+    /// A person says that an effect took place, and the provider does not show it.
+    #[error("effect {effect} cannot be taken as done: {why}")]
+    NotShown {
+        /// The effect.
+        effect: EffectId,
+        /// What was seen.
+        why: String,
+    },
     /// The run does not stand where it must for what was asked.
     #[error("run {run} is {}, not {wanted}", state.as_str().replace('_', " "))]
     NotResting {
@@ -182,6 +203,9 @@ impl EngineError {
             Self::TooManyFailures { .. } => Code::TooManyFailures,
             Self::ConfigChanged { .. } => Code::ConfigChanged,
             Self::NoSuchRun(_) => Code::NoSuchRun,
+            Self::NoSuchEffect(_) => Code::NoSuchEffect,
+            Self::NotUnresolved { .. } => Code::EffectState,
+            Self::NotShown { .. } => Code::NotShown,
             Self::NotResting { .. } => Code::RunState,
             Self::NotResumable { .. } => Code::NotResumable,
             Self::Stopped => Code::Stopped,
@@ -210,6 +234,9 @@ impl EngineError {
             | Self::CanaryFailed { .. }
             | Self::ConfigChanged { .. }
             | Self::NoSuchRun(_)
+            | Self::NoSuchEffect(_)
+            | Self::NotUnresolved { .. }
+            | Self::NotShown { .. }
             | Self::NotResting { .. }
             | Self::NotResumable { .. }
             | Self::Broken(_) => false,
@@ -232,6 +259,13 @@ impl EngineError {
     pub fn hint(&self, of: Option<&str>) -> Option<String> {
         match self {
             Self::File(error) => Some(error.hint.clone()),
+            Self::NotUnresolved { state, account, .. } => match state {
+                EffectState::Unknown | EffectState::Sending => Some(format!(
+                    "`onfile effects settle {account}` asks the provider; so does the next import"
+                )),
+                EffectState::Planned => Some("the next import sends it again".into()),
+                EffectState::Done | EffectState::Refused | EffectState::Unresolved => None,
+            },
             Self::NotResting { run, state, .. } => Some(match state {
                 RunState::AwaitingApproval => format!("`onfile runs approve {run}` lets it go on"),
                 RunState::Paused => format!("`onfile runs resume {run}` goes on"),

@@ -31,6 +31,7 @@ pub use error::{EngineError, FileError};
 pub use group::Policy;
 pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume};
 pub use pull::pull;
+pub use settle::{Resolution, Settled, resolve, settle_account};
 
 /// What every job works with: one account, one store.
 #[derive(Clone)]
@@ -95,31 +96,50 @@ impl Progress for Quiet {
     fn forecast(&self, _: &AccountName, _: &Forecast) {}
 }
 
+/// How much somebody wants a job to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wish {
+    GoOn,
+    /// Once what is in flight has come home.
+    Stop,
+    /// Without waiting for that: it is settled later.
+    AtOnce,
+}
+
 /// A wish to stop, seen by every job between two steps.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct Stop(watch::Receiver<Wish>);
 
 /// Speaks the wish of a [`Stop`].
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub struct Stopper(watch::Sender<Wish>);
 
 impl Stop {
     /// A wish and its speaker.
     #[must_use]
     pub fn pair() -> (Stopper, Self) {
-        let (sender, receiver) = watch::channel(false);
+        let (sender, receiver) = watch::channel(Wish::GoOn);
         (Stopper(sender), Self(receiver))
     }
 
     /// Whether it has been spoken.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() >= Wish::Stop
     }
 
     /// Ends when it is spoken; never, when its speaker is gone without a word.
     pub(crate) async fn wanted(&mut self) {
-        if self.0.wait_for(|wanted| *wanted).await.is_err() {
+        self.reaches(Wish::Stop).await;
+    }
+
+    /// Ends when what is in flight is not to be waited for either.
+    pub(crate) async fn wanted_at_once(&mut self) {
+        self.reaches(Wish::AtOnce).await;
+    }
+
+    async fn reaches(&mut self, least: Wish) {
+        if self.0.wait_for(|wish| *wish >= least).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -132,6 +152,15 @@ impl Stop {
 impl Stopper {
     /// Speaks it. Spoken once, it stays.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.0.send_if_modified(|wish| {
+            let first = *wish == Wish::GoOn;
+            *wish = (*wish).max(Wish::Stop);
+            first
+        });
+    }
+
+    /// Calls in flight are given up: what became of them is settled when the run goes on.
+    pub fn stop_at_once(&self) {
+        self.0.send_replace(Wish::AtOnce);
     }
 }

@@ -275,6 +275,15 @@ codes! {
     /// There is no run of this id.
     NoSuchRun = "no_such_run", Run [],
         "`onfile runs` lists them";
+    /// There is no such effect.
+    NoSuchEffect = "no_such_effect", Run [],
+        "`onfile effects list --all` lists them";
+    /// The effect is in another state than this needs.
+    EffectState = "effect_state", Run [],
+        "`onfile effects show` says where it stands";
+    /// A person says that an effect took place, and the provider does not show it.
+    NotShown = "not_shown", Run [],
+        "look again at the provider; nothing was written";
     /// The run is in another state than this needs.
     RunState = "run_state", Run [],
         "`onfile runs` shows where each run stands";

@@ -60,6 +60,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<Runs>,
     },
+    /// What was sent and how that is known: list, show, settle, resolve
+    Effects {
+        #[command(subcommand)]
+        what: Option<Effects>,
+    },
     /// What became of a run: the first rows that need somebody, or all as rows.csv and report.json
     Report {
         /// The run's id
@@ -168,6 +173,56 @@ pub(crate) enum Runs {
         /// The run's id
         run: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Effects {
+    /// Effects that are not settled, the oldest first
+    List {
+        /// At this account only
+        account: Option<String>,
+        /// Of this run only
+        #[arg(long)]
+        run: Option<String>,
+        /// Settled ones as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// One effect: what was sent, what is known of it, what to do
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Asks the provider what became of every effect whose answer was lost; nothing is sent
+    ///
+    /// Waits for the account's quarantine where only that can tell. Every import does the same for
+    /// the effects in its way.
+    Settle {
+        /// The account
+        account: String,
+    },
+    /// Writes what you saw at the provider of an effect that reading could not settle
+    Resolve {
+        /// Its id
+        id: String,
+        /// What you saw
+        #[arg(long = "as", value_name = "SEEN")]
+        seen: Seen,
+        /// With `done`: the provider's id of the payment method that it made, if several may be it
+        #[arg(long, value_name = "ID")]
+        remote_id: Option<String>,
+        /// Why, for whoever asks later
+        #[arg(long)]
+        note: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Seen {
+    /// It took effect: the provider shows it
+    Done,
+    /// It had no effect: the next import may send it again
+    Absent,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! What a job did, for people: text for the terminal. Made from summaries and rows alone; it
 //! reads no store and prints nothing itself.
 
+mod effects;
 mod forecast;
 mod rows;
 
@@ -10,6 +11,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use model::{Counts, Ledger, Outcome, Summary};
 use store::RunRecord;
 
+pub use effects::{effect, effects, settled};
 pub use forecast::forecast;
 pub use rows::{HEADER, bad_row, csv_line};
 

@@ -273,7 +273,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn effects(&self, query: &EffectQuery) -> Result<Vec<EffectRecord>, StoreError>;
 
     /// One effect.
-    async fn effect(&self, id: &EffectId) -> Result<Option<EffectRecord>, StoreError>;
+    async fn effect(&self, id: &EffectId) -> Result<Option<Unsettled>, StoreError>;
 
     /// The effects of a run, oldest first.
     async fn effects_of_run(&self, run: &RunId, most: u32) -> Result<Vec<EffectRow>, StoreError>;

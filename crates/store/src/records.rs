@@ -162,6 +162,10 @@ impl RunState {
 }
 
 impl EffectState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Planned, Self::Sending, Self::Done, Self::Refused, Self::Unknown, Self::Unresolved];
+
     /// Whether it is open: at most one such for (account, kind, subject).
     #[must_use]
     pub const fn is_open(self) -> bool {
@@ -505,7 +509,7 @@ pub struct EffectQuery {
     pub most: u32,
 }
 
-/// An effect whose outcome is not known, with what settling it needs (rule 5).
+/// An effect with what settling it needs (rule 5).
 #[derive(Debug, Clone)]
 pub struct Unsettled {
     /// The effect.

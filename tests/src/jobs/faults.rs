@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use sandbox::{FaultPlan, NewMethod};
+use sandbox::FaultPlan;
 
 use super::World;
 use super::canary::run_of;
-use super::resume::called;
 use crate::binary::Ran;
 use crate::env::TestDb;
 
@@ -109,28 +108,6 @@ pub async fn what_is_never_answered_and_never_there_is_refused(db: Arc<TestDb>) 
     let again = world.onfile.run(&IMPORT).await?.expect(0)?;
     ensure!(again.count("/rows/created")? == 2, "{again:?}");
     nothing_twice(&world)
-}
-
-pub async fn what_only_a_person_can_tell_blocks_its_customer(db: Arc<TestDb>) -> Result {
-    // Before the answer is lost, a payer saves the same card.
-    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(2500)").await?;
-    world.soon()?;
-    let importing = world.onfile.start(&IMPORT)?;
-    called(&world, "bulk_import", 1).await?;
-    let ada = world.provider.customer_by_reference("pa_main", "C-1001");
-    let ada = ada.ok_or_else(|| anyhow::anyhow!("no such customer: {:#?}", world.held()))?;
-    let twin = NewMethod::card("VISA", "4242", 12, 2030);
-    world.provider.add_method("pa_main", &ada.id, twin, false)?;
-    let ran = importing.end().await?.expect(2)?;
-    world.all_fired()?;
-    ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
-    ensure!(ran.count("/codes/outcome_unknown")? == 1, "{ran:?}");
-    ensure!(ran.count("/rows/created")? == 19, "{ran:?}");
-    // Nothing is sent for her until somebody has looked.
-    let again = world.onfile.run(&IMPORT).await?.expect(2)?;
-    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
-    ensure!(again.count("/rows/unresolved")? == 1, "{again:?}");
-    Ok(())
 }
 
 pub async fn an_index_that_is_missing_is_read_back(db: Arc<TestDb>) -> Result {

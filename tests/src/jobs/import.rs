@@ -320,29 +320,3 @@ pub async fn the_most_urgent_rows_are_shown(db: Arc<TestDb>) -> Result {
     }
     Ok(())
 }
-
-pub async fn the_most_urgent_rows_are_shown(db: Arc<TestDb>) -> Result {
-    let world = World::new(db, 0, "").await?;
-    let mut rows =
-        String::from("reference,name,method,token,token_kind,last4,exp_month,exp_year\n");
-    for n in 1..=11 {
-        rows += &format!("R-{n},Ann,card,tok_{n},processor,4242,13,2030\n");
-    }
-    rows += "R-12,Bob,card,bad_token,processor,4242,12,2030\nR-13,Cid,,,,,,\n";
-    world.file("rows.csv", &rows)?;
-    let ran = world.onfile.run(&["import", "gov", "rows.csv", "--max-rejected", "99%"]).await?;
-    let ran = ran.expect(2)?;
-    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?.json()?;
-    let run = runs.pointer("/runs/0/run").and_then(|run| run.as_str()).unwrap_or_default();
-    let reported = world.onfile.run(&["report", run]).await?.expect(0)?;
-    for said in [ran.stdout, reported.stdout] {
-        let shown: Vec<&str> =
-            said.lines().filter(|line| line.trim_start().starts_with("line ")).collect();
-        ensure!(shown.len() == 10, "{said}");
-        ensure!(shown[0].contains("line 13, R-12: refused"), "{said}");
-        ensure!(shown[1].contains("line 2, R-1: rejected"), "{said}");
-        let more = format!("… and 2 more: onfile report {run} --out DIR");
-        ensure!(said.contains(&more), "{said}");
-    }
-    Ok(())
-}

@@ -10,6 +10,7 @@ mod observe;
 mod pull;
 mod resume;
 mod secrets;
+mod settle;
 mod three_way;
 mod whole_file;
 
@@ -158,7 +159,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         faults: a_lost_bulk_answer_is_not_repeated,
             what_never_arrived_is_sent_again_after_the_quarantine,
             what_takes_effect_late_is_waited_for, what_is_never_answered_and_never_there_is_refused,
-            what_only_a_person_can_tell_blocks_its_customer, an_index_that_is_missing_is_read_back,
+            an_index_that_is_missing_is_read_back,
             an_index_that_is_repeated_is_read_back, a_lost_create_is_found_by_its_reference,
             throttling_is_waited_out, reads_are_made_again, a_find_that_lies_stops_the_account,
             a_refused_batch_is_halved, a_stop_finishes_what_is_in_flight,
@@ -181,6 +182,10 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_file_not_read_to_its_end_is_not_resumed,
             what_was_not_wholly_planned_is_not_resumed, too_many_failures_pause_the_run,
             failures_within_the_budget_do_not, what_does_not_rest_is_refused;
+        settle: a_second_stop_gives_up_what_is_in_flight,
+            what_a_killed_import_sent_is_settled_when_asked_for,
+            what_reading_cannot_tell_blocks_its_customer_until_a_person_does,
+            what_a_person_saw_absent_is_sent_again, what_there_is_not_is_not_shown;
         secrets: leave_no_trace;
         forecast: of_a_fresh_file_is_exact, of_a_known_mirror_is_exact,
             bounds_what_is_there_already, bounds_rows_that_stand_apart, says_how_old_the_mirror_is,

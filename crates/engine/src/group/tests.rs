@@ -737,7 +737,7 @@ fn what_was_found_after_a_lost_answer_is_this_runs_doing() {
     group.effects = vec![later(EffectKind::ImportMethod, Some(fp(1)))];
     let mut method = work(group);
     assert_eq!(next(&mut method), Step::Finished);
-    assert_eq!(verdicts(&method), [found.clone()]);
+    assert_eq!(verdicts(&method), [found]);
     // A customer is ours if it is as the file states it; its methods are listed all the same.
     let mut group = there(vec![alone(2), row(3, 1, card("4242"))], &[]);
     group.effects = vec![later(EffectKind::CreateCustomer, None)];
@@ -761,7 +761,7 @@ fn what_was_refused_before_its_row_was_written_is_not_sent_again() {
     method.effects = vec![refused(EffectKind::ImportMethod)];
     let mut method = work(method);
     assert_eq!(next(&mut method), Step::Finished);
-    assert_eq!(verdicts(&method), [said.clone()]);
+    assert_eq!(verdicts(&method), [said]);
     let mut customer = group(vec![row(2, 1, card("4242")), row(3, 2, card("1881"))]);
     customer.effects = vec![refused(EffectKind::CreateCustomer)];
     let mut customer = work(customer);

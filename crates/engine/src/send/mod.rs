@@ -86,6 +86,7 @@ impl Sender<'_> {
         };
         let mut reserving: Option<Reserving> = None;
         let mut stop = self.engine.stop.clone();
+        let mut at_once = self.engine.stop.clone();
         let width = self.engine.account.in_flight();
         loop {
             let room = width.saturating_sub(flight.flying.len());
@@ -108,6 +109,9 @@ impl Sender<'_> {
                 () = stop.wanted(), if flight.failure.is_none() => {
                     flight.failure = Some(EngineError::Stopped);
                 }
+                // Its calls end with it; in the journal they stay `sending`, until somebody takes
+                // them over and settles them.
+                () = at_once.wanted_at_once() => return Err(EngineError::Stopped),
                 permits = reserved(&mut reserving), if reserving.is_some() => {
                     reserving = None;
                     let launched = match permits {

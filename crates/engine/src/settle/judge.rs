@@ -23,17 +23,25 @@ pub(super) enum Shown<'a> {
     Unclear(String),
 }
 
-/// Exactly one new payment method that agrees in every known fact is the one that was sent.
-pub(super) fn add<'a>(sent: Add<'_>, listed: &'a [RemoteMethod], unreadable: u64) -> Shown<'a> {
-    let new = listed
+/// The new payment methods of a list that may be the one that was sent.
+pub(super) fn candidates<'a>(
+    sent: Add<'a>,
+    listed: &'a [RemoteMethod],
+) -> impl Iterator<Item = (&'a RemoteMethod, Agreement)> {
+    listed
         .iter()
-        .filter(|method| !sent.before.contains(&method.id) && !sent.tied.contains(&method.id));
+        .filter(move |method| !sent.before.contains(&method.id) && !sent.tied.contains(&method.id))
+        .map(move |method| (method, method.facts.agreement(sent.facts)))
+        .filter(|(_, agreement)| *agreement != Agreement::Differs)
+}
+
+/// Exactly one new payment method that agrees in every known fact is the one that was sent.
+pub(super) fn add<'a>(sent: Add<'a>, listed: &'a [RemoteMethod], unreadable: u64) -> Shown<'a> {
     let (mut agreeing, mut vague) = (Vec::new(), unreadable > 0);
-    for method in new {
-        match method.facts.agreement(sent.facts) {
+    for (method, agreement) in candidates(sent, listed) {
+        match agreement {
             Agreement::Agrees => agreeing.push(method),
-            Agreement::TooLittle => vague = true,
-            Agreement::Differs => {}
+            Agreement::TooLittle | Agreement::Differs => vague = true,
         }
     }
     match (agreeing.as_slice(), vague) {

@@ -2,6 +2,7 @@
 //! decides. What was found counts when it is seen; what is absent only after the quarantine.
 
 mod judge;
+mod person;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use self::judge::{Add, DefaultNow, Shown};
+pub use self::person::{Resolution, resolve, settle_account};
 use crate::observe::{self, Found, MethodRead};
 use crate::{Engine, EngineError};
 
@@ -31,6 +33,35 @@ pub(crate) enum Patience {
     Now,
     /// Until every effect is settled, the quarantine of the last one included.
     UntilSettled,
+}
+
+/// What became of effects whose outcome was not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// They took effect.
+    pub done: u64,
+    /// They had none, and may be sent again.
+    pub planned: u64,
+    /// The provider has declined them after all.
+    pub refused: u64,
+    /// Only a person can tell.
+    pub unresolved: u64,
+    /// Still not known.
+    pub left: u64,
+}
+
+impl Settled {
+    fn count(&mut self, outcomes: &[EffectOutcome]) {
+        for outcome in outcomes {
+            match outcome.state {
+                EffectState::Done => self.done += 1,
+                EffectState::Planned => self.planned += 1,
+                EffectState::Refused => self.refused += 1,
+                EffectState::Unresolved => self.unresolved += 1,
+                EffectState::Sending | EffectState::Unknown => {}
+            }
+        }
+    }
 }
 
 /// What reading said of an effect.
@@ -62,7 +93,7 @@ pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), Engi
     }
 }
 
-/// Settles the effects of the account whose outcome is not known; how many are left.
+/// Settles the effects of the account whose outcome is not known.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, or somebody wants us to stop. What was settled
@@ -72,14 +103,15 @@ pub(crate) async fn settle(
     fence: &Fence,
     ctx: &CallCtx,
     patience: Patience,
-) -> Result<u64, EngineError> {
+) -> Result<Settled, EngineError> {
     let mut read: BTreeSet<(EffectId, i64)> = BTreeSet::new();
+    let mut settled = Settled::default();
     loop {
-        let left = pass(engine, fence, ctx, &mut read).await?;
-        let Some(due) = left.due.filter(|_| patience == Patience::UntilSettled) else {
-            return Ok(left.effects);
+        let due = pass(engine, fence, ctx, &mut read, &mut settled).await?;
+        let Some(due) = due.filter(|_| patience == Patience::UntilSettled) else {
+            return Ok(settled);
         };
-        engine.progress.at("waiting to settle what was not answered", 0, Some(left.effects));
+        engine.progress.at("waiting to settle what was not answered", 0, Some(settled.left));
         let mut stop = engine.stop.clone();
         tokio::select! {
             () = sleep(due) => {}
@@ -88,29 +120,24 @@ pub(crate) async fn settle(
     }
 }
 
-/// What a pass has left.
-#[derive(Default)]
-struct Left {
-    effects: u64,
-    /// Until the first of them can be told.
-    due: Option<Duration>,
-}
-
-/// Reads once for every effect that was not read for yet, or whose quarantine is over.
+/// Reads once for every effect that was not read for yet, or whose quarantine is over; how long it
+/// is until the first of those left can be told.
 async fn pass(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
     read: &mut BTreeSet<(EffectId, i64)>,
-) -> Result<Left, EngineError> {
+    settled: &mut Settled,
+) -> Result<Option<Duration>, EngineError> {
     let (account, quarantine) = (&engine.account.name, engine.account.timing.quarantine);
-    let mut left = Left::default();
+    let mut first: Option<Duration> = None;
     let mut after: Option<EffectId> = None;
+    settled.left = 0;
     loop {
         engine.stop.check()?;
         let began = Instant::now();
         let page = engine.store.unsettled(account, after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(left) };
+        let Some(last) = page.last() else { return Ok(first) };
         after = Some(last.record.effect.id.clone());
         let key = |one: &Unsettled| (one.record.effect.id.clone(), one.record.effect.attempt);
         let (wanted, later): (Vec<Unsettled>, Vec<Unsettled>) =
@@ -125,11 +152,12 @@ async fn pass(
             }
         }
         report(engine, &outcomes);
+        settled.count(&outcomes);
         engine.store.commit_outcomes(fence, account, outcomes).await?;
-        left.effects += waits.len() as u64;
+        settled.left += waits.len() as u64;
         let since = began.elapsed();
         let due = waits.into_iter().map(|age| quarantine.saturating_sub(age + since)).min();
-        left.due = left.due.into_iter().chain(due).min();
+        first = first.into_iter().chain(due).min();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use engine::file::Reading;
@@ -15,7 +16,10 @@ use crate::cli::{Global, Import, OnTokenChange};
 use crate::config::{Config, LoadOptions};
 use crate::exit::{self, Exit};
 use crate::out::{self, ProgressLine};
-use crate::wiring;
+use crate::wiring::{self, Opened};
+
+/// How long a job that was stopped at once may take to write down that it was.
+const GIVE_UP: Duration = Duration::from_secs(3);
 
 pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
     if args.observe && !args.dry_run {
@@ -137,23 +141,7 @@ async fn job(
     account: &str,
     work: impl AsyncFnOnce(&Engine) -> Result<Ended, EngineError>,
 ) -> Result<Exit> {
-    config.account(account)?;
-    let opened = wiring::open(config).await?;
-    let progress = Arc::new(ProgressLine::new());
-    let (stopper, stop) = Stop::pair();
-    stop_on_signals(stopper);
-    let shown: Arc<dyn engine::Progress> =
-        if global.quiet { Arc::new(engine::Quiet) } else { Arc::<ProgressLine>::clone(&progress) };
-    let engine = opened.engine(account, stop, shown)?;
-    let ended = work(&engine).await;
-    progress.clear();
-    let ended = match ended {
-        Ok(ended) => ended,
-        Err(error) => {
-            opened.store.close().await;
-            return Err(error.into());
-        }
-    };
+    let (opened, ended) = wired(global, config, account, work).await?;
     let exit = show(global, &ended)?;
     if let Some(rows) = ended.summary.rows.filter(|_| !global.json) {
         let run = RunId::new(ended.summary.run.clone())?;
@@ -162,6 +150,43 @@ async fn job(
     }
     opened.store.close().await;
     Ok(exit)
+}
+
+/// Wires an account and does something there; the store is open still.
+async fn wired<T>(
+    global: &Global,
+    config: Config,
+    account: &str,
+    work: impl AsyncFnOnce(&Engine) -> Result<T, EngineError>,
+) -> Result<(Opened, T)> {
+    config.account(account)?;
+    let opened = wiring::open(config).await?;
+    let progress = Arc::new(ProgressLine::new());
+    let (stopper, stop) = Stop::pair();
+    stop_on_signals(stopper);
+    let shown: Arc<dyn engine::Progress> =
+        if global.quiet { Arc::new(engine::Quiet) } else { Arc::<ProgressLine>::clone(&progress) };
+    let engine = opened.engine(account, stop, shown)?;
+    let done = work(&engine).await;
+    progress.clear();
+    match done {
+        Ok(done) => Ok((opened, done)),
+        Err(error) => {
+            opened.store.close().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Does something at an account that is no job with rows.
+pub(crate) async fn at_account<T>(
+    global: &Global,
+    account: &str,
+    work: impl AsyncFnOnce(&Engine) -> Result<T, EngineError>,
+) -> Result<T> {
+    let (opened, done) = wired(global, load(global, account)?, account, work).await?;
+    opened.store.close().await;
+    Ok(done)
 }
 
 /// Shows a job's summary, and its error if it has one; says how the process ends.
@@ -198,22 +223,27 @@ fn stop_on_signals(stopper: Stopper) {
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
         let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-        for first in [true, false] {
+        let mut asked = async || {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
             }
-            if first {
-                out::error_line("\nstopping: what is in flight is finished first");
-                stopper.stop();
-            } else {
-                out::error_line(
-                    "stopped at once: calls in flight were abandoned, and what became of them is not \
-                     known.\nTheir customers are left alone until that is settled; importing the \
-                     file again does not repeat them.",
-                );
-                std::process::exit(3);
-            }
+        };
+        asked().await;
+        out::error_line("\nstopping: what is in flight is finished first");
+        stopper.stop();
+        asked().await;
+        out::error_line(
+            "stopping at once: calls in flight are given up, and what became of them is not \
+             known.\nThe run's next stint, or the next import, asks the provider; nothing is sent \
+             twice.",
+        );
+        stopper.stop_at_once();
+        // The run is written down as paused; a provider or a store that hangs does not hold us up.
+        tokio::select! {
+            () = tokio::time::sleep(GIVE_UP) => {}
+            () = asked() => {}
         }
+        std::process::exit(3);
     });
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod effects;
 mod help;
 mod init;
 mod jobs;
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Check { accounts } => check::run(global, &accounts).await,
         Command::Import(args) => jobs::import(global, args).await,
         Command::Pull { account } => jobs::pull(global, &account).await,
+        Command::Effects { what } => effects::run(global, what).await,
         Command::Runs { what } => runs::run(global, what).await,
         Command::Keys { what: Keys::Generate } => {
             keys::generate(global);

@@ -31,7 +31,10 @@ pub(crate) async fn run(global: &Global, what: Option<Runs>) -> Result<Exit> {
 }
 
 /// Does something with the store alone: no account's secrets are read.
-async fn with_store(global: &Global, work: impl AsyncFnOnce(&Opened) -> Result<()>) -> Result<()> {
+pub(super) async fn with_store<T>(
+    global: &Global,
+    work: impl AsyncFnOnce(&Opened) -> Result<T>,
+) -> Result<T> {
     let options = LoadOptions::for_accounts(Vec::<String>::new());
     let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
     let done = work(&opened).await;

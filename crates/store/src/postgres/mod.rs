@@ -484,7 +484,7 @@ impl Store for PostgresStore {
         self.list_effects(query).await
     }
 
-    async fn effect(&self, id: &EffectId) -> Result<Option<EffectRecord>, StoreError> {
+    async fn effect(&self, id: &EffectId) -> Result<Option<Unsettled>, StoreError> {
         self.read_effect(id).await
     }
 

@@ -49,7 +49,12 @@ const EFFECTS: &str = concat!(
      AND ($2::text IS NULL OR e.run = $2) AND e.state = ANY($3) AND e.id > $4 \
      ORDER BY e.id LIMIT $5"
 );
-const EFFECT: &str = concat!(record!(), " FROM effects e WHERE e.id = $1");
+const EFFECT: &str = concat!(
+    record!(),
+    ", s.stated, ",
+    now_us!(),
+    " FROM effects e LEFT JOIN staged_rows s ON s.run = e.run AND s.line = e.line WHERE e.id = $1"
+);
 
 fn record(row: &PgRow) -> Result<EffectRecord, StoreError> {
     let known: Option<&str> = get(row, 18)?;
@@ -78,6 +83,32 @@ async fn ties(
         ties.entry(id(row, 0)?).or_default().push((fp(get(row, 1)?)?, id(row, 2)?));
     }
     Ok(ties)
+}
+
+/// Effects as rows say them, with the ties of their references.
+async fn unsettled(
+    conn: &mut PgConnection,
+    account: &AccountName,
+    rows: &[PgRow],
+) -> Result<Vec<Unsettled>, StoreError> {
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let stated: Option<&str> = get(row, 21)?;
+        let record = record(row)?;
+        found.push(Unsettled {
+            age: age(record.sent_at, get(row, 22)?),
+            facts: stated.map(method_facts).transpose()?.flatten(),
+            tied: Vec::new(),
+            record,
+        });
+    }
+    let references =
+        found.iter().filter_map(|one| one.record.effect.reference.as_ref()).map(Reference::as_str);
+    let ties = ties(conn, account, references.collect()).await?;
+    for one in &mut found {
+        one.keep_ties(&ties);
+    }
+    Ok(found)
 }
 
 impl PostgresStore {
@@ -115,25 +146,7 @@ impl PostgresStore {
             .bind(i64::from(most))
             .fetch_all(&mut *tx)
             .await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let stated: Option<&str> = get(row, 21)?;
-            let record = record(row)?;
-            found.push(Unsettled {
-                age: age(record.sent_at, get(row, 22)?),
-                facts: stated.map(method_facts).transpose()?.flatten(),
-                tied: Vec::new(),
-                record,
-            });
-        }
-        let references = found
-            .iter()
-            .filter_map(|one| one.record.effect.reference.as_ref())
-            .map(Reference::as_str);
-        let ties = ties(&mut tx, account, references.collect()).await?;
-        for one in &mut found {
-            one.keep_ties(&ties);
-        }
+        let found = unsettled(&mut tx, account, &rows).await?;
         Ok(found)
     }
 
@@ -154,11 +167,11 @@ impl PostgresStore {
         rows.iter().map(record).collect()
     }
 
-    pub(super) async fn read_effect(
-        &self,
-        id: &EffectId,
-    ) -> Result<Option<EffectRecord>, StoreError> {
-        let row = sqlx::query(EFFECT).bind(id.as_str()).fetch_optional(&self.pool).await?;
-        row.as_ref().map(record).transpose()
+    pub(super) async fn read_effect(&self, id: &EffectId) -> Result<Option<Unsettled>, StoreError> {
+        let mut tx = self.snapshot().await?;
+        let rows = sqlx::query(EFFECT).bind(id.as_str()).fetch_all(&mut *tx).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let account = record(row)?.account;
+        Ok(unsettled(&mut tx, &account, &rows).await?.pop())
     }
 }

@@ -398,7 +398,7 @@ impl Store for SqliteStore {
         self.list_effects(query).await
     }
 
-    async fn effect(&self, id: &EffectId) -> Result<Option<EffectRecord>, StoreError> {
+    async fn effect(&self, id: &EffectId) -> Result<Option<Unsettled>, StoreError> {
         self.read_effect(id).await
     }
 

@@ -47,7 +47,11 @@ const EFFECTS: &str = concat!(
     " FROM effects AS e WHERE (?1 IS NULL OR e.account = ?1) AND (?2 IS NULL OR e.run = ?2) \
      AND e.state IN (SELECT value FROM json_each(?3)) AND e.id > ?4 ORDER BY e.id LIMIT ?5"
 );
-const EFFECT: &str = concat!(record!(), " FROM effects AS e WHERE e.id = ?1");
+const EFFECT: &str = concat!(
+    record!(),
+    ", s.stated FROM effects AS e LEFT JOIN staged_rows AS s ON s.run = e.run AND s.line = e.line \
+     WHERE e.id = ?1"
+);
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[TAKE_OVER, UNSETTLED, TIED, EFFECTS, EFFECT];
@@ -79,6 +83,33 @@ async fn ties(
         ties.entry(id(row, 0)?).or_default().push((fp(get(row, 1)?)?, id(row, 2)?));
     }
     Ok(ties)
+}
+
+/// Effects as rows say them, with the ties of their references.
+async fn unsettled(
+    conn: &mut SqliteConnection,
+    account: &AccountName,
+    rows: &[SqliteRow],
+) -> Result<Vec<Unsettled>, StoreError> {
+    let now = server_now();
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let stated: Option<&str> = get(row, 21)?;
+        let record = record(row)?;
+        found.push(Unsettled {
+            age: age(record.sent_at, now),
+            facts: stated.map(method_facts).transpose()?.flatten(),
+            tied: Vec::new(),
+            record,
+        });
+    }
+    let references =
+        found.iter().filter_map(|one| one.record.effect.reference.as_ref()).map(Reference::as_str);
+    let ties = ties(conn, account, references.collect()).await?;
+    for one in &mut found {
+        one.keep_ties(&ties);
+    }
+    Ok(found)
 }
 
 impl SqliteStore {
@@ -119,27 +150,8 @@ impl SqliteStore {
             .bind(i64::from(most))
             .fetch_all(&mut *tx)
             .await?;
-        let now = server_now();
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let stated: Option<&str> = get(row, 21)?;
-            let record = record(row)?;
-            found.push(Unsettled {
-                age: age(record.sent_at, now),
-                facts: stated.map(method_facts).transpose()?.flatten(),
-                tied: Vec::new(),
-                record,
-            });
-        }
-        let references = found
-            .iter()
-            .filter_map(|one| one.record.effect.reference.as_ref())
-            .map(Reference::as_str);
-        let ties = ties(&mut tx, account, references.collect()).await?;
+        let found = unsettled(&mut tx, account, &rows).await?;
         tx.commit().await?;
-        for one in &mut found {
-            one.keep_ties(&ties);
-        }
         Ok(found)
     }
 
@@ -158,11 +170,13 @@ impl SqliteStore {
         rows.iter().map(record).collect()
     }
 
-    pub(super) async fn read_effect(
-        &self,
-        id: &EffectId,
-    ) -> Result<Option<EffectRecord>, StoreError> {
-        let row = sqlx::query(EFFECT).bind(id.as_str()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(record).transpose()
+    pub(super) async fn read_effect(&self, id: &EffectId) -> Result<Option<Unsettled>, StoreError> {
+        let mut tx = self.readers.begin().await?;
+        let rows = sqlx::query(EFFECT).bind(id.as_str()).fetch_all(&mut *tx).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let account = record(row)?.account;
+        let found = unsettled(&mut tx, &account, &rows).await?.pop();
+        tx.commit().await?;
+        Ok(found)
     }
 }

@@ -1,0 +1,223 @@
+//! Settling that a person asks for: all effects of an account, or one that only a person can tell.
+
+use backend::{CallCtx, Lane};
+use model::{Code, EffectId, EffectKind, Origin, RemoteMethod, RemoteMethodId, RunId, Summary};
+use serde_json::json;
+use store::{Applied, EffectOutcome, EffectState, NewRun, Unsettled};
+
+use super::judge::{self, Add};
+use super::{Patience, Settled, link, settle, take_over};
+use crate::observe::{self, Found};
+use crate::run::{ActiveRun, Findings};
+use crate::{Engine, EngineError};
+
+/// What a person saw at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// It took effect; this is the provider's id of the payment method that it made, if several may
+    /// be it.
+    Done {
+        /// Which.
+        remote_id: Option<RemoteMethodId>,
+    },
+    /// It had no effect: the next import may send it again.
+    Absent,
+}
+
+async fn begin(
+    engine: &Engine,
+    job: &'static str,
+    args: &serde_json::Value,
+    cause: &str,
+) -> Result<ActiveRun, EngineError> {
+    let new = NewRun {
+        id: RunId::generate(),
+        job: job.into(),
+        account: engine.account.name.clone(),
+        cause: cause.into(),
+        writing: true,
+        args: args.to_string(),
+        input_name: None,
+        input_hash: None,
+        config_hash: Some(engine.config_hash.clone()),
+        parts: 1,
+    };
+    ActiveRun::begin(engine, job, new).await
+}
+
+async fn end<T>(
+    engine: &Engine,
+    run: ActiveRun,
+    worked: Result<T, EngineError>,
+) -> Result<(T, Summary), EngineError> {
+    let ended = run.end(engine, Findings::default(), worked.as_ref().err()).await;
+    let worked = worked?;
+    Ok((worked, ended?))
+}
+
+/// Settles every effect of the account whose outcome is not known, what workers that are gone left
+/// on its way included, and waits for the quarantine where it must. Nothing is sent.
+///
+/// # Errors
+/// When the account is in use, or the provider or the store cannot be reached.
+pub async fn settle_account(
+    engine: &Engine,
+    cause: &str,
+) -> Result<(Settled, Summary), EngineError> {
+    let run = begin(engine, "settle", &json!({}), cause).await?;
+    let ctx = CallCtx::for_run(Lane::Interactive, &run.id);
+    let worked = async {
+        observe::same_account(engine, &ctx).await?;
+        take_over(engine, &run.fence).await?;
+        settle(engine, &run.fence, &ctx, Patience::UntilSettled).await
+    }
+    .await;
+    end(engine, run, worked).await
+}
+
+/// Writes what a person saw of an effect that could not be settled by reading. What took effect is
+/// read once more, so that the store knows what it is.
+///
+/// # Errors
+/// When there is no such effect or it does not wait for a person, when the account is in use, or
+/// when the provider does not show what the person says.
+pub async fn resolve(
+    engine: &Engine,
+    id: &EffectId,
+    resolution: &Resolution,
+    note: Option<&str>,
+    cause: &str,
+) -> Result<Unsettled, EngineError> {
+    waiting(engine, id).await?;
+    let args = json!({
+        "effect": id.as_str(),
+        "as": match resolution { Resolution::Done { .. } => "done", Resolution::Absent => "absent" },
+        "note": note,
+    });
+    let run = begin(engine, "resolve", &args, cause).await?;
+    let worked = write(engine, &run, id, resolution, note).await;
+    Ok(end(engine, run, worked).await?.0)
+}
+
+async fn known(engine: &Engine, id: &EffectId) -> Result<Unsettled, EngineError> {
+    engine.store.effect(id).await?.ok_or_else(|| EngineError::NoSuchEffect(id.clone()))
+}
+
+/// The effect, if it waits for a person.
+async fn waiting(engine: &Engine, id: &EffectId) -> Result<Unsettled, EngineError> {
+    let found = known(engine, id).await?;
+    match found.record.effect.state {
+        EffectState::Unresolved => Ok(found),
+        state => Err(EngineError::NotUnresolved {
+            effect: id.clone(),
+            state,
+            account: found.record.account.to_string(),
+        }),
+    }
+}
+
+async fn write(
+    engine: &Engine,
+    run: &ActiveRun,
+    id: &EffectId,
+    resolution: &Resolution,
+    note: Option<&str>,
+) -> Result<Unsettled, EngineError> {
+    // Nobody else settles it from here on: the account is ours.
+    let sent = waiting(engine, id).await?;
+    let ctx = CallCtx::for_run(Lane::Interactive, &run.id);
+    let said = note.map(|note| format!(": {note}")).unwrap_or_default();
+    let outcome = EffectOutcome {
+        effect: id.clone(),
+        state: EffectState::Planned,
+        origin: None,
+        code: None,
+        message: Some(format!("a person saw that it had no effect{said}")),
+        request_id: None,
+        status: None,
+        applied: Vec::new(),
+    };
+    let outcome = match resolution {
+        Resolution::Absent => outcome,
+        Resolution::Done { remote_id } => EffectOutcome {
+            state: EffectState::Done,
+            origin: Some(Origin::Found),
+            code: Some(Code::FoundLater.as_str().to_owned()),
+            message: Some(format!("a person saw that it took effect{said}")),
+            applied: applied(engine, &ctx, &sent, remote_id.as_ref()).await?,
+            ..outcome
+        },
+    };
+    engine.store.commit_outcomes(&run.fence, &engine.account.name, vec![outcome]).await?;
+    known(engine, id).await
+}
+
+/// What the provider shows of an effect that a person says took place.
+async fn applied(
+    engine: &Engine,
+    ctx: &CallCtx,
+    sent: &Unsettled,
+    remote_id: Option<&RemoteMethodId>,
+) -> Result<Vec<Applied>, EngineError> {
+    let effect = &sent.record.effect;
+    let not_shown = |why: String| EngineError::NotShown { effect: effect.id.clone(), why };
+    match (effect.kind, &effect.reference, &effect.remote_customer) {
+        (EffectKind::CreateCustomer, Some(reference), _) => {
+            match observe::find(engine, ctx, reference).await? {
+                Found::Customer(customer) => Ok(vec![Applied::Customer(customer)]),
+                Found::Nobody | Found::Collision | Found::Retired => Err(not_shown(
+                    "the provider shows no living customer of exactly this reference".into(),
+                )),
+            }
+        }
+        (EffectKind::AddMethod | EffectKind::ImportMethod, Some(_), Some(customer)) => {
+            let read = observe::methods_of(engine, ctx, customer).await?;
+            let listed = read.map(|read| read.list.methods).unwrap_or_default();
+            let method = chosen(sent, &listed, remote_id).map_err(not_shown)?;
+            Ok(vec![Applied::Method {
+                customer: customer.clone(),
+                link: link(sent, customer, method),
+                method: Box::new(method.clone()),
+            }])
+        }
+        (EffectKind::SetDefault, _, Some(customer)) => {
+            let read = observe::methods_of(engine, ctx, customer).await?;
+            let listed = read.map(|read| read.list.methods).unwrap_or_default();
+            let ours = |method: &&RemoteMethod| Some(&method.id) == effect.remote_method.as_ref();
+            match listed.iter().find(ours) {
+                Some(method) if method.default != Some(false) => {
+                    let (customer, method) = (customer.clone(), method.id.clone());
+                    Ok(vec![Applied::Default { customer, method }])
+                }
+                _ => Err(not_shown("the provider shows another default".into())),
+            }
+        }
+        // The next read brings what they changed.
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The payment method that an effect made: the one a person named, or the only one it can be.
+fn chosen<'a>(
+    sent: &'a Unsettled,
+    listed: &'a [RemoteMethod],
+    named: Option<&RemoteMethodId>,
+) -> Result<&'a RemoteMethod, String> {
+    if let Some(named) = named {
+        let found = listed.iter().find(|method| method.id == *named);
+        return found.ok_or_else(|| format!("the customer has no payment method {named}"));
+    }
+    let before = sent.record.known_before.as_deref().unwrap_or_default();
+    let facts = sent.facts.as_ref().ok_or("what was to be saved is not known any more: name it")?;
+    let add = Add { facts, before, tied: &sent.tied };
+    let may_be: Vec<&RemoteMethod> =
+        judge::candidates(add, listed).map(|(method, _)| method).collect();
+    match may_be.as_slice() {
+        [one] => Ok(one),
+        [] => Err("the customer has no new payment method that agrees with what was sent".into()),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|method| method.id.as_str()).collect();
+            Err(format!("several may be it, expected --remote-id with one of {}", ids.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `onfile effects`: what was sent, how what became of it is known, and what a person says of it.
+
+use anyhow::Result;
+use engine::{EngineError, Resolution};
+use model::{AccountName, EffectId, RemoteMethodId, RunId};
+use serde_json::{Value, json};
+use store::{EffectQuery, EffectRecord, EffectState, Unsettled};
+
+use super::{jobs, runs};
+use crate::cli::{Effects, Global, Seen};
+use crate::exit::Exit;
+use crate::out;
+use crate::wiring::Opened;
+
+/// Effects read at once.
+const PAGE: u32 = 1000;
+/// Effects shown to a person.
+const SHOWN: usize = 100;
+
+pub(crate) async fn run(global: &Global, what: Option<Effects>) -> Result<Exit> {
+    match what.unwrap_or(Effects::List { account: None, run: None, all: false }) {
+        Effects::List { account, run, all } => {
+            let query = EffectQuery {
+                account: account.map(AccountName::new).transpose()?,
+                run: run.map(RunId::new).transpose()?,
+                states: states(all),
+                after: None,
+                most: PAGE,
+            };
+            runs::with_store(global, async |opened| list(global, opened, query).await).await
+        }
+        Effects::Show { id } => {
+            let found = find(global, &id).await?;
+            show(global, &found);
+            Ok(Exit::Clean)
+        }
+        Effects::Settle { account } => settle(global, &account).await,
+        Effects::Resolve { id, seen, remote_id, note } => {
+            resolve(global, &id, seen, remote_id, note).await
+        }
+    }
+}
+
+fn states(all: bool) -> Vec<EffectState> {
+    let open = |state: &EffectState| all || state.is_open();
+    EffectState::ALL.into_iter().filter(open).collect()
+}
+
+/// An effect of the store, whatever its account.
+async fn find(global: &Global, id: &str) -> Result<Unsettled> {
+    let id = EffectId::new(id)?;
+    runs::with_store(global, async |opened| {
+        let found = opened.store.effect(&id).await?;
+        Ok(found.ok_or(EngineError::NoSuchEffect(id))?)
+    })
+    .await
+}
+
+async fn list(global: &Global, opened: &Opened, mut query: EffectQuery) -> Result<Exit> {
+    let mut all: Vec<EffectRecord> = Vec::new();
+    loop {
+        let page = opened.store.effects(&query).await?;
+        let Some(last) = page.last() else { break };
+        query.after = Some(last.effect.id.clone());
+        all.extend(page);
+        // A person reads no more, and how many more there are can be asked for.
+        if !global.json && all.len() > SHOWN {
+            break;
+        }
+    }
+    if global.json {
+        let effects: Vec<Value> = all.iter().map(shown).collect();
+        out::json(&json!({ "effects": effects }));
+        return Ok(Exit::Clean);
+    }
+    let more = all.len() > SHOWN;
+    all.truncate(SHOWN);
+    out::line(report::effects(&all).trim_end());
+    if more {
+        out::line("… and more: name an account or a run, or read all of them with --json");
+    }
+    Ok(Exit::Clean)
+}
+
+fn shown(record: &EffectRecord) -> Value {
+    let effect = &record.effect;
+    json!({
+        "effect": effect.id.as_str(),
+        "account": record.account.as_str(),
+        "kind": effect.kind.as_str(),
+        "state": effect.state.as_str(),
+        "reference": effect.reference.as_ref().map(model::Reference::as_str),
+        "run": effect.run.as_str(),
+        "line": effect.line,
+        "attempt": effect.attempt,
+        "origin": effect.origin.map(model::Origin::as_str),
+        "code": effect.code,
+        "message": effect.message,
+        "remote_customer_id": effect.remote_customer.as_ref().map(model::RemoteCustomerId::as_str),
+        "remote_method_id": effect.remote_method.as_ref().map(RemoteMethodId::as_str),
+        "known_before": record.known_before.as_ref().map(|known| {
+            known.iter().map(RemoteMethodId::as_str).collect::<Vec<_>>()
+        }),
+        "request_id": record.request_id,
+        "status": record.status,
+        "created_at": record.created_at.to_string(),
+        "sent_at": record.sent_at.map(|at| at.to_string()),
+        "updated_at": record.updated_at.to_string(),
+    })
+}
+
+fn show(global: &Global, found: &Unsettled) {
+    if global.json {
+        out::json(&shown(&found.record));
+    } else {
+        out::line(report::effect(found).trim_end());
+    }
+}
+
+async fn settle(global: &Global, account: &str) -> Result<Exit> {
+    let (settled, summary) = jobs::at_account(global, account, async |engine| {
+        engine::settle_account(engine, "person").await
+    })
+    .await?;
+    if global.json {
+        out::json(&json!({
+            "run": summary.run,
+            "done": settled.done,
+            "planned": settled.planned,
+            "refused": settled.refused,
+            "unresolved": settled.unresolved,
+            "calls": summary.calls.total,
+        }));
+    } else {
+        out::line(report::settled(&settled_counts(settled), &summary).trim_end());
+    }
+    Ok(if settled.unresolved > 0 { Exit::Differences } else { Exit::Clean })
+}
+
+fn settled_counts(settled: engine::Settled) -> [(&'static str, u64); 4] {
+    [
+        ("took effect", settled.done),
+        ("had none; the next import sends them", settled.planned),
+        ("were declined by the provider", settled.refused),
+        ("wait for a person: onfile effects list", settled.unresolved),
+    ]
+}
+
+async fn resolve(
+    global: &Global,
+    id: &str,
+    seen: Seen,
+    remote_id: Option<String>,
+    note: Option<String>,
+) -> Result<Exit> {
+    let account = find(global, id).await?.record.account;
+    let id = EffectId::new(id)?;
+    let resolution = match seen {
+        Seen::Done => {
+            Resolution::Done { remote_id: remote_id.map(RemoteMethodId::new).transpose()? }
+        }
+        Seen::Absent => Resolution::Absent,
+    };
+    let found = jobs::at_account(global, account.as_str(), async |engine| {
+        engine::resolve(engine, &id, &resolution, note.as_deref(), "person").await
+    })
+    .await?;
+    show(global, &found);
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,155 @@
+//! What became of effects whose answer was lost, as a person asks for it and says it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use sandbox::NewMethod;
+
+use super::World;
+use super::canary::{run_of, text};
+use super::resume::{called, expire, killed};
+use crate::binary::Ran;
+use crate::env::TestDb;
+
+type Result = anyhow::Result<()>;
+
+const IMPORT: [&str; 4] = ["import", "gov", "sample.csv", "--json"];
+
+pub async fn a_second_stop_gives_up_what_is_in_flight(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(60000)").await?;
+    let mut child = world.onfile.start(&IMPORT)?;
+    called(&world, "bulk_import", 1).await?;
+    let began = Instant::now();
+    child.signal("INT").await?;
+    // The first one waits for the answer.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    child.signal("INT").await?;
+    let ran = child.end().await?.expect(3)?;
+    ensure!(began.elapsed() < Duration::from_secs(4), "it was held up: {:?}", began.elapsed());
+    world.all_fired()?;
+    ensure!(text(&ran, "/state")? == "paused", "{ran:?}");
+    ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    // The account is free at once, and the run goes on where it was left.
+    let run = run_of(&ran)?;
+    let ran = world.runs("resume", &run, 0).await?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    ensure!(ran.count("/codes/found_later")? == 18, "{ran:?}");
+    ensure!(world.sizes() == (16, 18), "{:#?}", world.held());
+    ensure!(world.provider.counters().calls("bulk_import") == 1);
+    Ok(())
+}
+
+pub async fn what_a_killed_import_sent_is_settled_when_asked_for(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(60000)").await?;
+    killed(&world, world.onfile.start(&IMPORT)?, 1).await?;
+    let effects = ["effects", "--json"];
+    let open = world.onfile.run(&effects).await?.expect(0)?.json()?;
+    let sending = |list: &serde_json::Value, state: &str| {
+        let all = list.pointer("/effects").and_then(|all| all.as_array()).cloned();
+        all.unwrap_or_default().iter().filter(|one| one["state"] == state).count()
+    };
+    ensure!(sending(&open, "sending") == 18, "{open}");
+    expire(&world.db).await?;
+    let (held, sent) = (world.held(), world.changing());
+    let ran = world.onfile.run(&["effects", "settle", "gov", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/done")? == 18, "{ran:?}");
+    ensure!(world.changing() == sent && world.held() == held, "something was sent");
+    let open = world.onfile.run(&["effects"]).await?.expect(0)?;
+    ensure!(open.stdout.contains("nothing is open"), "{open:?}");
+    let all = ["effects", "list", "gov", "--all", "--json"];
+    let all = world.onfile.run(&all).await?.expect(0)?.json()?;
+    ensure!(sending(&all, "done") == 16 + 18, "{all}");
+    let again = world.onfile.run(&IMPORT).await?.expect(0)?;
+    ensure!(again.count("/rows/unchanged")? + again.count("/rows/linked")? == 20, "{again:?}");
+    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    // With nothing open there is nothing to ask.
+    let ran = world.onfile.run(&["effects", "settle", "gov"]).await?.expect(0)?;
+    ensure!(ran.stdout.contains("nothing to settle"), "{ran:?}");
+    Ok(())
+}
+
+/// An import whose one effect only a person can settle: before its answer is lost, a payer saves the
+/// same card. The effect's id, and that of the payer's card.
+async fn twin(world: &World) -> anyhow::Result<(Ran, String, String)> {
+    world.soon()?;
+    let importing = world.onfile.start(&IMPORT)?;
+    called(world, "bulk_import", 1).await?;
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
+    let card = NewMethod::card("VISA", "4242", 12, 2030);
+    let payers = world.provider.add_method("pa_main", &ada.id, card, false)?;
+    let ran = importing.end().await?.expect(2)?;
+    world.all_fired()?;
+    ensure!(ran.count("/rows/created")? == 19, "{ran:?}");
+    ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
+    ensure!(ran.count("/codes/outcome_unknown")? == 1, "{ran:?}");
+    let effects = world.onfile.run(&["effects", "list", "--json"]).await?.expect(0)?;
+    let id = text(&effects, "/effects/0/effect")?;
+    ensure!(text(&effects, "/effects/0/state")? == "unresolved", "{effects:?}");
+    Ok((ran, id, payers))
+}
+
+const LOST: &str = "bulk_import:1=delay_after_ms(2500)";
+
+pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
+    db: Arc<TestDb>,
+) -> Result {
+    let world = World::new(db, 0, LOST).await?;
+    let (_, id, payers) = twin(&world).await?;
+    // Nothing is sent for her until somebody has looked.
+    let again = world.onfile.run(&IMPORT).await?.expect(2)?;
+    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    ensure!(again.count("/rows/unresolved")? == 1, "{again:?}");
+    let shown = world.onfile.run(&["effects", "show", &id]).await?.expect(0)?;
+    ensure!(shown.stdout.contains("VISA ending in 4242, expires 12/2030"), "{shown:?}");
+    ensure!(shown.stdout.contains(&format!("onfile effects resolve {id} --as")), "{shown:?}");
+    // Which of the two it is must be said.
+    let resolve = ["effects", "resolve", &id, "--as", "done"];
+    let ran = world.onfile.run(&resolve).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[not_shown]") && ran.stderr.contains(&payers), "{ran:?}");
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
+    let ours = ada.methods.iter().find(|method| method.last4 == "4242" && method.id != payers);
+    let ours = ours.context("no such card")?.id.clone();
+    let named = [&resolve[..], &["--remote-id", &ours, "--note", "seen in the dashboard"]].concat();
+    let ran = world.onfile.run(&named).await?.expect(0)?;
+    ensure!(ran.stdout.contains("seen in the dashboard"), "{ran:?}");
+    let ran = world.onfile.run(&named).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[effect_state]"), "{ran:?}");
+    let again = world.onfile.run(&IMPORT).await?.expect(0)?;
+    ensure!(again.count("/rows/unresolved")? == 0, "{again:?}");
+    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    Ok(())
+}
+
+pub async fn what_a_person_saw_absent_is_sent_again(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, LOST).await?;
+    let (_, id, payers) = twin(&world).await?;
+    // Both are taken away at the provider: hers and what we had saved.
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
+    for method in ada.methods.iter().filter(|method| method.last4 == "4242") {
+        world.provider.remove_method("pa_main", &ada.id, &method.id)?;
+    }
+    let ran = world.onfile.run(&["effects", "resolve", &id, "--as", "absent"]).await?.expect(0)?;
+    ensure!(ran.stdout.contains("planned"), "{ran:?}");
+    let again = world.onfile.run(&IMPORT).await?.expect(0)?;
+    ensure!(again.count("/rows/created")? == 1, "{again:?}");
+    ensure!(world.provider.counters().calls("bulk_import") == 2);
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
+    let cards: Vec<_> = ada.methods.iter().filter(|method| method.last4 == "4242").collect();
+    ensure!(cards.len() == 1 && cards[0].id != payers, "{cards:?}");
+    Ok(())
+}
+
+pub async fn what_there_is_not_is_not_shown(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    for what in ["show", "resolve"] {
+        let mut args = vec!["effects", what, "01ARZ3NDEKTSV4RRFFQ69G5FAV"];
+        if what == "resolve" {
+            args.extend(["--as", "absent"]);
+        }
+        let ran = world.onfile.run(&args).await?.expect(1)?;
+        ensure!(ran.stderr.contains("error[no_such_effect]"), "{ran:?}");
+    }
+    ensure!(world.provider.log().is_empty());
+    Ok(())
+}
