@@ -12,6 +12,7 @@ mod resume;
 mod secrets;
 mod settle;
 mod three_way;
+mod together;
 mod whole_file;
 
 use std::future::Future;
@@ -38,11 +39,21 @@ pub struct World {
 impl World {
     /// A provider with these faults and so many customers.
     pub async fn new(db: Arc<TestDb>, customers: usize, faults: &str) -> anyhow::Result<Self> {
+        // It would save the same token twice: what is sent twice shows.
+        let vendor = Config { import_dedupes: false, ..Config::default() };
+        Self::at(db, customers, faults, vendor).await
+    }
+
+    /// The same with a provider of this configuration.
+    pub async fn at(
+        db: Arc<TestDb>,
+        customers: usize,
+        faults: &str,
+        vendor: Config,
+    ) -> anyhow::Result<Self> {
         let faults =
             if faults.is_empty() { FaultPlan::default() } else { FaultPlan::parse(faults)? };
-        // It would save the same token twice: what is sent twice shows.
-        let vendor =
-            VendorConfig::ProxyToken(Config { import_dedupes: false, ..Config::default() });
+        let vendor = VendorConfig::ProxyToken(vendor);
         let provider =
             Sandbox::start(SandboxConfig { customers, faults, vendor, ..SandboxConfig::default() })
                 .await?;
@@ -160,7 +171,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             what_never_arrived_is_sent_again_after_the_quarantine,
             what_takes_effect_late_is_waited_for, what_is_never_answered_and_never_there_is_refused,
             an_index_that_is_missing_is_read_back,
-            an_index_that_is_repeated_is_read_back, a_lost_create_is_found_by_its_reference,
+            an_index_that_is_repeated_is_read_back, a_foreign_index_is_read_back,
+            a_duplicate_under_another_customer_is_refused, a_batch_of_25_at_most, a_lost_create_is_found_by_its_reference,
             throttling_is_waited_out, reads_are_made_again, a_find_that_lies_stops_the_account,
             a_refused_batch_is_halved, a_stop_finishes_what_is_in_flight,
             a_provider_that_is_away_ends_the_run, a_list_without_end_is_incomplete,
@@ -193,6 +205,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         observe: plans_on_what_is_there, says_what_was_removed, lists_when_many_are_unknown,
             a_failing_read_leaves_rows_unverified, a_provider_that_is_away_is_left_alone,
             a_stop_ends_it, the_import_does_what_it_said;
+        together: a_second_import_touches_nothing_of_the_first,
+            two_processes_share_one_rate;
         three_way: a_payers_changes_are_not_undone, a_change_since_the_last_read_is_seen,
             a_default_chosen_since_is_kept, differences_of_what_was_there_are_listed,
             update_existing_says_what_cannot_be, a_shared_token_is_a_finding,

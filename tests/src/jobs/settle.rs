@@ -100,6 +100,9 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     let again = world.onfile.run(&IMPORT).await?.expect(2)?;
     ensure!(again.count("/calls/changing")? == 0, "{again:?}");
     ensure!(again.count("/rows/unresolved")? == 1, "{again:?}");
+    let person = world.onfile.run(&IMPORT[..3]).await?.expect(2)?;
+    ensure!(person.stdout.contains("reading the provider does not tell"), "{person:?}");
+    ensure!(person.stdout.contains("onfile effects list"), "{person:?}");
     let shown = world.onfile.run(&["effects", "show", &id]).await?.expect(0)?;
     ensure!(shown.stdout.contains("VISA ending in 4242, expires 12/2030"), "{shown:?}");
     ensure!(shown.stdout.contains(&format!("onfile effects resolve {id} --as")), "{shown:?}");
