@@ -30,7 +30,7 @@ pub enum Failpoint {
     BeforeFinishRows,
     /// The rows of a batch are finished.
     AfterFinishRows,
-    /// The run's part is finished; the run has not ended.
+    /// The run's work is done, and summed up; the run has not ended.
     BeforeEndRun,
 }
 

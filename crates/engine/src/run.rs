@@ -148,9 +148,6 @@ impl ActiveRun {
         };
         let text = serde_json::to_string(&summary)
             .map_err(|_| EngineError::Broken("a summary is always JSON"))?;
-        if failed.is_none() {
-            engine.store.finish_part(&self.fence).await?;
-        }
         let end = RunEnd { state, summary: Some(text), error: summary.error.clone() };
         engine.reached(Failpoint::BeforeEndRun).await;
         engine.store.end_run(&self.fence, &end).await?;
