@@ -14,6 +14,8 @@ mod settle;
 mod three_way;
 mod whole_file;
 
+pub use self::resume::expire;
+
 use std::future::Future;
 use std::sync::Arc;
 
