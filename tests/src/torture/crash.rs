@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use engine::{Ended, Engine, EngineError, Failpoint, Failpoints, Stop, Stopper};
 use futures::future::BoxFuture;
-use model::{RunId, SystemClock};
-use store::{RunRecord, RunState};
+use model::{RunId, Summary, SystemClock};
+use sandbox::Handle;
+use store::{RunRecord, RunState, Store};
 use tokio::sync::{oneshot, watch};
 
 use super::seed::{Begin, End};
@@ -153,11 +154,6 @@ async fn join(thread: std::thread::JoinHandle<()>) -> anyhow::Result<()> {
     joined.map_err(|_| anyhow::anyhow!("a process panicked"))
 }
 
-/// The last import.
-async fn last(world: &World) -> anyhow::Result<Option<RunRecord>> {
-    Ok(world.store.runs(1).await?.pop())
-}
-
 /// What a person would do: the file again, or the last run.
 async fn work(world: &World, engine: &Engine, begin: Begin) -> Result<Ended, EngineError> {
     let run = world.store.runs(1).await?.pop().map(|run| (run.id, run.state));
@@ -188,6 +184,15 @@ pub struct Seen {
     pub pauses: u64,
     /// How often faults fired, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Seen {
+    /// Before they are cleared.
+    pub fn count_faults(&mut self, provider: &Handle) {
+        for rule in provider.faults() {
+            *self.faults.entry(rule.fault.name()).or_default() += rule.fired;
+        }
+    }
 }
 
 /// Breaks the work off as the plan says, and takes it up again, faults and all.
@@ -226,31 +231,31 @@ pub async fn torture(world: &Arc<World>) -> anyhow::Result<Seen> {
     for process in standing {
         let _it_was_taken_for_dead = process.await??;
     }
-    for rule in world.provider.faults() {
-        *seen.faults.entry(rule.fault.name()).or_default() += rule.fired;
-    }
+    expire(&world.db).await?;
+    seen.count_faults(&world.provider);
     Ok(seen)
 }
 
-/// The work is taken up again until it is done, without faults.
-pub async fn finish(world: &Arc<World>) -> anyhow::Result<()> {
-    world.provider.clear_faults();
-    expire(&world.db).await?;
+/// The work is taken up again until it is done, without faults; `work` begins a process and says
+/// what it did.
+pub async fn finish(
+    provider: &Handle,
+    store: &dyn Store,
+    work: impl AsyncFn(Begin) -> anyhow::Result<Summary>,
+) -> anyhow::Result<()> {
+    provider.clear_faults();
     let mut left = None;
     for _ in 0..8 {
-        let rests = last(world)
-            .await?
-            .is_some_and(|run| matches!(run.state, RunState::Running | RunState::Paused));
-        let begin = if rests { Begin::Resume } else { Begin::Import };
-        let ended = Process::start(world, begin, End::Through).end().await?;
-        let ended = ended.with_context(|| format!("{begin:?} without faults"))?;
-        if let Some(error) = ended.error {
-            bail!("{begin:?} without faults: {error}");
-        }
+        let rests = |run: &RunRecord| matches!(run.state, RunState::Running | RunState::Paused);
+        let begin = match store.runs(1).await?.first() {
+            Some(run) if rests(run) => Begin::Resume,
+            _ => Begin::Import,
+        };
+        let summary = work(begin).await.with_context(|| format!("{begin:?} without faults"))?;
         if begin == Begin::Resume {
             continue;
         }
-        let rows = ended.summary.rows.unwrap_or_default();
+        let rows = summary.rows.unwrap_or_default();
         let open = rows.unresolved + rows.not_attempted + rows.refused + rows.rejected;
         // Nothing is left, or nothing moves it.
         if open == 0 || left == Some(open) {
@@ -259,4 +264,13 @@ pub async fn finish(world: &Arc<World>) -> anyhow::Result<()> {
         left = Some(open);
     }
     bail!("it is not done after eight times");
+}
+
+/// A process that comes to its end, and well.
+pub async fn through(world: &Arc<World>, begin: Begin) -> anyhow::Result<Summary> {
+    let ended = Process::start(world, begin, End::Through).end().await??;
+    match ended.error {
+        None => Ok(ended.summary),
+        Some(error) => Err(error.into()),
+    }
 }

@@ -302,7 +302,7 @@ fn stints(rng: &mut Rng, seed: u64) -> Vec<Stint> {
             Ok(seed) if no == 0 => Failpoint::ALL[seed % Failpoint::ALL.len()],
             _ => rng.one(&Failpoint::ALL),
         };
-        let nth = rng.between(1, most(point));
+        let nth = rng.between(1, if is_of_every_call(point) { 16 } else { 1 });
         let end = match rng.below(10) {
             0..6 => End::Crash { point, nth, after_ms: rng.one(&[0, 0, 1, 3, 10, 30]) },
             6 => End::Stop { point, nth },
@@ -314,14 +314,15 @@ fn stints(rng: &mut Rng, seed: u64) -> Vec<Stint> {
     stints
 }
 
-/// The hits of a point among which one is drawn.
-const fn most(point: Failpoint) -> u64 {
-    match point {
+/// Whether a run comes to a point with every few calls that change something, and not only once
+/// or twice.
+pub const fn is_of_every_call(point: Failpoint) -> bool {
+    matches!(
+        point,
         Failpoint::BeforeIntent
-        | Failpoint::AfterIntent
-        | Failpoint::InFlight
-        | Failpoint::AfterAnswer
-        | Failpoint::AfterOutcome => 16,
-        _ => 1,
-    }
+            | Failpoint::AfterIntent
+            | Failpoint::InFlight
+            | Failpoint::AfterAnswer
+            | Failpoint::AfterOutcome
+    )
 }

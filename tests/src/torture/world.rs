@@ -31,7 +31,7 @@ const LATE: Duration = Duration::from_millis(2 * LATEST);
 pub struct World {
     pub plan: Plan,
     pub provider: Running,
-    pub db: TestDb,
+    pub db: Arc<TestDb>,
     /// The store as it is, for the harness itself.
     pub store: Arc<dyn Store>,
     twin: Option<Twin>,
@@ -88,7 +88,7 @@ pub fn now() -> i64 {
 }
 
 impl World {
-    pub async fn new(db: TestDb, plan: Plan, twin: Option<Twin>) -> anyhow::Result<Self> {
+    pub async fn new(db: Arc<TestDb>, plan: Plan, twin: Option<Twin>) -> anyhow::Result<Self> {
         let provider = provider(&plan).await?;
         std::fs::write(db.folder().join("file.csv"), plan.file(now()))?;
         let store = store_for(&db).await?;
@@ -191,9 +191,9 @@ impl World {
             cause: "torture".to_owned(),
         }
     }
+}
 
-    /// When nothing that was sent can take effect any more.
-    pub async fn settle_down(&self) {
-        tokio::time::sleep(Duration::from_millis(LATEST + 50)).await;
-    }
+/// Waits until nothing that was sent can take effect any more.
+pub async fn settle_down() {
+    tokio::time::sleep(Duration::from_millis(LATEST + 50)).await;
 }
