@@ -26,7 +26,15 @@ pub enum Failpoint {
     AfterAnswer,
     /// Outcomes are committed; the rows they are for do not know.
     AfterOutcome,
-    /// Every effect of a batch of references has its outcome; the rows have none.
+    /// The provider was read for effects whose outcome is not known; what it showed is not
+    /// committed.
+    SettlingRead,
+    /// What was settled is committed; the rows that wait for it do not know.
+    SettlingOutcome,
+    /// A quarantine is waited for.
+    SettlingWait,
+    /// Every effect of a batch of references has its outcome, or waits to be settled; the rows
+    /// have none.
     BeforeFinishRows,
     /// The rows of a batch are finished.
     AfterFinishRows,
@@ -36,7 +44,7 @@ pub enum Failpoint {
 
 impl Failpoint {
     /// All of them, in the order of a run.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::AfterBegin,
         Self::WhileStaging,
         Self::AfterInputRead,
@@ -45,6 +53,9 @@ impl Failpoint {
         Self::InFlight,
         Self::AfterAnswer,
         Self::AfterOutcome,
+        Self::SettlingRead,
+        Self::SettlingOutcome,
+        Self::SettlingWait,
         Self::BeforeFinishRows,
         Self::AfterFinishRows,
         Self::BeforeEndRun,
@@ -62,6 +73,9 @@ impl Failpoint {
             Self::InFlight => "in_flight",
             Self::AfterAnswer => "after_answer",
             Self::AfterOutcome => "after_outcome",
+            Self::SettlingRead => "settling_read",
+            Self::SettlingOutcome => "settling_outcome",
+            Self::SettlingWait => "settling_wait",
             Self::BeforeFinishRows => "before_finish_rows",
             Self::AfterFinishRows => "after_finish_rows",
             Self::BeforeEndRun => "before_end_run",

@@ -17,10 +17,10 @@ use model::{
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
-    EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join, Keys,
-    Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
-    StoreError, StoreInfo, Which,
+    EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
+    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, Unsettled, Which,
 };
 
 /// What is left out.
@@ -34,10 +34,13 @@ pub enum Twin {
     Retries,
     /// Whoever was taken for dead may go on writing.
     NoFence,
+    /// What is not there at once is taken to be absent, however late the provider may be.
+    NoQuarantine,
 }
 
 impl Twin {
-    pub const ALL: [Self; 4] = [Self::NoJournal, Self::NoSettling, Self::Retries, Self::NoFence];
+    pub const ALL: [Self; 5] =
+        [Self::NoJournal, Self::NoSettling, Self::Retries, Self::NoFence, Self::NoQuarantine];
 
     /// The word in a trial's name.
     pub const fn as_str(self) -> &'static str {
@@ -46,11 +49,15 @@ impl Twin {
             Self::NoSettling => "no_settling",
             Self::Retries => "retries",
             Self::NoFence => "no_fence",
+            Self::NoQuarantine => "no_quarantine",
         }
     }
 
     pub const fn timing(self, timing: Timing) -> Timing {
-        timing
+        match self {
+            Self::NoQuarantine => Timing { quarantine: Duration::ZERO, ..timing },
+            _ => timing,
+        }
     }
 
     pub fn backend(
@@ -66,7 +73,7 @@ impl Twin {
 
     pub fn store(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
-            Self::Retries => inner,
+            Self::Retries | Self::NoQuarantine => inner,
             twin => Arc::new(Careless { inner, twin, unwritten: Mutex::default() }),
         }
     }
@@ -187,10 +194,18 @@ store! {
         cancel_rows(run: &RunId, after_line: u64, most: u32) -> Option<u64>;
         sum_up(run: &RunId, summary: &str) -> ();
         runs(most: u32) -> Vec<RunRecord>;
+        runs_in(account: &AccountName, state: RunState) -> Vec<RunRecord>;
         run(run: &RunId) -> Option<RunRecord>;
         tally(run: &RunId) -> RowTally;
         rows(run: &RunId, after_line: u64, most: u32) -> Vec<RowRecord>;
         bad_rows(run: &RunId, most: u32) -> Vec<RowRecord>;
+        unsettled(
+            account: &AccountName,
+            after: Option<&EffectId>,
+            most: u32
+        ) -> Vec<Unsettled>;
+        effects(query: &EffectQuery) -> Vec<EffectRecord>;
+        effect(id: &EffectId) -> Option<Unsettled>;
         effects_of_run(run: &RunId, most: u32) -> Vec<EffectRow>;
         lease_permits(account: &AccountName, per_second: f64, want: u32) -> Lease;
         close_gate(account: &AccountName, pause: Duration) -> ();
@@ -213,6 +228,16 @@ store! {
         apply_customers(write: CustomersWrite) -> CustomersApplied;
         apply_methods(write: MethodsWrite) -> MethodsApplied;
         end_scan(scan: &str, state: ScanState) -> ();
+    }
+
+    async fn take_over(&self, fence: &Fence, account: &AccountName) -> Result<u64, StoreError> {
+        let marked = self.forgive(self.inner.take_over(fence, account).await)?;
+        if self.twin == Twin::NoSettling {
+            let unsettled = self.inner.unsettled(account, None, 10_000).await?;
+            let planned = unsettled.into_iter().map(|one| planned(one.record.effect.id));
+            self.inner.commit_outcomes(fence, account, planned.collect()).await?;
+        }
+        Ok(marked)
     }
 
     async fn commit_intents(
@@ -238,7 +263,7 @@ store! {
         let mut committed = Vec::with_capacity(outcomes.len());
         for mut outcome in outcomes {
             if self.twin == Twin::NoSettling && outcome.state == EffectState::Unknown {
-                outcome.state = EffectState::Planned;
+                outcome = planned(outcome.effect);
             }
             match self.unwritten(&outcome.effect) {
                 Some(intent) => {
@@ -252,6 +277,20 @@ store! {
             }
         }
         Ok(committed)
+    }
+}
+
+/// As if it had not been sent.
+fn planned(effect: EffectId) -> EffectOutcome {
+    EffectOutcome {
+        effect,
+        state: EffectState::Planned,
+        origin: None,
+        code: None,
+        message: None,
+        request_id: None,
+        status: None,
+        applied: Vec::new(),
     }
 }
 
