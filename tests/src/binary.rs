@@ -3,11 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
+use tokio::io::AsyncBufReadExt as _;
 
 const ASKED: &str = "ONFILE_TEST_AS_BINARY";
+/// No process takes longer.
+const HUNG: Duration = Duration::from_secs(120);
 
 /// Whether this process is to be onfile instead of the tests.
 pub fn is_asked_for() -> bool {
@@ -121,12 +125,32 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until it says that it stands at its failpoint, and so long after, and kills it as
+    /// `kill -9` does. How it ended, where it came to its end instead.
+    pub async fn killed(mut self, after: Duration) -> anyhow::Result<Option<Ran>> {
+        let stderr = self.0.stderr.take().context("its stderr was taken before")?;
+        let mut lines = tokio::io::BufReader::new(stderr).lines();
+        let mut said = String::new();
+        let deadline = tokio::time::Instant::now() + HUNG;
+        loop {
+            let next = tokio::time::timeout_at(deadline, lines.next_line());
+            let Some(line) = next.await.context("it did not end")?? else { break };
+            if line.starts_with("failpoint ") {
+                tokio::time::sleep(after).await;
+                self.0.start_kill()?;
+                self.0.wait().await?;
+                return Ok(None);
+            }
+            said += &line;
+            said.push('\n');
+        }
+        Ok(Some(Ran { stderr: said, ..self.end().await? }))
+    }
+
     /// Waits for its end.
     pub async fn end(self) -> anyhow::Result<Ran> {
         let output = self.0.wait_with_output();
-        let output = tokio::time::timeout(std::time::Duration::from_secs(120), output)
-            .await
-            .context("it did not end")??;
+        let output = tokio::time::timeout(HUNG, output).await.context("it did not end")??;
         Ok(Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout)?,

@@ -51,7 +51,7 @@ struct Shared {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness has no configuration but these")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -103,6 +103,20 @@ impl Env {
         F: FnOnce(Arc<TestDb>) -> Fut + Send + 'static,
         Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
+        self.trial_with(suite, on, case, async move |databases: Databases| {
+            let db = Arc::new(databases.create().await?);
+            let ended = tokio::spawn(run(Arc::clone(&db))).await;
+            databases.remove(&db).await?;
+            ended.unwrap_or_else(|join| std::panic::resume_unwind(join.into_panic()))
+        })
+    }
+
+    /// A trial that makes its databases itself.
+    pub fn trial_with<F, Fut>(&self, suite: &str, on: Database, case: &str, run: F) -> Trial
+    where
+        F: FnOnce(Databases) -> Fut + Send + 'static,
+        Fut: Future<Output = anyhow::Result<()>>,
+    {
         let shared = Arc::clone(&self.shared);
         Trial::ignorable_test(format!("{suite}/{}/{case}", on.as_str()), move || {
             if on == Database::Postgres
@@ -115,17 +129,8 @@ impl Env {
                 };
             }
             let runtime = runtime().map_err(failed)?;
-            let db = runtime.block_on(TestDb::create(on, &shared)).map_err(failed)?;
-            let db = Arc::new(db);
-            let ended = runtime.block_on(async {
-                let ended = tokio::spawn(run(Arc::clone(&db))).await;
-                db.remove(&shared).await.map(|()| ended)
-            });
-            drop(runtime);
-            match ended.map_err(failed)? {
-                Ok(result) => result.map(|()| Completion::Completed).map_err(failed),
-                Err(join) => std::panic::resume_unwind(join.into_panic()),
-            }
+            let ended = runtime.block_on(run(Databases { on, shared }));
+            ended.map(|()| Completion::Completed).map_err(failed)
         })
     }
 }
@@ -136,13 +141,33 @@ fn failed(error: anyhow::Error) -> Failed {
 }
 
 #[expect(clippy::print_stderr, reason = "the harness speaks to the person who runs it")]
-fn say(line: &str) {
+pub fn say(line: &str) {
     eprintln!("{line}");
 }
 
 async fn sqlite() -> anyhow::Result<String> {
     let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:").await?;
     Ok(sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await?)
+}
+
+/// Where a trial's databases come from.
+#[derive(Debug)]
+pub struct Databases {
+    /// Which.
+    pub on: Database,
+    shared: Arc<Shared>,
+}
+
+impl Databases {
+    /// An empty one.
+    pub async fn create(&self) -> anyhow::Result<TestDb> {
+        TestDb::create(self.on, &self.shared).await
+    }
+
+    /// It is not needed any more.
+    pub async fn remove(&self, db: &TestDb) -> anyhow::Result<()> {
+        db.remove(&self.shared).await
+    }
 }
 
 /// A database of one trial.

@@ -14,6 +14,7 @@ mod env;
 mod jobs;
 mod pg;
 mod store_suite;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use crate::env::Env;
 
 /// Every suite of this binary.
 const SUITES: &[fn(&Env) -> Vec<Trial>] =
-    &[store_suite::trials, jobs::trials, cli::trials, bad_input::trials];
+    &[store_suite::trials, jobs::trials, cli::trials, bad_input::trials, torture::trials];
 
 fn main() -> ExitCode {
     if binary::is_asked_for() {

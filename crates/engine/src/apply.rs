@@ -11,7 +11,7 @@ use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, S
 use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Failpoint};
 
 /// What applying came to.
 #[derive(Debug, Default)]
@@ -154,7 +154,9 @@ impl Applier<'_> {
             }
         });
         self.parked.extend(parked);
+        self.engine.reached(Failpoint::BeforeFinishRows).await;
         self.engine.store.finish_rows(&self.run.fence, &self.engine.account.name, finish).await?;
+        self.engine.reached(Failpoint::AfterFinishRows).await;
         ended
     }
 

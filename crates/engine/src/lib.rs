@@ -10,6 +10,7 @@
 
 mod apply;
 mod error;
+mod failpoint;
 pub mod file;
 mod group;
 mod import;
@@ -28,6 +29,7 @@ use store::{Owner, Store};
 use tokio::sync::watch;
 
 pub use error::{EngineError, FileError};
+pub use failpoint::{Failpoint, Failpoints};
 pub use group::Policy;
 pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume};
 pub use pull::pull;
@@ -58,6 +60,8 @@ pub struct Engine {
     pub stop: Stop,
     /// Told how far a job is; does not hold it up.
     pub progress: Arc<dyn Progress>,
+    /// Lets a run die at a named point; only tests have any.
+    pub failpoints: Option<Arc<dyn Failpoints>>,
 }
 
 impl fmt::Debug for Engine {

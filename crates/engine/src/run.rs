@@ -8,7 +8,7 @@ use store::{Fence, NewRun, RunEnd, RunRecord, RunState, StoreError};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Failpoint};
 
 const LEASE: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -63,6 +63,7 @@ impl ActiveRun {
             .await?
             .ok_or(EngineError::Broken("a run that was just begun has no part to claim"))?;
         info!(account = engine.account.name.as_str(), run.id = %new.id, job, "run begins");
+        engine.reached(Failpoint::AfterBegin).await;
         Ok(Self::at_work(engine, job, part.fence, engine.clock.now().to_string(), None))
     }
 
@@ -77,6 +78,7 @@ impl ActiveRun {
         let run = &record.id;
         let part = engine.store.reopen_run(run, from, args, &engine.owner, LEASE).await?;
         info!(account = engine.account.name.as_str(), run.id = %run, job, "run goes on");
+        engine.reached(Failpoint::AfterBegin).await;
         let before: Option<Summary> =
             record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let began = record.created_at.to_string();
@@ -146,10 +148,8 @@ impl ActiveRun {
         };
         let text = serde_json::to_string(&summary)
             .map_err(|_| EngineError::Broken("a summary is always JSON"))?;
-        if failed.is_none() {
-            engine.store.finish_part(&self.fence).await?;
-        }
         let end = RunEnd { state, summary: Some(text), error: summary.error.clone() };
+        engine.reached(Failpoint::BeforeEndRun).await;
         engine.store.end_run(&self.fence, &end).await?;
         info!(
             account = engine.account.name.as_str(),

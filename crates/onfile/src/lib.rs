@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 pub mod config;
 mod exit;
+mod failpoint;
 mod out;
 mod permits;
 mod registry;

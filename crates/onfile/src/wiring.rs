@@ -16,7 +16,7 @@ use url::Url;
 use crate::calls::CallCounts;
 use crate::config::{AccountConfig, Config, Env, LoadOptions, OnUnfit, StoreUrl};
 use crate::permits::StorePermits;
-use crate::registry;
+use crate::{failpoint, registry};
 
 /// From a committed intent to the last moment its call may begin (rule 5).
 const SEND_WINDOW: Duration = Duration::from_secs(3);
@@ -138,6 +138,7 @@ impl Opened {
             omit_unfit: account.on_unfit_field == OnUnfit::Omit,
             stop,
             progress,
+            failpoints: failpoint::asked(),
         })
     }
 

@@ -96,7 +96,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The part is done.
     async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError>;
 
-    /// Writes how a run ended, and gives its writer lease back. Ended runs stay as they are, and
+    /// Writes how a run ended, and gives its writer lease back. With a run that is done, so are the
+    /// parts that were at work. Ended runs stay as they are, and
     /// so does one that another worker has taken up.
     async fn end_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError>;
 

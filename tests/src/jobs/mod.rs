@@ -15,6 +15,8 @@ mod three_way;
 mod together;
 mod whole_file;
 
+pub use self::resume::expire;
+
 use std::future::Future;
 use std::sync::Arc;
 

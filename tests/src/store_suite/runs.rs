@@ -167,6 +167,9 @@ async fn a_writer_may_begin_after_the_first_ended(cx: &Cx) -> anyhow::Result<()>
         let run = cx.begin("alpha", true, 1).await?;
         cx.store().end_run(&cx.claim(&run).await?, &end(state)).await?;
         assert_eq!(cx.rows_in("writers").await?, 0, "{state:?}");
+        let part = cx.text(&format!("SELECT state FROM parts WHERE run = '{run}'")).await?;
+        let done = state == RunState::Done;
+        assert_eq!(part.as_deref(), Some(if done { "done" } else { "ready" }), "{state:?}");
     }
     Ok(())
 }

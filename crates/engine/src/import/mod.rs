@@ -26,7 +26,7 @@ use crate::file::{Reading, RowReader};
 use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
 use crate::settle::{self, Patience};
-use crate::{Engine, EngineError, observe};
+use crate::{Engine, EngineError, Failpoint, observe};
 
 pub use again::{approve, cancel, resume};
 use args::Args;
@@ -211,6 +211,7 @@ async fn work(
     }
     // From here on the run can go on from its rows, whatever becomes of this process.
     engine.store.input_read(&run.fence, &staged.totals.sha256).await?;
+    engine.reached(Failpoint::AfterInputRead).await;
     carry_out(applier, args, staged.totals.rows, kept.expected, found).await
 }
 

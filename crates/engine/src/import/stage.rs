@@ -17,7 +17,7 @@ use super::{ImportOptions, plan};
 use crate::apply::Applier;
 use crate::file::{self, RowReader, Totals};
 use crate::send::rejected;
-use crate::{Engine, EngineError, FileError};
+use crate::{Engine, EngineError, Failpoint, FileError};
 
 /// Rows staged in one transaction, about.
 const ROWS: usize = 1000;
@@ -77,6 +77,7 @@ pub(super) async fn stage(
                 break;
             }
             engine.progress.at("staged", staged, None);
+            engine.reached(Failpoint::WhileStaging).await;
         }
         Ok::<(), EngineError>(())
     }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::answer::{After, panicked, read_answer};
 use self::item::effect_of;
 pub(crate) use self::item::{Done, Item, Target, What, rejected};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Failpoint};
 
 /// This many calls in a row that reached nobody end the run: the provider is away, and its rows
 /// stay planned.
@@ -143,11 +143,13 @@ impl Sender<'_> {
         if intents.is_empty() {
             return Ok(());
         }
+        self.engine.reached(Failpoint::BeforeIntent).await;
         let answers = self
             .engine
             .store
             .commit_intents(self.fence, &self.engine.account.name, intents)
             .await?;
+        self.engine.reached(Failpoint::AfterIntent).await;
         let mut answers = answers.into_iter();
         for (permit, items, prepared) in ready {
             let whole = items.len();
@@ -187,6 +189,7 @@ impl Sender<'_> {
             let task = flight.flying.spawn(fly(engine, ctx, sent, prepared, permit));
             flight.carried.insert(task.id(), carried);
         }
+        self.engine.reached(Failpoint::InFlight).await;
         Ok(())
     }
 
@@ -248,8 +251,12 @@ impl Sender<'_> {
             flight.failure.get_or_insert(EngineError::ProviderAway { account });
         }
         let (outcomes, after): (Vec<EffectOutcome>, Vec<After>) = settled.into_iter().unzip();
+        self.engine.reached(Failpoint::AfterAnswer).await;
         match self.commit(outcomes).await {
-            Ok(()) => self.follow(flight, after),
+            Ok(()) => {
+                self.engine.reached(Failpoint::AfterOutcome).await;
+                self.follow(flight, after);
+            }
             // They stay `sending` in the journal: never sent again, settled later.
             Err(error) => {
                 flight.failure.get_or_insert(error.into());

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use self::judge::{Add, DefaultNow, Shown};
 pub use self::person::{Resolution, resolve, settle_account};
 use crate::observe::{self, Found, MethodRead};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Failpoint};
 
 /// Effects read and settled together.
 const PAGE: u32 = 500;
@@ -112,6 +112,7 @@ pub(crate) async fn settle(
             return Ok(settled);
         };
         engine.progress.at("waiting to settle what was not answered", 0, Some(settled.left));
+        engine.reached(Failpoint::SettlingWait).await;
         let mut stop = engine.stop.clone();
         tokio::select! {
             () = sleep(due) => {}
@@ -153,7 +154,9 @@ async fn pass(
         }
         report(engine, &outcomes);
         settled.count(&outcomes);
+        engine.reached(Failpoint::SettlingRead).await;
         engine.store.commit_outcomes(fence, account, outcomes).await?;
+        engine.reached(Failpoint::SettlingOutcome).await;
         settled.left += waits.len() as u64;
         let since = began.elapsed();
         let due = waits.into_iter().map(|age| quarantine.saturating_sub(age + since)).min();

@@ -58,7 +58,7 @@ const REOPEN: &str = "UPDATE runs SET state = 'running', args = $3, \
      started_at = COALESCE(started_at, $4) WHERE id = $1 AND state = ANY($2)";
 const PART_DONE: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
      WHERE run = $1 AND no = $2";
-const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
+const FREE_PARTS: &str = "UPDATE parts SET state = $2, owner = NULL, lease_until = 0 \
      WHERE run = $1 AND state = 'running'";
 pub(super) const FREE_ACCOUNT: &str = "DELETE FROM writers WHERE run = $1";
 const END_RUN: &str = "UPDATE runs SET state = $2, summary = COALESCE($3, summary), error = $4, ended_at = $5 \
@@ -302,9 +302,9 @@ impl PostgresStore {
             return Ok(());
         }
         // Parts and writer first: the order in which every write takes its rows.
-        for sql in [FREE_PARTS, FREE_ACCOUNT] {
-            sqlx::query(sql).bind(run.as_str()).execute(&mut *tx).await?;
-        }
+        let parts = if end.state == RunState::Done { "done" } else { "ready" };
+        sqlx::query(FREE_PARTS).bind(run.as_str()).bind(parts).execute(&mut *tx).await?;
+        sqlx::query(FREE_ACCOUNT).bind(run.as_str()).execute(&mut *tx).await?;
         let ended = end.state.is_final().then(|| self.now().micros());
         let moved = sqlx::query(END_RUN)
             .bind(run.as_str())

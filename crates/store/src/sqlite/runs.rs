@@ -38,7 +38,7 @@ const FINISH_PART: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_
      WHERE run = ?1 AND no = ?2 AND epoch = ?3";
 const END_RUN: &str = "UPDATE runs SET state = ?2, summary = COALESCE(?3, summary), error = ?4, \
      ended_at = ?5 WHERE id = ?1";
-const FREE_PARTS: &str = "UPDATE parts SET state = 'ready', owner = NULL, lease_until = 0 \
+const FREE_PARTS: &str = "UPDATE parts SET state = ?2, owner = NULL, lease_until = 0 \
      WHERE run = ?1 AND state = 'running'";
 pub(super) const FREE_WRITER: &str = "DELETE FROM writers WHERE run = ?1";
 const RUNS: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
@@ -344,9 +344,9 @@ impl SqliteStore {
             .bind(end.state.is_final().then(|| self.now().micros()))
             .execute(&mut *tx)
             .await?;
-        for text in [FREE_PARTS, FREE_WRITER] {
-            sqlx::query(text).bind(run.as_str()).execute(&mut *tx).await?;
-        }
+        let parts = if end.state == RunState::Done { "done" } else { "ready" };
+        sqlx::query(FREE_PARTS).bind(run.as_str()).bind(parts).execute(&mut *tx).await?;
+        sqlx::query(FREE_WRITER).bind(run.as_str()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -1,0 +1,381 @@
+//! Known-bad variants: each leaves one precaution out, and must be caught. They are wrappers round
+//! what the engine is given; the engine itself is the true one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backend::{
+    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, ItemOutcome, Page, PageRequest,
+    Permit, Prepared, Probe, Rejection, RemoteCustomer, RemoteMethod, SendOutcome, Timing,
+    TokenRoute, Traffic,
+};
+use model::{
+    AccountName, Address, EffectId, MethodFacts, Reference, RemoteCustomerId, RunId, Token,
+};
+use secrecy::{ExposeSecret as _, SecretSlice};
+use store::{
+    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
+    EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
+    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, Unsettled, Which,
+};
+
+/// What is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twin {
+    /// An effect is written down when its outcome is known, not before.
+    NoJournal,
+    /// What was sent and not heard of counts as not sent.
+    NoSettling,
+    /// A changing call without an answer is made once more.
+    Retries,
+    /// Whoever was taken for dead may go on writing.
+    NoFence,
+    /// What is not there at once is taken to be absent, however late the provider may be.
+    NoQuarantine,
+}
+
+impl Twin {
+    pub const ALL: [Self; 5] =
+        [Self::NoJournal, Self::NoSettling, Self::Retries, Self::NoFence, Self::NoQuarantine];
+
+    /// The word in a trial's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoJournal => "no_journal",
+            Self::NoSettling => "no_settling",
+            Self::Retries => "retries",
+            Self::NoFence => "no_fence",
+            Self::NoQuarantine => "no_quarantine",
+        }
+    }
+
+    pub const fn timing(self, timing: Timing) -> Timing {
+        match self {
+            Self::NoQuarantine => Timing { quarantine: Duration::ZERO, ..timing },
+            _ => timing,
+        }
+    }
+
+    pub fn backend(
+        self,
+        inner: Arc<dyn CustomerBackend>,
+        traffic: Arc<dyn Traffic>,
+    ) -> Arc<dyn CustomerBackend> {
+        match self {
+            Self::Retries => Arc::new(Retrying { inner, traffic }),
+            _ => inner,
+        }
+    }
+
+    pub fn store(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        match self {
+            Self::Retries | Self::NoQuarantine => inner,
+            twin => Arc::new(Careless { inner, twin, unwritten: Mutex::default() }),
+        }
+    }
+}
+
+/// A store without one of its precautions.
+#[derive(Debug)]
+struct Careless {
+    inner: Arc<dyn Store>,
+    twin: Twin,
+    /// Intents that are in this process's memory alone.
+    unwritten: Mutex<HashMap<EffectId, Intent>>,
+}
+
+impl Careless {
+    /// Without a fence nobody is told that another worker has the run or the account.
+    fn forgive<T: Default>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        match result {
+            Err(StoreError::Fenced { .. } | StoreError::AccountBusy { .. })
+                if self.twin == Twin::NoFence =>
+            {
+                Ok(T::default())
+            }
+            result => result,
+        }
+    }
+
+    fn accept(&self, intents: Vec<Intent>) -> Vec<IntentAnswer> {
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        let accepted = intents.into_iter().map(|intent| {
+            let effect = EffectId::generate();
+            unwritten.insert(effect.clone(), intent);
+            IntentAnswer::Accepted { effect, attempt: 1 }
+        });
+        accepted.collect()
+    }
+
+    fn unwritten(&self, effect: &EffectId) -> Option<Intent> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).remove(effect)
+    }
+
+    /// What had no intent in the journal is written down now, if it is known to have ended.
+    async fn write_late(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        intent: Intent,
+        outcome: EffectOutcome,
+    ) -> Result<CommittedEffect, StoreError> {
+        if !matches!(outcome.state, EffectState::Done | EffectState::Refused) {
+            return Ok(CommittedEffect::default());
+        }
+        let answers = self.inner.commit_intents(fence, account, vec![intent]).await?;
+        let Some(IntentAnswer::Accepted { effect, .. }) = answers.into_iter().next() else {
+            return Ok(CommittedEffect::default());
+        };
+        let outcome = EffectOutcome { effect, ..outcome };
+        let committed = self.inner.commit_outcomes(fence, account, vec![outcome]).await?;
+        Ok(committed.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// Hands every method on; what is `fenced` may be forgiven.
+macro_rules! store {
+    (
+        plain { $($plain:ident($($a:ident: $at:ty),*) -> $ao:ty;)* }
+        fenced { $($fenced:ident($($b:ident: $bt:ty),*) -> $bo:ty;)* }
+        $($own:item)*
+    ) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Store for Careless {
+            fn keys(&self) -> &Keys {
+                self.inner.keys()
+            }
+
+            async fn close(&self) {
+                self.inner.close().await;
+            }
+
+            $(async fn $plain(&self, $($a: $at),*) -> Result<$ao, StoreError> {
+                self.inner.$plain($($a),*).await
+            })*
+
+            $(async fn $fenced(&self, fence: &Fence, $($b: $bt),*) -> Result<$bo, StoreError> {
+                self.forgive(self.inner.$fenced(fence, $($b),*).await)
+            })*
+
+            $($own)*
+        }
+    };
+}
+
+store! {
+    plain {
+        info() -> StoreInfo;
+        bind_accounts(accounts: &[AccountRow]) -> ();
+        rank_file(rank: u32) -> ();
+        mirror_stats(account: &AccountName) -> MirrorStats;
+        live_customer_ids(account: &AccountName, most: u32) -> Vec<RemoteCustomerId>;
+        begin_run(run: &NewRun, owner: &Owner, lease: Duration) -> ();
+        claim_part(run: &RunId, owner: &Owner, lease: Duration) -> Option<ClaimedPart>;
+        reopen_run(
+            run: &RunId,
+            from: &[RunState],
+            args: &str,
+            owner: &Owner,
+            lease: Duration
+        ) -> ClaimedPart;
+        load_groups(
+            fence: &Fence,
+            account: &AccountName,
+            after: u64,
+            which: Which,
+            most: u32
+        ) -> GroupPage;
+        cancel_run(run: &RunId, summary: &str) -> ();
+        cancel_rows(run: &RunId, after_line: u64, most: u32) -> Option<u64>;
+        sum_up(run: &RunId, summary: &str) -> ();
+        runs(most: u32) -> Vec<RunRecord>;
+        runs_in(account: &AccountName, state: RunState) -> Vec<RunRecord>;
+        run(run: &RunId) -> Option<RunRecord>;
+        tally(run: &RunId) -> RowTally;
+        rows(run: &RunId, after_line: u64, most: u32) -> Vec<RowRecord>;
+        bad_rows(run: &RunId, most: u32) -> Vec<RowRecord>;
+        unsettled(
+            account: &AccountName,
+            after: Option<&EffectId>,
+            most: u32
+        ) -> Vec<Unsettled>;
+        effects(query: &EffectQuery) -> Vec<EffectRecord>;
+        effect(id: &EffectId) -> Option<Unsettled>;
+        effects_of_run(run: &RunId, most: u32) -> Vec<EffectRow>;
+        lease_permits(account: &AccountName, per_second: f64, want: u32) -> Lease;
+        close_gate(account: &AccountName, pause: Duration) -> ();
+    }
+    fenced {
+        heartbeat(lease: Duration) -> ();
+        finish_part() -> ();
+        end_run(end: &RunEnd) -> ();
+        input_read(sha256: &str) -> ();
+        keep_args(args: &str) -> ();
+        stage_rows(rows: Vec<StagedRow>) -> ();
+        join_rows(joins: Vec<Join>) -> ();
+        know(account: &AccountName, rows: Vec<StagedRow>) -> Vec<Group>;
+        load_heads(account: &AccountName, heads: &[u64]) -> Vec<Group>;
+        planned_rows(after_line: u64, most: u32) -> Vec<PlannedRow>;
+        shared_tokens() -> Vec<SharedToken>;
+        commit_plan(rows: Vec<RowPlan>) -> ();
+        finish_rows(account: &AccountName, finish: FinishRows) -> ();
+        begin_scan(scan: &NewScan) -> String;
+        apply_customers(write: CustomersWrite) -> CustomersApplied;
+        apply_methods(write: MethodsWrite) -> MethodsApplied;
+        end_scan(scan: &str, state: ScanState) -> ();
+    }
+
+    async fn take_over(&self, fence: &Fence, account: &AccountName) -> Result<u64, StoreError> {
+        let marked = self.forgive(self.inner.take_over(fence, account).await)?;
+        if self.twin == Twin::NoSettling {
+            let unsettled = self.inner.unsettled(account, None, 10_000).await?;
+            let planned = unsettled.into_iter().map(|one| planned(one.record.effect.id));
+            self.inner.commit_outcomes(fence, account, planned.collect()).await?;
+        }
+        Ok(marked)
+    }
+
+    async fn commit_intents(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        intents: Vec<Intent>,
+    ) -> Result<Vec<IntentAnswer>, StoreError> {
+        if self.twin == Twin::NoJournal {
+            return Ok(self.accept(intents));
+        }
+        let answers = self.inner.commit_intents(fence, account, intents.clone()).await;
+        let answers = self.forgive(answers)?;
+        Ok(if answers.is_empty() { self.accept(intents) } else { answers })
+    }
+
+    async fn commit_outcomes(
+        &self,
+        fence: &Fence,
+        account: &AccountName,
+        outcomes: Vec<EffectOutcome>,
+    ) -> Result<Vec<CommittedEffect>, StoreError> {
+        let mut committed = Vec::with_capacity(outcomes.len());
+        for mut outcome in outcomes {
+            if self.twin == Twin::NoSettling && outcome.state == EffectState::Unknown {
+                outcome = planned(outcome.effect);
+            }
+            match self.unwritten(&outcome.effect) {
+                Some(intent) => {
+                    let written = self.write_late(fence, account, intent, outcome).await;
+                    committed.push(self.forgive(written)?);
+                }
+                None => {
+                    let written = self.inner.commit_outcomes(fence, account, vec![outcome]).await;
+                    committed.push(self.forgive(written)?.pop().unwrap_or_default());
+                }
+            }
+        }
+        Ok(committed)
+    }
+}
+
+/// As if it had not been sent.
+fn planned(effect: EffectId) -> EffectOutcome {
+    EffectOutcome {
+        effect,
+        state: EffectState::Planned,
+        origin: None,
+        code: None,
+        message: None,
+        request_id: None,
+        status: None,
+        applied: Vec::new(),
+    }
+}
+
+/// An adapter that repeats what it has no answer to.
+#[derive(Debug)]
+struct Retrying {
+    inner: Arc<dyn CustomerBackend>,
+    traffic: Arc<dyn Traffic>,
+}
+
+fn copy(prepared: &Prepared) -> Prepared {
+    Prepared {
+        path: prepared.path.clone(),
+        body: SecretSlice::from(prepared.body.expose_secret().to_vec()),
+        ..*prepared
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl CustomerBackend for Retrying {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
+        self.inner.prepare(effect)
+    }
+
+    fn accepts(
+        &self,
+        route: TokenRoute,
+        facts: &MethodFacts,
+        token: Option<&Token>,
+        billing: &Address,
+    ) -> Result<(), Rejection> {
+        self.inner.accepts(route, facts, token, billing)
+    }
+
+    async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
+        let again = copy(&prepared);
+        let outcome = self.inner.execute(ctx, prepared, permit).await;
+        if !outcome.items.iter().any(|item| matches!(item, ItemOutcome::Unknown(_))) {
+            return outcome;
+        }
+        match self.traffic.reserve(ctx.lane, 1).await.ok().and_then(|mut permits| permits.pop()) {
+            Some(permit) => self.inner.execute(ctx, again, permit).await,
+            None => outcome,
+        }
+    }
+
+    async fn list_customers(
+        &self,
+        ctx: &CallCtx,
+        page: &PageRequest,
+    ) -> Result<Page<RemoteCustomer>, BackendError> {
+        self.inner.list_customers(ctx, page).await
+    }
+
+    async fn list_methods(
+        &self,
+        ctx: &CallCtx,
+        customer: &RemoteCustomerId,
+        page: &PageRequest,
+    ) -> Result<Page<RemoteMethod>, BackendError> {
+        self.inner.list_methods(ctx, customer, page).await
+    }
+
+    async fn get_customer(
+        &self,
+        ctx: &CallCtx,
+        id: &RemoteCustomerId,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        self.inner.get_customer(ctx, id).await
+    }
+
+    async fn find_customer(
+        &self,
+        ctx: &CallCtx,
+        reference: &Reference,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        self.inner.find_customer(ctx, reference).await
+    }
+
+    async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
+        self.inner.probe(ctx).await
+    }
+}
