@@ -6,7 +6,7 @@ use serde_json::json;
 use store::{Applied, EffectOutcome, EffectState, NewRun, Unsettled};
 
 use super::judge::{self, Add};
-use super::{Patience, Settled, link, settle, take_over};
+use super::{Patience, Settled, is_due, link, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -103,11 +103,13 @@ async fn known(engine: &Engine, id: &EffectId) -> Result<Unsettled, EngineError>
     engine.store.effect(id).await?.ok_or_else(|| EngineError::NoSuchEffect(id.clone()))
 }
 
-/// The effect, if it waits for a person.
+/// The effect, if it waits for a person, or if reading has had its time.
 async fn waiting(engine: &Engine, id: &EffectId) -> Result<Unsettled, EngineError> {
     let found = known(engine, id).await?;
     match found.record.effect.state {
         EffectState::Unresolved => Ok(found),
+        // Reading may fail for ever.
+        EffectState::Unknown if is_due(engine, &found) => Ok(found),
         state => Err(EngineError::NotUnresolved {
             effect: id.clone(),
             state,
