@@ -62,6 +62,8 @@ pub async fn two_processes_share_one_rate(db: Arc<TestDb>) -> Result {
     let reader = reader.end().await?.expect(0)?;
     ensure!(writer.count("/calls/total")? + reader.count("/calls/total")? > 500, "{reader:?}");
     let worst = world.provider.worst_second(None);
-    ensure!(worst.requests <= 60 + 5, "more than one rate in a second: {worst:?}");
+    // One rate and its burst, and a little for calls that arrive bunched on a busy machine; two
+    // rates would be 120.
+    ensure!(worst.requests <= 60 + 5 + 8, "more than one rate in a second: {worst:?}");
     Ok(())
 }
