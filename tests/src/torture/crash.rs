@@ -14,7 +14,7 @@ use sandbox::Handle;
 use store::{RunRecord, RunState, Store};
 use tokio::sync::{oneshot, watch};
 
-use super::seed::{Begin, End};
+use super::seed::{Begin, End, WRITES};
 use super::world::World;
 use crate::jobs::expire;
 
@@ -236,8 +236,14 @@ pub async fn torture(world: &Arc<World>) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
-/// The work is taken up again until it is done, without faults; `work` begins a process and says
-/// what it did.
+/// Calls that change something.
+fn changes(provider: &Handle) -> u64 {
+    let counters = provider.counters();
+    WRITES.iter().map(|endpoint| counters.calls(endpoint)).sum()
+}
+
+/// The work is taken up again, without faults, until an import has nothing to send; `work` begins a
+/// process and says what it did.
 pub async fn finish(
     provider: &Handle,
     store: &dyn Store,
@@ -251,14 +257,16 @@ pub async fn finish(
             Some(run) if rests(run) => Begin::Resume,
             _ => Begin::Import,
         };
+        let before = changes(provider);
         let summary = work(begin).await.with_context(|| format!("{begin:?} without faults"))?;
         if begin == Begin::Resume {
             continue;
         }
         let rows = summary.rows.unwrap_or_default();
         let open = rows.unresolved + rows.not_attempted + rows.refused + rows.rejected;
+        let silent = changes(provider) == before;
         // Nothing is left, or nothing moves it.
-        if open == 0 || left == Some(open) {
+        if silent && (open == 0 || left == Some(open)) {
             return Ok(());
         }
         left = Some(open);

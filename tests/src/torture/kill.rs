@@ -95,11 +95,23 @@ quarantine_seconds = 3.9
     }
 }
 
+/// The seed's plan, with something to be settled where a process is to die at that.
+fn plan(seed: u64, stints: &[Stint]) -> Plan {
+    let mut plan = Plan::draw(seed);
+    let settles = |stint: &Stint| matches!(stint.end, End::Crash { point, .. } if point == Failpoint::SettlingWait);
+    if stints.iter().any(settles) {
+        let lost = "lost@bulk_import:every2=late_execution_ms(100)*2";
+        plan.faults = format!("{lost},{}", plan.faults);
+    }
+    plan
+}
+
 /// One seed.
 pub async fn run(db: Arc<TestDb>, seed: u64) -> anyhow::Result<(Seen, Judgement)> {
-    let world = World::new(&db, Plan::draw(seed)).await?;
+    let stints = stints(seed);
+    let world = World::new(&db, plan(seed, &stints)).await?;
     let mut seen = Seen::default();
-    for Stint { begin, end } in stints(seed) {
+    for Stint { begin, end } in stints {
         let End::Crash { point, nth, after_ms } = end else { continue };
         let onfile = world.onfile.clone().with_env("ONFILE_FAILPOINT", &format!("{point}:{nth}"));
         let process = world.start(&onfile, begin).await?;

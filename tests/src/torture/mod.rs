@@ -181,9 +181,12 @@ async fn twin_trial(databases: Databases, twin: Twin) -> anyhow::Result<()> {
         match ran {
             Ok((_, Judgement { doubled, lost, .. })) if doubled.len() + lost.len() > 0 => {
                 let (on, twin) = (databases.on.as_str(), twin.as_str());
+                let first = doubled.first().or(lost.first()).map_or("", String::as_str);
                 let (doubled, lost) = (doubled.len(), lost.len());
-                let what = format!("caught at seed {seed}, {doubled} doubled, {lost} lost");
-                say(&format!("torture/{on}/twin_{twin}: {what}"));
+                say(&format!(
+                    "torture/{on}/twin_{twin}: caught at seed {seed}: {doubled} doubled, \
+                     {lost} lost; {first}"
+                ));
                 return Ok(());
             }
             Ok(_) => {}

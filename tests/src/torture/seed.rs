@@ -8,6 +8,9 @@ use engine::Failpoint;
 /// The most that a fault lets the provider be late, in milliseconds.
 pub const LATEST: u64 = 200;
 
+/// The provider's endpoints that an import changes something by.
+pub const WRITES: [&str; 4] = ["create_customer", "add_method", "set_default", "bulk_import"];
+
 /// splitmix64.
 #[derive(Debug)]
 pub struct Rng(u64);
@@ -252,9 +255,8 @@ fn present(rng: &mut Rng, rows: &[Row]) -> Vec<Present> {
 /// About one call in ten goes wrong, at each endpoint by four of these.
 fn faults(rng: &mut Rng) -> String {
     let reads = ["find_customer", "get_customer", "list_methods", "token"];
-    let writes = ["create_customer", "add_method", "set_default", "bulk_import"];
     let mut rules = Vec::new();
-    for endpoint in reads.iter().chain(&writes) {
+    for endpoint in reads.iter().chain(&WRITES) {
         let mut kinds: Vec<String> = [
             "drop_before",
             "drop_after",
@@ -269,7 +271,7 @@ fn faults(rng: &mut Rng) -> String {
         .to_vec();
         kinds.push(format!("delay_ms({})", rng.one(&[20, 150, LATEST])));
         kinds.push(format!("delay_after_ms({})", rng.one(&[20, 150, 400])));
-        if writes.contains(endpoint) {
+        if WRITES.contains(endpoint) {
             kinds.push("status_after(500)".into());
             kinds.push("status_after(503)".into());
             for _ in 0..3 {
