@@ -11,6 +11,7 @@ use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, S
 use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
+use crate::settle;
 use crate::{Engine, EngineError, Failpoint};
 
 /// What applying came to.
@@ -48,6 +49,8 @@ pub(crate) struct Applier<'a> {
     /// References that wait until an effect of theirs is settled, by their first line, with what is
     /// counted of them.
     pub(crate) parked: BTreeMap<u64, Parked>,
+    /// What settling has read for.
+    pub(crate) read: settle::Read,
 }
 
 /// What is counted of a reference that waits.
@@ -435,6 +438,7 @@ fn create(work: &Work, place: usize, row: usize) -> Option<Item> {
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
+        attempt: 0,
         what: What::Create { line, profile: Box::new(work.sent_profile()) },
     })
 }
@@ -444,6 +448,7 @@ fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
+        attempt: 0,
         what: What::Save {
             row: Box::new(staged),
             customer: work.customer_id()?,
@@ -458,6 +463,7 @@ fn update(work: &Work, place: usize, row: usize, changes: Box<Profile>) -> Optio
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
+        attempt: 0,
         what: What::Update { line, customer: work.customer_id()?, changes },
     })
 }
@@ -474,14 +480,15 @@ fn set_default(
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
+        attempt: 0,
         what: What::SetDefault { line, customer: work.customer_id()?, method, before },
     })
 }
 
 /// Takes in what became of an item.
-fn take(work: &mut Work, row: usize, what: Done) {
+fn take(work: &mut Work, place: usize, what: Done) {
     let customer = work.customer_id();
-    let Some(row) = work.rows.get_mut(row) else { return };
+    let Some(row) = work.rows.get_mut(place) else { return };
     row.under_way = false;
     match what {
         Done::Created(id) => {
@@ -489,6 +496,10 @@ fn take(work: &mut Work, row: usize, what: Done) {
             work.customer = CustomerNow::Present { id, how: Presence::Created };
         }
         Done::Found(id, profile) => work.found(id, *profile),
+        Done::FoundLater(id, profile) => {
+            work.found(id, *profile);
+            work.found_ours(place);
+        }
         Done::Updated => {
             row.done.push(model::EffectKind::UpdateCustomer);
             work.updated();

@@ -459,7 +459,7 @@ pub struct EffectRow {
     pub line: Option<u64>,
     /// Where it stands.
     pub state: EffectState,
-    /// How often it was sent.
+    /// How often it was sent and may have taken effect.
     pub attempt: i64,
     /// How it is known to have taken place.
     pub origin: Option<Origin>,

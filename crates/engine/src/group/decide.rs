@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{TokenRoute, TokenRule};
-use model::{Agreement, Code, FieldName, MethodFacts, Outcome, Reference, RemoteMethodId};
+use model::{
+    Agreement, BankFacts, CardFacts, Code, FieldName, MethodFacts, Outcome, Reference,
+    RemoteMethodId,
+};
 use store::{KnownMethod, StagedMethod, TokenLink, Verdict};
 
 use super::{Add, BY_FACTS, Block, CustomerNow, Fate, Presence, Row, Rules, Step, Work, reject};
@@ -306,18 +309,28 @@ fn first_two_that_differ<'a>(
 }
 
 /// Whether two adds could not be told apart afterwards (rule 5): alike in kind, last 4, expiry
-/// and brand as far as they are known, or without a last 4.
+/// and brand as far as they are known, or without a last 4. Other facts do not count: not every
+/// provider shows them.
 fn alike(a: &MethodFacts, b: &MethodFacts) -> bool {
-    match (a, b) {
-        (MethodFacts::CryptoWallet(_), MethodFacts::CryptoWallet(_)) => {
-            a.agreement(b) == Agreement::Agrees
+    let shown = |facts: &MethodFacts| match facts {
+        MethodFacts::Card(card) => {
+            MethodFacts::Card(CardFacts { bin: None, holder_name: None, ..card.clone() })
         }
-        _ => {
-            a.kind() == b.kind()
-                && (a.last4().is_none()
-                    || b.last4().is_none()
-                    || a.agreement(b) != Agreement::Differs)
-        }
+        MethodFacts::BankAccount(bank) => MethodFacts::BankAccount(BankFacts {
+            routing_number: None,
+            bank_name: None,
+            holder_name: None,
+            ..bank.clone()
+        }),
+        MethodFacts::CryptoWallet(_) => facts.clone(),
+    };
+    let told_apart = |facts: &MethodFacts| {
+        facts.last4().is_some() || matches!(facts, MethodFacts::CryptoWallet(_))
+    };
+    match a.kind() == b.kind() {
+        false => false,
+        true if !told_apart(a) || !told_apart(b) => true,
+        true => shown(a).agreement(&shown(b)) != Agreement::Differs,
     }
 }
 

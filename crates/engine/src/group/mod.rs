@@ -450,6 +450,23 @@ impl Work {
         self.read(profile);
     }
 
+    /// Takes in that the customer that was found may be of our own earlier attempt, made for this
+    /// row: it is, if it is as the file states it.
+    pub(crate) fn found_ours(&mut self, row: usize) {
+        if !self.is_as_stated() {
+            return;
+        }
+        if let CustomerNow::Present { how, .. } = &mut self.customer {
+            *how = Presence::Created;
+            // Its payment methods are listed like anybody's.
+            self.made_before = true;
+        }
+        if let Some(row) = self.rows.get_mut(row) {
+            row.done.push(EffectKind::CreateCustomer);
+            row.found_later = true;
+        }
+    }
+
     /// Takes in the customer's fields as this run has read them.
     pub(crate) fn read(&mut self, profile: Profile) {
         self.known_profile = Some(profile);

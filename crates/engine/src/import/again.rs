@@ -4,7 +4,7 @@ use model::{Clock, RunId, Summary};
 use store::{RowTally, RunRecord, RunState, Store, StoreError, Which};
 
 use super::args::Args;
-use super::{Ended, JOB, applier, carry_out, conclude, plan};
+use super::{Ended, JOB, applier, begin, carry_out, conclude, plan};
 use crate::apply::Applier;
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -77,6 +77,7 @@ async fn plan_and_apply(
     rows: u64,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
+    begin(&mut applier, args).await?;
     let shared = applier.engine.store.shared_tokens(&applier.run.fence).await?;
     applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
     let mut kept = plan::Kept::default();

@@ -1,5 +1,7 @@
 //! Applying: the plan, batch by batch, within the budget of failures.
 
+use std::time::Duration;
+
 use model::Counts;
 use store::Which;
 
@@ -9,6 +11,9 @@ use crate::EngineError;
 use crate::apply::{Applier, Tally};
 use crate::run::Findings;
 use crate::settle::{self, Patience};
+
+/// How long to wait for a lease to end.
+const HELD: Duration = Duration::from_secs(1);
 
 /// How many failures are allowed, and how far to go before they are counted again.
 struct Budget {
@@ -87,10 +92,24 @@ pub(super) async fn apply(
 }
 
 /// Settles what references wait for: they go on where they stopped.
-pub(super) async fn settle(applier: &Applier<'_>, tally: &mut Tally) -> Result<(), EngineError> {
-    let (fence, ctx) = (&applier.run.fence, &applier.ctx);
+pub(super) async fn settle(
+    applier: &mut Applier<'_>,
+    tally: &mut Tally,
+) -> Result<(), EngineError> {
+    let (engine, fence) = (applier.engine, &applier.run.fence);
     tally.waiting = 0;
-    settle::settle(applier.engine, fence, ctx, Patience::UntilSettled).await.map(drop)
+    settle::take_over(engine, fence).await?;
+    let read = &mut applier.read;
+    let settled = settle::settle(engine, fence, &applier.ctx, read, Patience::UntilSettled).await?;
+    if settled == settle::Settled::default() {
+        // Somebody whose lease is not over has it on its way.
+        let mut stop = engine.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(HELD) => {}
+            () = stop.wanted() => return Err(EngineError::Stopped),
+        }
+    }
+    Ok(())
 }
 
 async fn apply_all(
@@ -111,11 +130,15 @@ async fn apply_all(
             return Ok(());
         }
         // Only while something is left: a budget protects what has not been sent.
-        if budget.is_passed(tally.failed + tally.waiting) {
+        if budget.is_passed(tally.failed) {
             return Err(EngineError::TooManyFailures {
-                failed: tally.failed + tally.waiting,
+                failed: tally.failed,
                 planned: budget.planned,
             });
+        }
+        // What waits may have failed: that is settled before more goes out.
+        if budget.is_passed(tally.failed + tally.waiting) {
+            return Ok(());
         }
         after = page.upto;
         applier.apply(page.groups, Some(after.to_string()), tally).await?;

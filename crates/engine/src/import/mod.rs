@@ -165,6 +165,7 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         looks: !args.dry_run || args.observe,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
+        read: settle::Read::new(),
     }
 }
 
@@ -179,6 +180,21 @@ fn findings(
     (rows > 0).then(|| (word.to_owned(), rows)).into_iter().collect()
 }
 
+/// What is not known of earlier runs, and of workers that are gone, is settled before anything is
+/// planned on it: at once as far as it can be. A canary waits for the rest, since what it is made of
+/// is chosen once.
+async fn begin(applier: &mut Applier<'_>, args: &Args) -> Result<(), EngineError> {
+    if args.dry_run {
+        return Ok(());
+    }
+    let patience = match args.canary() {
+        Some(_) => Patience::UntilSettled,
+        None => Patience::Now,
+    };
+    let (engine, fence) = (applier.engine, &applier.run.fence);
+    settle::begin(engine, fence, &applier.ctx, &mut applier.read, patience).await
+}
+
 /// Stages, plans and applies; the rows as they were counted, if nothing moved them since.
 async fn work(
     engine: &Engine,
@@ -188,6 +204,7 @@ async fn work(
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
     let mut applier = applier(engine, run, args);
+    begin(&mut applier, args).await?;
     let mut kept = plan::Kept::default();
     let staged = stage::stage(&applier, reader, &mut kept).await?;
     if !staged.totals.balances() {
@@ -249,9 +266,6 @@ async fn carry_out(
     found.forecast = Some(forecast);
     if !tally.planned.is_empty() {
         observe::same_account(engine, &applier.ctx).await?;
-        // What is not known of earlier runs, and of workers that are gone, blocks its customers.
-        settle::take_over(engine, &run.fence).await?;
-        settle::settle(engine, &run.fence, &applier.ctx, Patience::Now).await?;
     }
     apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)

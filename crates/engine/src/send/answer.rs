@@ -212,8 +212,17 @@ async fn conflict(
     };
     match observe::find(engine, ctx, &item.reference).await {
         Ok(Found::Customer(customer)) => {
-            let found = Done::Found(customer.id.clone(), Box::new(customer.profile.clone()));
-            done(effect, Origin::Found, Applied::Customer(customer), item.target, found)
+            let (id, profile) = (customer.id.clone(), Box::new(customer.profile.clone()));
+            let applied = Applied::Customer(customer);
+            // An attempt before this one may have made it.
+            if item.attempt > 1 {
+                let found = Done::FoundLater(id, profile);
+                let (row, after) = done(effect, Origin::Found, applied, item.target, found);
+                (EffectOutcome { code: Some(Code::FoundLater.as_str().to_owned()), ..row }, after)
+            } else {
+                let found = Done::Found(id, profile);
+                done(effect, Origin::Found, applied, item.target, found)
+            }
         }
         Ok(Found::Collision) => refused(effect, item, Code::ReferenceCollision, refusal),
         Ok(Found::Retired) => refused(effect, item, Code::ReferenceRetired, refusal),

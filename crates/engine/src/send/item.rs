@@ -22,6 +22,8 @@ pub(crate) struct Item {
     pub(crate) target: Target,
     pub(crate) reference: Reference,
     pub(crate) what: What,
+    /// Which attempt is on its way, once its intent is committed: one before it may have taken effect.
+    pub(crate) attempt: i64,
 }
 
 /// What an item does.
@@ -57,6 +59,8 @@ pub(crate) enum Done {
     Created(RemoteCustomerId),
     /// It was there, with these fields.
     Found(RemoteCustomerId, Box<Profile>),
+    /// It was there, and an earlier attempt of ours was not answered.
+    FoundLater(RemoteCustomerId, Box<Profile>),
     Updated,
     Saved(EffectKind, RemoteMethodId),
     Duplicate(RemoteMethodId),

@@ -154,9 +154,12 @@ impl Sender<'_> {
         for (permit, items, prepared) in ready {
             let whole = items.len();
             let mut sent = Vec::with_capacity(whole);
-            for item in items {
+            for mut item in items {
                 match answers.next() {
-                    Some(IntentAnswer::Accepted { effect, .. }) => sent.push((effect, item)),
+                    Some(IntentAnswer::Accepted { effect, attempt }) => {
+                        item.attempt = attempt;
+                        sent.push((effect, item));
+                    }
                     Some(IntentAnswer::Held { state: EffectState::Unknown, .. }) => {
                         flight.done.push((item.target, Done::Unheard));
                     }

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backend::{CallCtx, SettleCreate};
-use futures::{StreamExt, stream};
-use model::{Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethod};
+use futures::{FutureExt, StreamExt, stream};
+use model::{
+    Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethod, RemoteMethodId,
+};
 use store::{Applied, EffectOutcome, EffectState, Fence, TokenLink, Unsettled};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -70,13 +72,17 @@ enum Said {
     There(Applied),
     /// It had no effect, or may be sent again whatever it had.
     Again(&'static str),
-    /// The provider has declined it after all.
-    Refused(Code, String),
     /// Only a person can tell.
     Person(Code, String),
     /// Nothing yet.
     TooEarly,
+    /// It could not be read now.
+    Unread(EngineError),
 }
+
+/// Which effects were read for already, each in which attempt: before its quarantine is over, once is
+/// enough.
+pub(crate) type Read = BTreeSet<(EffectId, i64)>;
 
 /// Marks as unknown what workers that are gone left on its way.
 ///
@@ -93,6 +99,26 @@ pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), Engi
     }
 }
 
+/// What a writing run begins with: what workers that are gone left on its way is taken over, and what
+/// is not known is settled, before anything is decided on it.
+///
+/// # Errors
+/// As [`settle`], and when this is not the account that is known.
+pub(crate) async fn begin(
+    engine: &Engine,
+    fence: &Fence,
+    ctx: &CallCtx,
+    read: &mut Read,
+    patience: Patience,
+) -> Result<(), EngineError> {
+    take_over(engine, fence).await?;
+    if engine.store.unsettled(&engine.account.name, None, 1).await?.is_empty() {
+        return Ok(());
+    }
+    observe::same_account(engine, ctx).await?;
+    settle(engine, fence, ctx, read, patience).await.map(drop)
+}
+
 /// Settles the effects of the account whose outcome is not known.
 ///
 /// # Errors
@@ -102,12 +128,12 @@ pub(crate) async fn settle(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
+    read: &mut Read,
     patience: Patience,
 ) -> Result<Settled, EngineError> {
-    let mut read: BTreeSet<(EffectId, i64)> = BTreeSet::new();
     let mut settled = Settled::default();
     loop {
-        let due = pass(engine, fence, ctx, &mut read, &mut settled).await?;
+        let due = pass(engine, fence, ctx, read, patience, &mut settled).await?;
         let Some(due) = due.filter(|_| patience == Patience::UntilSettled) else {
             return Ok(settled);
         };
@@ -127,7 +153,8 @@ async fn pass(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
-    read: &mut BTreeSet<(EffectId, i64)>,
+    read: &mut Read,
+    patience: Patience,
     settled: &mut Settled,
 ) -> Result<Option<Duration>, EngineError> {
     let (account, quarantine) = (&engine.account.name, engine.account.timing.quarantine);
@@ -144,9 +171,21 @@ async fn pass(
         let (wanted, later): (Vec<Unsettled>, Vec<Unsettled>) =
             page.into_iter().partition(|one| one.age >= quarantine || !read.contains(&key(one)));
         let mut waits: Vec<Duration> = later.iter().map(|one| one.age).collect();
-        read.extend(wanted.iter().map(key));
         let mut outcomes = Vec::with_capacity(wanted.len());
-        for (one, said) in look(engine, ctx, wanted).await? {
+        let mut stop = engine.stop.clone();
+        let (said, mut failed) = tokio::select! {
+            looked = look(engine, ctx, wanted) => looked,
+            // Reads change nothing: they are given up.
+            () = stop.wanted() => return Err(EngineError::Stopped),
+        };
+        for (one, said) in said {
+            if let Said::Unread(error) = said {
+                waits.push(one.age);
+                // At the beginning of a run it blocks its own customer only.
+                failed = failed.or(Some(error).filter(|_| patience == Patience::UntilSettled));
+                continue;
+            }
+            read.insert(key(&one));
             match outcome(&one, said) {
                 Some(outcome) => outcomes.push(outcome),
                 None => waits.push(one.age),
@@ -157,6 +196,9 @@ async fn pass(
         engine.reached(Failpoint::SettlingRead).await;
         engine.store.commit_outcomes(fence, account, outcomes).await?;
         engine.reached(Failpoint::SettlingOutcome).await;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         settled.left += waits.len() as u64;
         let since = began.elapsed();
         let due = waits.into_iter().map(|age| quarantine.saturating_sub(age + since)).min();
@@ -196,7 +238,7 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
         ..blank.clone()
     };
     Some(match said {
-        Said::TooEarly => return None,
+        Said::TooEarly | Said::Unread(_) => return None,
         Said::There(applied) => EffectOutcome {
             origin: Some(Origin::Found),
             applied: vec![applied],
@@ -212,17 +254,17 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
             format!("sent {} times, never answered, and never there", effect.attempt),
         ),
         Said::Again(why) => EffectOutcome { message: Some(why.to_owned()), ..blank },
-        Said::Refused(code, message) => with(EffectState::Refused, code, message),
         Said::Person(code, message) => with(EffectState::Unresolved, code, message),
     })
 }
 
-/// Reads what each effect needs: a customer's list once for all effects of that customer.
+/// Reads what each effect needs: a customer's list once for all effects of that customer. What was
+/// read is said, whatever kept the rest from being read.
 async fn look(
     engine: &Engine,
     ctx: &CallCtx,
     wanted: Vec<Unsettled>,
-) -> Result<Vec<(Unsettled, Said)>, EngineError> {
+) -> (Vec<(Unsettled, Said)>, Option<EngineError>) {
     let mut of_customers: BTreeMap<RemoteCustomerId, Vec<Unsettled>> = BTreeMap::new();
     let mut others = Vec::new();
     for one in wanted {
@@ -236,23 +278,42 @@ async fn look(
             None => others.push(one),
         }
     }
+    let alone = stream::iter(others).map(|one| {
+        async move {
+            let said = alone(engine, ctx, &one).await?;
+            Ok(vec![(one, said)])
+        }
+        .boxed()
+    });
+    let together = stream::iter(of_customers).map(|(customer, effects)| {
+        async move { listed(engine, ctx, &customer, effects).await }.boxed()
+    });
+    let mut reads = alone.chain(together).buffer_unordered(engine.account.in_flight());
     let mut all = Vec::new();
-    let mut alone = stream::iter(others)
-        .map(|one| async move {
-            let said = alone(engine, ctx, &one).await;
-            said.map(|said| (one, said))
-        })
-        .buffer_unordered(engine.account.in_flight());
-    while let Some(said) = alone.next().await {
-        all.push(said?);
+    while let Some(said) = reads.next().await {
+        match said {
+            Ok(said) => all.extend(said),
+            Err(error) => return (all, Some(error)),
+        }
     }
-    let mut together = stream::iter(of_customers)
-        .map(|(customer, effects)| async move { listed(engine, ctx, &customer, effects).await })
-        .buffer_unordered(engine.account.in_flight());
-    while let Some(said) = together.next().await {
-        all.extend(said?);
+    (all, None)
+}
+
+/// What an error of reading says of the effects it was read for, if it is no error of the whole
+/// account.
+fn unread(error: EngineError, due: bool) -> Result<Said, EngineError> {
+    match error {
+        EngineError::Backend(error) if error.is_account_fault() => Err(error.into()),
+        EngineError::Backend(error) if error.kind.read_is_retryable() => {
+            Ok(Said::Unread(error.into()))
+        }
+        EngineError::Backend(error) if due => Ok(Said::Person(
+            Code::OutcomeUnknown,
+            format!("what became of it could not be read: {error}"),
+        )),
+        EngineError::Backend(_) => Ok(Said::TooEarly),
+        error => Err(error),
     }
-    Ok(all)
 }
 
 /// Whether absence may be believed of a request that begins now.
@@ -267,7 +328,7 @@ async fn alone(engine: &Engine, ctx: &CallCtx, one: &Unsettled) -> Result<Said, 
     match (effect.kind, &effect.reference, engine.account.capabilities().settle_create) {
         (EffectKind::CreateCustomer, Some(reference), SettleCreate::UniqueReference) => {
             // Repeated at once: the provider refuses a second one. Beyond that there is time.
-            find(engine, ctx, reference, due || effect.attempt == 1).await
+            find(engine, ctx, reference, due, due || effect.attempt == 1).await
         }
         // Deciding begins with reading them: what took effect is no wish any more.
         (EffectKind::UpdateCustomer | EffectKind::RemoveMethod, ..) if due => {
@@ -285,20 +346,24 @@ async fn find(
     engine: &Engine,
     ctx: &CallCtx,
     reference: &Reference,
+    due: bool,
     absence_counts: bool,
 ) -> Result<Said, EngineError> {
-    Ok(match observe::find(engine, ctx, reference).await? {
+    let found = match observe::find(engine, ctx, reference).await {
+        Ok(found) => found,
+        Err(error) => return unread(error, due),
+    };
+    let person = |why: &str| match due {
+        true => Said::Person(Code::OutcomeUnknown, why.into()),
+        false => Said::TooEarly,
+    };
+    Ok(match found {
         Found::Customer(customer) => Said::There(Applied::Customer(customer)),
         Found::Nobody if absence_counts => Said::Again("nobody of this reference is there"),
         Found::Nobody => Said::TooEarly,
-        Found::Collision => Said::Refused(
-            Code::ReferenceCollision,
-            "the reference exists at the provider in another case".into(),
-        ),
-        Found::Retired => Said::Refused(
-            Code::ReferenceRetired,
-            "the provider holds a deleted customer of this reference".into(),
-        ),
+        // Somebody else: it does not tell whether ours was made.
+        Found::Collision => person("the provider finds a reference that differs in case only"),
+        Found::Retired => person("the provider finds a deleted customer of this reference"),
     })
 }
 
@@ -310,17 +375,61 @@ async fn listed(
     customer: &RemoteCustomerId,
     effects: Vec<Unsettled>,
 ) -> Result<Vec<(Unsettled, Said)>, EngineError> {
-    let first = methods(engine, ctx, customer).await?;
-    let mut said: Vec<Said> = effects.iter().map(|one| by_list(engine, one, &first)).collect();
+    let first = methods(engine, ctx, customer).await;
+    let mut said = by_lists(engine, &effects, first)?;
     if said.iter().any(|said| matches!(said, Said::Again(_))) {
-        let second = methods(engine, ctx, customer).await?;
-        for (one, said) in effects.iter().zip(&mut said) {
+        let second = by_lists(engine, &effects, methods(engine, ctx, customer).await)?;
+        for (said, second) in said.iter_mut().zip(second) {
             if matches!(said, Said::Again(_)) {
-                *said = by_list(engine, one, &second);
+                *said = second;
             }
         }
     }
     Ok(effects.into_iter().zip(said).collect())
+}
+
+/// What a list says of each of these effects of one customer. What two of them would claim belongs to
+/// neither.
+fn by_lists(
+    engine: &Engine,
+    effects: &[Unsettled],
+    read: Result<Listed, EngineError>,
+) -> Result<Vec<Said>, EngineError> {
+    let read = match read {
+        Ok(read) => read,
+        // Each of them hears why; the error itself is said once.
+        Err(error) => {
+            let due = effects.iter().all(|one| is_due(engine, one));
+            let mut first = Some(unread(error, due)?);
+            let rest = |first: &Said| match first {
+                Said::Person(code, why) => Said::Person(*code, why.clone()),
+                _ => Said::TooEarly,
+            };
+            let said =
+                effects.iter().rev().skip(1).map(|_| first.as_ref().map_or(Said::TooEarly, rest));
+            let mut said: Vec<Said> = said.collect();
+            said.extend(first.take());
+            return Ok(said);
+        }
+    };
+    let mut said: Vec<Said> = effects.iter().map(|one| by_list(engine, one, &read)).collect();
+    let claimed = |said: &Said| match said {
+        Said::There(Applied::Method { method, .. }) => Some(method.id.clone()),
+        _ => None,
+    };
+    let claims: Vec<Option<RemoteMethodId>> = said.iter().map(claimed).collect();
+    for ((one, said), claim) in effects.iter().zip(&mut said).zip(&claims) {
+        if claim.is_some() && claims.iter().filter(|other| *other == claim).count() > 1 {
+            *said = match is_due(engine, one) {
+                true => Said::Person(
+                    Code::OutcomeUnknown,
+                    "one payment method of this customer fits two effects that were sent".into(),
+                ),
+                false => Said::TooEarly,
+            };
+        }
+    }
+    Ok(said)
 }
 
 /// A customer's payment methods as they were read: none of a customer that is gone, and what it
@@ -330,32 +439,22 @@ struct Listed {
     unreadable: u64,
 }
 
-/// Lists a customer's payment methods; why that cannot be, where it is this customer's own fault.
+/// Lists a customer's payment methods.
 async fn methods(
     engine: &Engine,
     ctx: &CallCtx,
     customer: &RemoteCustomerId,
-) -> Result<Result<Listed, String>, EngineError> {
-    match observe::methods_of(engine, ctx, customer).await {
-        Ok(Some(MethodRead { list, unreadable, .. })) => {
-            Ok(Ok(Listed { methods: list.methods, unreadable }))
-        }
-        Ok(None) => Ok(Ok(Listed { methods: Vec::new(), unreadable: 0 })),
-        Err(error) if error.is_account_fault() || error.kind.read_is_retryable() => {
-            Err(error.into())
-        }
-        Err(error) => Ok(Err(format!("the customer's payment methods could not be read: {error}"))),
-    }
+) -> Result<Listed, EngineError> {
+    Ok(match observe::methods_of(engine, ctx, customer).await? {
+        Some(MethodRead { list, unreadable, .. }) => Listed { methods: list.methods, unreadable },
+        None => Listed { methods: Vec::new(), unreadable: 0 },
+    })
 }
 
-fn by_list(engine: &Engine, one: &Unsettled, read: &Result<Listed, String>) -> Said {
+fn by_list(engine: &Engine, one: &Unsettled, read: &Listed) -> Said {
     let effect = &one.record.effect;
     let due = is_due(engine, one);
-    let Listed { methods, unreadable } = match read {
-        Ok(listed) => listed,
-        Err(why) if due => return Said::Person(Code::OutcomeUnknown, why.clone()),
-        Err(_) => return Said::TooEarly,
-    };
+    let Listed { methods, unreadable } = read;
     let before = one.record.known_before.as_deref().unwrap_or_default();
     let said = match (effect.kind, &effect.remote_customer, &effect.remote_method) {
         (EffectKind::SetDefault, Some(customer), Some(ours)) => {

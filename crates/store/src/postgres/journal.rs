@@ -62,8 +62,10 @@ const SEND_AGAIN: &str = concat!(
 );
 const HOLD_EFFECTS: &str =
     "SELECT id FROM effects WHERE account = $1 AND id = ANY($2) ORDER BY id FOR UPDATE";
-// What is final stays as it is.
+// What is final stays as it is. An attempt that reached nobody, or that the provider says it did not
+// take, is none.
 const PUT_OUTCOMES: &str = "UPDATE effects e SET state = u.state, origin = u.origin, \
+     attempt = e.attempt - CASE WHEN e.state = 'sending' AND u.state = 'planned' THEN 1 ELSE 0 END, \
      code = u.code, message = u.message, request_id = COALESCE(u.request_id, e.request_id), \
      status = COALESCE(u.status, e.status), \
      remote_customer_id = COALESCE(u.customer, e.remote_customer_id), \

@@ -36,6 +36,13 @@ const TAKE_ACCOUNT: &str = concat!(
      WHERE writers.run = EXCLUDED.run OR writers.lease_until < ",
     now_us!()
 );
+// Whoever held the account before may wake up: it writes no more, and takes no lease up again.
+const DEPOSE: &str = concat!(
+    "UPDATE parts p SET epoch = p.epoch + 1, owner = NULL, lease_until = 0, \
+     state = CASE WHEN p.state = 'running' THEN 'ready' ELSE p.state END FROM writers w \
+     WHERE w.account = $1 AND w.run <> $2 AND p.run = w.run AND w.lease_until < ",
+    now_us!()
+);
 const WRITER: &str = "SELECT run, owner, lease_until FROM writers WHERE account = $1";
 const TAKE_PART: &str = concat!(
     "UPDATE parts SET epoch = epoch + 1, owner = $2, deliveries = deliveries + 1, \
@@ -123,6 +130,8 @@ async fn take_account(
     lease: Duration,
 ) -> Result<(), StoreError> {
     for _ in 0..3 {
+        // Parts first, then the account: the order in which a worker holds on to its own.
+        sqlx::query(DEPOSE).bind(account).bind(run.as_str()).execute(&mut *tx).await?;
         let taken = sqlx::query(TAKE_ACCOUNT)
             .bind(account)
             .bind(run.as_str())

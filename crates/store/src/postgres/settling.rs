@@ -21,7 +21,7 @@ use crate::{EffectQuery, EffectRecord, EffectState, Fence, StoreError, TokenFp, 
 const AT_ONCE: i64 = 2000;
 const TAKE_OVER: &str = concat!(
     "UPDATE effects SET state = 'unknown', code = $2, message = $3, updated_at = $4 \
-     WHERE id IN (SELECT e.id FROM effects e WHERE e.account = $1 \
+     WHERE state = 'sending' AND id IN (SELECT e.id FROM effects e WHERE e.account = $1 \
      AND e.state = 'sending' AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.run = e.run \
      AND p.no = e.part AND p.epoch = e.epoch AND p.owner IS NOT NULL AND p.lease_until >= ",
     now_us!(),

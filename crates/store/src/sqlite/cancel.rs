@@ -23,7 +23,7 @@ const KEEP_DONE: &str = "UPDATE staged_rows SET done = ?3, \
      remote_customer_id = COALESCE(?4, remote_customer_id), \
      remote_method_id = COALESCE(?5, remote_method_id) WHERE run = ?1 AND line = ?2";
 /// One more epoch: whoever held a part can write no more.
-const VOID_PARTS: &str = "UPDATE parts SET epoch = epoch + 1, owner = NULL, lease_until = 0, \
+pub(super) const VOID_PARTS: &str = "UPDATE parts SET epoch = epoch + 1, owner = NULL, lease_until = 0, \
      state = CASE WHEN state = 'running' THEN 'ready' ELSE state END WHERE run = ?1";
 /// A run that failed stays so: only what it left is ended.
 const CANCEL: &str = "UPDATE runs SET summary = ?2, \

@@ -56,13 +56,15 @@ static SEND_AGAIN: Bulk = Bulk::new(
      message = NULL, request_id = NULL, status = NULL \
      FROM new WHERE effects.id = new.id AND effects.account = ? AND effects.state = 'planned'",
 );
-/// What is final stays as it is.
+/// What is final stays as it is. An attempt that reached nobody, or that the provider says it did not
+/// take, is none.
 static PUT_OUTCOMES: Bulk = Bulk::new(
     "WITH new (id, state, origin, code, message, request_id, status, remote_customer, \
      remote_method) AS (VALUES ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
     ") UPDATE effects SET state = new.state, origin = new.origin, code = new.code, \
      message = new.message, request_id = COALESCE(new.request_id, effects.request_id), \
+     attempt = effects.attempt - (effects.state = 'sending' AND new.state = 'planned'), \
      status = COALESCE(new.status, effects.status), \
      remote_customer_id = COALESCE(new.remote_customer, effects.remote_customer_id), \
      remote_method_id = COALESCE(new.remote_method, effects.remote_method_id), updated_at = ? \

@@ -6,6 +6,7 @@ use model::{AccountName, RunId, Timestamp};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
+use super::cancel::VOID_PARTS;
 use super::decode::{as_id, get, id, opt_time, time, word};
 use super::{SqliteStore, micros, server_now};
 use crate::{ClaimedPart, Fence, NewRun, Owner, RunEnd, RunRecord, RunState, StoreError};
@@ -95,7 +96,7 @@ async fn take_writer(
     lease: Duration,
 ) -> Result<(), StoreError> {
     let now = server_now();
-    if let Some((holder, owner, until)) = alive_writer(conn, account, now).await?
+    if let Some((holder, owner, until)) = alive_writer(&mut *conn, account, now).await?
         && holder != *run
     {
         return Err(StoreError::AccountBusy {
@@ -104,6 +105,12 @@ async fn take_writer(
             owner,
             until,
         });
+    }
+    // Whoever held it before may wake up: it writes no more, and takes no lease up again.
+    let before: Option<(String, String, i64)> =
+        sqlx::query_as(WRITER).bind(account.as_str()).fetch_optional(&mut *conn).await?;
+    if let Some((before, _, _)) = before.filter(|(before, _, _)| before != run.as_str()) {
+        sqlx::query(VOID_PARTS).bind(before).execute(&mut *conn).await?;
     }
     sqlx::query(PUT_WRITER)
         .bind(account.as_str())

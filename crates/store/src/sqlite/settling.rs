@@ -21,7 +21,8 @@ use crate::{EffectQuery, EffectRecord, EffectState, Fence, StoreError, TokenFp, 
 const AT_ONCE: i64 = 2000;
 // The partial index is named by its own condition, or SQLite walks all effects of the account.
 const TAKE_OVER: &str = "UPDATE effects SET state = 'unknown', code = ?2, message = ?3, \
-     updated_at = ?4 WHERE id IN (SELECT e.id FROM effects AS e INDEXED BY effects_one_open \
+     updated_at = ?4 \
+     WHERE state = 'sending' AND id IN (SELECT e.id FROM effects AS e INDEXED BY effects_one_open \
      WHERE e.account = ?1 AND e.state IN ('planned', 'sending', 'unknown', 'unresolved') \
      AND e.state = 'sending' AND NOT EXISTS (SELECT 1 FROM parts AS p WHERE p.run = e.run \
      AND p.no = e.part AND p.epoch = e.epoch AND p.owner IS NOT NULL AND p.lease_until >= ?5) \
