@@ -199,7 +199,12 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         settle: a_second_stop_gives_up_what_is_in_flight,
             what_a_killed_import_sent_is_settled_when_asked_for,
             what_reading_cannot_tell_blocks_its_customer_until_a_person_does,
-            what_a_person_saw_absent_is_sent_again, what_there_is_not_is_not_shown;
+            what_a_person_saw_absent_is_sent_again, what_there_is_not_is_not_shown,
+            what_cannot_be_told_apart_is_not_sent_together,
+            one_customer_that_cannot_be_found_blocks_nobody_else,
+            another_case_says_nothing_of_a_lost_create, what_was_not_sent_is_no_attempt,
+            a_create_that_took_effect_after_its_repeat_is_ours, a_canary_is_chosen_of_what_is_known,
+            a_stop_ends_settling;
         secrets: leave_no_trace;
         forecast: of_a_fresh_file_is_exact, of_a_known_mirror_is_exact,
             bounds_what_is_there_already, bounds_rows_that_stand_apart, says_how_old_the_mirror_is,

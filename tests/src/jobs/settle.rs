@@ -157,3 +157,107 @@ pub async fn what_there_is_not_is_not_shown(db: Arc<TestDb>) -> Result {
     ensure!(world.provider.log().is_empty());
     Ok(())
 }
+
+/// Rows of a file with these payment methods; `C-1` is their customer.
+fn rows(world: &World, methods: &[&str]) -> Result {
+    let mut text = String::from(
+        "reference,name,method,token,token_kind,last4,exp_month,exp_year,account_type,\
+         routing_number\n",
+    );
+    for method in methods {
+        text += &format!("C-1,Ann,{method}\n");
+    }
+    world.file("sample.csv", &text)
+}
+
+pub async fn what_cannot_be_told_apart_is_not_sent_together(db: Arc<TestDb>) -> Result {
+    // The provider shows no routing number; the second token is declined, and the answer is lost.
+    let world = World::new(db, 0, "bulk_import:1=drop_after").await?;
+    world.soon()?;
+    rows(
+        &world,
+        &[
+            "bank_account,tok_one,processor,6789,,,checking,110000000",
+            "bank_account,bad_token,processor,6789,,,checking,111000025",
+        ],
+    )?;
+    let ran = world.onfile.run(&[&IMPORT[..], &["--on-token-change", "add"]].concat()).await?;
+    world.all_fired()?;
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/refused")? == 1, "{ran:?}");
+    ensure!(world.sizes() == (1, 1), "{:#?}", world.held());
+    Ok(())
+}
+
+pub async fn one_customer_that_cannot_be_found_blocks_nobody_else(db: Arc<TestDb>) -> Result {
+    let faults = "create_customer:1..5=drop_after,find_customer[C-1003]=status(400)";
+    let world = World::new(db, 0, faults).await?;
+    world.soon()?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(2)?;
+    ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
+    ensure!(ran.count("/rows/created")? >= 17, "{ran:?}");
+    // Nor does it block another file.
+    world.file("other.csv", "reference,name\nO-1,Olga\n")?;
+    let ran = world.onfile.run(&["import", "gov", "other.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    Ok(())
+}
+
+pub async fn another_case_says_nothing_of_a_lost_create(db: Arc<TestDb>) -> Result {
+    let faults = "create_customer[C-1001]:1=drop_after,find_customer:1=case_find";
+    let world = World::new(db, 0, faults).await?;
+    world.provider.create_customer("pa_main", Some("c-1001"), "Cleo", "c@b.c")?;
+    world.soon()?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(0)?;
+    world.all_fired()?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    ensure!(ran.count("/codes/found_later")? == 1, "{ran:?}");
+    Ok(())
+}
+
+pub async fn what_was_not_sent_is_no_attempt(db: Arc<TestDb>) -> Result {
+    let faults = "create_customer[C-1001]:1..2=throttle(0),create_customer[C-1001]:3=drop_before";
+    let world = World::new(db, 0, faults).await?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(0)?;
+    world.all_fired()?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    Ok(())
+}
+
+pub async fn a_create_that_took_effect_after_its_repeat_is_ours(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer[C-1005]:1=late_execution_ms(40)").await?;
+    let ran = world.onfile.run(&IMPORT).await?.expect(0)?;
+    world.all_fired()?;
+    ensure!(ran.count("/rows/created")? == 20, "{ran:?}");
+    ensure!(ran.stdout.contains("found_later") || !ran.stdout.contains("linked\":1"), "{ran:?}");
+    ensure!(world.sizes() == (16, 18), "{:#?}", world.held());
+    Ok(())
+}
+
+pub async fn a_canary_is_chosen_of_what_is_known(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "create_customer:1=delay_after_ms(60000)").await?;
+    let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
+    world.file("onfile.toml", &config.replace("in_flight = 8", "in_flight = 1"))?;
+    super::resume::killed_at(&world, world.onfile.start(&IMPORT)?, "create_customer", 1).await?;
+    expire(&world.db).await?;
+    let canary = [&IMPORT[..], &["--canary", "1"]].concat();
+    let ran = world.onfile.run(&canary).await?.expect(3)?;
+    ensure!(text(&ran, "/state")? == "awaiting_approval", "{ran:?}");
+    // Something of it was sent and read back.
+    ensure!(ran.count("/calls/changing")? >= 1, "{ran:?}");
+    Ok(())
+}
+
+pub async fn a_stop_ends_settling(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "bulk_import:1=delay_after_ms(60000)").await?;
+    killed(&world, world.onfile.start(&IMPORT)?, 1).await?;
+    expire(&world.db).await?;
+    world.provider.put_faults(sandbox::FaultPlan::parse("list_methods=delay_ms(60000)")?)?;
+    let mut child = world.onfile.start(&["effects", "settle", "gov", "--json"])?;
+    called(&world, "list_methods", 1).await?;
+    let began = Instant::now();
+    child.signal("INT").await?;
+    let ran = child.end().await?.expect(3)?;
+    ensure!(began.elapsed() < Duration::from_secs(3), "{:?}: {ran:?}", began.elapsed());
+    Ok(())
+}

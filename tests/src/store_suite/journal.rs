@@ -188,6 +188,12 @@ async fn a_planned_effect_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
     let later = cx.fence("alpha").await?;
     let mut again = create()?;
     again.line = Some(4);
+    // What reached nobody was no attempt.
+    let answer = commit(cx, &later, again.clone()).await?;
+    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 1 });
+    // What may have taken effect was one, whatever became of it.
+    settle(cx, &later, &effect, EffectState::Unknown).await?;
+    settle(cx, &later, &effect, EffectState::Planned).await?;
     let answer = commit(cx, &later, again).await?;
     assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2 });
     let effects = cx.store().effects_of_run(&later.run, 10).await?;

@@ -10,6 +10,7 @@ use store::{
 };
 
 use crate::store_suite::cases;
+use crate::store_suite::journal::{accepted, outcome};
 use crate::store_suite::support::{
     Cx, LEASE, at, card, customer, intent, name, new_run, owner, remote, staged,
 };
@@ -21,6 +22,7 @@ cases![
     one_writing_run_at_a_time,
     concurrent_writing_runs_have_one_winner,
     a_writer_lease_that_ran_out_is_taken,
+    a_writer_that_wakes_up_late_writes_no_outcome,
     a_writer_may_begin_after_the_first_ended,
     parts_are_handed_out_once,
     concurrent_claims_have_one_winner_each,
@@ -154,11 +156,43 @@ async fn a_writer_lease_that_ran_out_is_taken(cx: &Cx) -> anyhow::Result<()> {
     let second = cx.begin("alpha", true, 1).await?;
     let holder = cx.text("SELECT run FROM writers").await?;
     assert_eq!(holder.as_deref(), Some(second.as_str()));
-    // The first run cannot take the account back by going on, nor free it by ending.
-    let _ = cx.store().heartbeat(&fence, LEASE).await;
-    cx.store().end_run(&fence, &end(RunState::Failed)).await?;
+    // The first run cannot take the account back by going on, nor free it by ending: its worker
+    // has no part in it any more.
+    assert!(matches!(cx.store().heartbeat(&fence, LEASE).await, Err(StoreError::Fenced { .. })));
+    let ended = cx.store().end_run(&fence, &end(RunState::Failed)).await;
+    assert!(matches!(ended, Err(StoreError::Fenced { .. })), "{ended:?}");
     let holder = cx.text("SELECT run FROM writers").await?;
     assert_eq!(holder.as_deref(), Some(second.as_str()));
+    Ok(())
+}
+
+/// Whoever was taken for dead cannot write over what became of its effects since.
+async fn a_writer_that_wakes_up_late_writes_no_outcome(cx: &Cx) -> anyhow::Result<()> {
+    let alpha = name("alpha")?;
+    let first = cx.begin("alpha", true, 1).await?;
+    let asleep = cx.claim(&first).await?;
+    let save = || intent(EffectKind::AddMethod, "r1/x", Some("r1"));
+    let effect = accepted(cx, &asleep, save()?).await?;
+    cx.expire_leases().await?;
+    let second = cx.begin("alpha", true, 1).await?;
+    let second = cx.claim(&second).await?;
+    assert_eq!(cx.store().take_over(&second, &alpha).await?, 1);
+    assert_eq!(cx.store().take_over(&second, &alpha).await?, 0);
+    let unsettled = cx.store().unsettled(&alpha, None, 10).await?;
+    assert_eq!(unsettled.len(), 1);
+    assert_eq!(unsettled[0].record.effect.id, effect);
+    // The second one finds it absent, and sends it again.
+    let absent = vec![outcome(&effect, EffectState::Planned)];
+    cx.store().commit_outcomes(&second, &alpha, absent).await?;
+    assert_eq!(accepted(cx, &second, save()?).await?, effect);
+    for state in [EffectState::Planned, EffectState::Refused, EffectState::Done] {
+        let late = vec![outcome(&effect, state)];
+        let late = cx.store().commit_outcomes(&asleep, &alpha, late).await;
+        assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+    }
+    let found = cx.store().effect(&effect).await?.expect("it is there");
+    assert_eq!(found.record.effect.state, EffectState::Sending);
+    assert_eq!((found.record.effect.run, found.record.effect.attempt), (second.run, 2));
     Ok(())
 }
 

@@ -51,6 +51,9 @@ fn seeds(default: u64, more: &str) -> anyhow::Result<Vec<u64>> {
 struct Summary {
     seeds: u64,
     effects: u64,
+    doubled: usize,
+    lost: usize,
+    unaccounted: usize,
     stops: u64,
     pauses: u64,
     crashes: BTreeMap<&'static str, u64>,
@@ -60,8 +63,11 @@ struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, effects, stops, pauses, crashes, faults, unresolved } = self;
-        write!(f, "{seeds} seeds, {effects} effects, {stops} stops, {pauses} pauses; ")?;
+        let Self { seeds, effects, doubled, lost, unaccounted, .. } = self;
+        let Self { stops, pauses, crashes, faults, unresolved, .. } = self;
+        write!(f, "{seeds} seeds, {effects} effects: ")?;
+        write!(f, "{doubled} doubled, {lost} lost, {unaccounted} unaccounted; ")?;
+        write!(f, "{stops} stops, {pauses} pauses; ")?;
         write!(f, "crashes {crashes:?}; faults {faults:?}; unresolved {unresolved:?}")
     }
 }
@@ -70,12 +76,15 @@ impl Summary {
     fn add(&mut self, seen: &Seen, judgement: &Judgement) {
         self.seeds += 1;
         self.effects += judgement.effects;
+        self.doubled += judgement.doubled.len();
+        self.lost += judgement.lost.len();
+        self.unaccounted += judgement.unaccounted.len();
         self.stops += seen.stops;
         self.pauses += seen.pauses;
         for point in &seen.crashes {
             *self.crashes.entry(point.as_str()).or_default() += 1;
         }
-        for (kind, fired) in &seen.faults {
+        for (kind, fired) in seen.faults.iter().filter(|(_, fired)| **fired > 0) {
             *self.faults.entry(kind).or_default() += fired;
         }
         for (code, rows) in &judgement.unresolved {
