@@ -93,9 +93,6 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Holds on to a part, and to the account's writer lease if the run has it.
     async fn heartbeat(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError>;
 
-    /// The part is done.
-    async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError>;
-
     /// Writes how a run ended, and gives its writer lease back. With a run that is done, so are the
     /// parts that were at work. Ended runs stay as they are, and
     /// so does one that another worker has taken up.

@@ -219,10 +219,9 @@ async fn parts_are_handed_out_once(cx: &Cx) -> anyhow::Result<()> {
     numbers.sort_unstable();
     assert_eq!(numbers, [0, 1]);
     assert!(store.claim_part(&run, &owner("w3"), LEASE).await?.is_none(), "both are held");
-    store.finish_part(&first.fence).await?;
-    store.finish_part(&second.fence).await?;
+    store.end_run(&first.fence, &end(RunState::Done)).await?;
     cx.expire_leases().await?;
-    assert!(store.claim_part(&run, &owner("w3"), LEASE).await?.is_none(), "both are done");
+    assert!(store.claim_part(&run, &owner("w3"), LEASE).await?.is_none(), "the run is done");
     let nothing = store.claim_part(&RunId::generate(), &owner("w3"), LEASE).await;
     assert!(matches!(nothing, Err(StoreError::NotFound(_))), "{nothing:?}");
     Ok(())
@@ -392,7 +391,6 @@ async fn every_fenced_write(
     }
     refuses! {
         heartbeat(LEASE);
-        finish_part();
         end_run(&end(RunState::Failed));
         input_read("cc");
         keep_args("{\"late\":1}");

@@ -212,7 +212,6 @@ store! {
     }
     fenced {
         heartbeat(lease: Duration) -> ();
-        finish_part() -> ();
         end_run(end: &RunEnd) -> ();
         input_read(sha256: &str) -> ();
         keep_args(args: &str) -> ();

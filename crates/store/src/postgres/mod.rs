@@ -309,10 +309,6 @@ impl Store for PostgresStore {
         self.hold_on(fence, lease).await
     }
 
-    async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError> {
-        self.part_done(fence).await
-    }
-
     async fn end_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
         self.write_end(fence, end).await
     }

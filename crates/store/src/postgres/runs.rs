@@ -63,8 +63,6 @@ const PUT_INPUT: &str = "UPDATE runs SET input_hash = $2 WHERE id = $1";
 const PUT_ARGS: &str = "UPDATE runs SET args = $2 WHERE id = $1";
 const REOPEN: &str = "UPDATE runs SET state = 'running', args = $3, \
      started_at = COALESCE(started_at, $4) WHERE id = $1 AND state = ANY($2)";
-const PART_DONE: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
-     WHERE run = $1 AND no = $2";
 const FREE_PARTS: &str = "UPDATE parts SET state = $2, owner = NULL, lease_until = 0 \
      WHERE run = $1 AND state = 'running'";
 pub(super) const FREE_ACCOUNT: &str = "DELETE FROM writers WHERE run = $1";
@@ -270,18 +268,6 @@ impl PostgresStore {
     pub(super) async fn hold_on(&self, fence: &Fence, lease: Duration) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         hold_for(&mut connection, fence, lease, lease).await.map(|_| ())
-    }
-
-    pub(super) async fn part_done(&self, fence: &Fence) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        hold(&mut tx, fence).await?;
-        sqlx::query(PART_DONE)
-            .bind(fence.run.as_str())
-            .bind(i64::from(fence.part))
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(())
     }
 
     pub(super) async fn put_input(&self, fence: &Fence, sha256: &str) -> Result<(), StoreError> {

@@ -223,10 +223,6 @@ impl Store for SqliteStore {
         self.hold_part(fence, lease).await
     }
 
-    async fn finish_part(&self, fence: &Fence) -> Result<(), StoreError> {
-        self.close_part(fence).await
-    }
-
     async fn end_run(&self, fence: &Fence, end: &RunEnd) -> Result<(), StoreError> {
         self.close_run(fence, end).await
     }

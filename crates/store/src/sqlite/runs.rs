@@ -35,8 +35,6 @@ const PUT_ARGS: &str = "UPDATE runs SET args = ?2 WHERE id = ?1";
 const HEARTBEAT: &str =
     "UPDATE parts SET lease_until = ?4 WHERE run = ?1 AND no = ?2 AND epoch = ?3";
 const HEARTBEAT_WRITER: &str = "UPDATE writers SET lease_until = ?2 WHERE run = ?1";
-const FINISH_PART: &str = "UPDATE parts SET state = 'done', owner = NULL, lease_until = 0 \
-     WHERE run = ?1 AND no = ?2 AND epoch = ?3";
 const END_RUN: &str = "UPDATE runs SET state = ?2, summary = COALESCE(?3, summary), error = ?4, \
      ended_at = ?5 WHERE id = ?1";
 const FREE_PARTS: &str = "UPDATE parts SET state = ?2, owner = NULL, lease_until = 0 \
@@ -65,7 +63,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     PUT_ARGS,
     HEARTBEAT,
     HEARTBEAT_WRITER,
-    FINISH_PART,
     END_RUN,
     FREE_PARTS,
     FREE_WRITER,
@@ -296,20 +293,6 @@ impl SqliteStore {
         sqlx::query(HEARTBEAT_WRITER)
             .bind(fence.run.as_str())
             .bind(until)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    pub(super) async fn close_part(&self, fence: &Fence) -> Result<(), StoreError> {
-        let mut writer = self.writer().await?;
-        let mut tx = writer.begin().await?;
-        super::check_fence(&mut tx, fence).await?;
-        sqlx::query(FINISH_PART)
-            .bind(fence.run.as_str())
-            .bind(i64::from(fence.part))
-            .bind(fence.epoch)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
