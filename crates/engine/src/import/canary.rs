@@ -124,7 +124,7 @@ pub(super) async fn first(
     Ok(())
 }
 
-/// Whether an effect of the canary was refused, or went out and is not known to be done.
+/// Whether an effect of the canary was refused, or waits for a person.
 async fn has_failed(applier: &Applier<'_>, heads: &[u64]) -> Result<bool, EngineError> {
     let engine = applier.engine;
     for some in heads.chunks(GROUPS as usize) {

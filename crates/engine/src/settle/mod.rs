@@ -504,6 +504,6 @@ fn link(one: &Unsettled, customer: &RemoteCustomerId, method: &RemoteMethod) -> 
         fp: one.record.effect.fp?,
         remote_customer: customer.clone(),
         remote_method: method.id.clone(),
-        how: "created".into(),
+        how: "found".into(),
     })
 }
