@@ -509,7 +509,12 @@ fn take(work: &mut Work, row: usize, what: Done) {
             }
             row.fate = Fate::Saved(id);
         }
-        Done::Duplicate(id) => row.fate = Fate::Tied(id, DUPLICATE),
+        Done::Duplicate(method) => {
+            row.fate = Fate::Tied(method.id.clone(), DUPLICATE);
+            if let Some(customer) = customer {
+                work.seen(known(&customer, &method));
+            }
+        }
         Done::Unheard => work.waits(),
         Done::DefaultSet => row.done.push(model::EffectKind::SetDefault),
         Done::Ended(verdict) => match (&work.customer, &row.fate) {

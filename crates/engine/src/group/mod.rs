@@ -96,6 +96,18 @@ pub(crate) enum Fate {
     Ended(Verdict),
 }
 
+/// What a row's `default` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flag {
+    /// Nothing, or what it asked for the last time.
+    Silent,
+    /// That its method be made the default.
+    Wished,
+    /// The method was there before its file, and whose choice the default is, nobody has told us:
+    /// listed, not sent.
+    Listed,
+}
+
 /// One row at work.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -107,8 +119,7 @@ pub(crate) struct Row {
     pub(crate) also: Option<Verdict>,
     /// Whether the row was looked at by itself and nothing speaks against it.
     acceptable: bool,
-    /// The file states `default = true`, and did not the last time.
-    default_is_new: bool,
+    default: Flag,
     /// Making its method the default was tried: it is not tried again by this run.
     default_tried: bool,
     /// A step beside its own subject was handed out for it, and nothing is known of that yet.
@@ -275,7 +286,7 @@ impl Work {
                         done: Vec::new(),
                         also: None,
                         acceptable: false,
-                        default_is_new: false,
+                        default: Flag::Silent,
                         default_tried: false,
                         under_way: false,
                         found_later: false,
@@ -469,6 +480,15 @@ impl Work {
         self.methods = methods;
         self.methods_read = true;
         self.compare(rules);
+    }
+
+    /// Takes in one of the customer's methods as it is now.
+    pub(crate) fn seen(&mut self, method: KnownMethod) {
+        self.methods.retain(|known| known.id != method.id);
+        if method.default == Some(true) {
+            self.methods.iter_mut().for_each(|known| known.default = Some(false));
+        }
+        self.methods.push(method);
     }
 
     /// What applying reads before it decides, as far as the plan shows: the customer, and its

@@ -140,8 +140,10 @@ impl Work {
             ));
             own.field = Some(field.as_str().to_owned());
         }
-        if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
-            let fields: Vec<&str> = self.differs.iter().map(|d| d.field.as_str()).collect();
+        let listed = self.differs.iter().filter(|_| first).map(|differs| differs.field.as_str());
+        let default = self.default_differs(row).then_some("default");
+        let fields: Vec<&str> = listed.chain(default).collect();
+        if !fields.is_empty() && severity(own.outcome) == 0 {
             let fields = fields.join(", ");
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());
             own.code = own.code.or(Some(Code::AlreadyThere));
