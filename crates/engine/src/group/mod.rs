@@ -366,13 +366,9 @@ impl Work {
                 EffectState::Refused if effect.run == *run => work.was_refused(effect),
                 EffectState::Unresolved => {
                     work.blocked = Some(Block::Person);
-                    let own = work.rows.iter_mut().find(|row| {
-                        if effect.run == *run && effect.line.is_some() {
-                            return effect.line == Some(row.staged.line);
-                        }
-                        effect.fp.is_some() && row.fp() == effect.fp && row.fate == Fate::Open
-                    });
-                    if let Some(own) = own {
+                    if let Some(row) = work.row_of(effect, run)
+                        && let Some(own) = work.rows.get_mut(row)
+                    {
                         own.unsettled(effect);
                     }
                 }
@@ -389,6 +385,36 @@ impl Work {
             (Some(ours), Some(theirs)) => model::alike(name, theirs, ours),
             _ => true,
         })
+    }
+
+    /// The row that an effect belongs to which a person must settle: its own line if this run sent
+    /// it, else the row of the token or payment method that it was for. What was to become of the
+    /// customer belongs to the first row (rule 7).
+    fn row_of(&self, effect: &EffectRow, run: &RunId) -> Option<usize> {
+        let find = |is: &dyn Fn(&Row) -> bool| self.rows.iter().position(is);
+        if effect.run == *run && effect.line.is_some() {
+            return find(&|row| effect.line == Some(row.staged.line));
+        }
+        let open = |row: &Row| row.fate == Fate::Open;
+        match effect.kind {
+            EffectKind::AddMethod | EffectKind::ImportMethod | EffectKind::RemoveMethod => {
+                effect.fp.and_then(|fp| find(&|row| open(row) && row.fp() == Some(fp)))
+            }
+            EffectKind::SetDefault => {
+                let tied = |row: &Row| {
+                    self.links.iter().any(|link| {
+                        link.reference == self.reference
+                            && Some(link.fp) == row.fp()
+                            && Some(&link.remote_method) == effect.remote_method.as_ref()
+                    })
+                };
+                find(&|row| open(row) && tied(row))
+                    .or_else(|| find(&|row| open(row) && row.wants_default()))
+            }
+            EffectKind::CreateCustomer
+            | EffectKind::UpdateCustomer
+            | EffectKind::DeleteCustomer => find(&open),
+        }
     }
 
     /// Takes in an effect of this run that was refused before its row was written.

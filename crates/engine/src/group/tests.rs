@@ -691,6 +691,43 @@ fn what_a_person_must_settle_blocks_every_later_effect_of_its_customer() {
 }
 
 #[test]
+fn what_a_person_must_settle_is_said_by_every_later_import() {
+    let unresolved = (Outcome::Unresolved, Some(Code::ChangedByOther));
+    let unchanged = (Outcome::Unchanged, None);
+    let lost = |kind| EffectRow {
+        code: Some(Code::ChangedByOther.as_str().to_owned()),
+        remote_method: Some(method_id("spm_2")),
+        ..effect(kind, EffectState::Unresolved, "earlier", None)
+    };
+    // A default is said on the row of its payment method, a change of the customer on the first.
+    for (kind, said_on) in [(EffectKind::SetDefault, 1), (EffectKind::UpdateCustomer, 0)] {
+        let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+        let mut group = there(rows, &[("spm_1", card("4242")), ("spm_2", card("1881"))]);
+        group.links = vec![link("c1", 1, "spm_1"), link("c1", 2, "spm_2")];
+        group.effects = vec![lost(kind)];
+        let id = group.effects[0].id.clone();
+        for planning in [true, false] {
+            let mut work = work(group.clone());
+            assert_eq!(decide(&mut work, Policy::default(), planning), Step::Finished);
+            let mut expected = [unchanged; 2];
+            expected[said_on] = unresolved;
+            assert_eq!(verdicts(&work), expected, "{kind:?}");
+            let message = said(&work, said_on).message.unwrap_or_default();
+            assert!(message.contains(id.as_str()), "{message}");
+        }
+    }
+    // Of one that is not in this file, the row that wants to be the default says it.
+    let mut wanted = row(2, 1, card("4242"));
+    wanted.method.as_mut().expect("a card").default = Some(true);
+    let mut group = there(vec![wanted], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.effects = vec![lost(EffectKind::SetDefault)];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [unresolved]);
+}
+
+#[test]
 fn what_is_not_heard_of_leaves_every_row_of_its_customer_open() {
     for (state, run) in [
         (EffectState::Unknown, "earlier"),
