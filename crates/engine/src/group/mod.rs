@@ -525,6 +525,16 @@ impl Work {
         (customer, self.lists_methods)
     }
 
+    /// Whether this run has read what is said of a row: the customer, and its methods if the row
+    /// has one. `listed` says that it has read the customer in a list.
+    pub(crate) fn was_read(&self, row: &Row, listed: bool) -> bool {
+        match self.customer {
+            CustomerNow::Present { .. } if row.staged.method.is_some() => self.methods_read,
+            CustomerNow::Present { .. } => listed || self.customer_read || self.methods_read,
+            CustomerNow::Absent | CustomerNow::Planned | CustomerNow::Failed(_) => true,
+        }
+    }
+
     /// The customer's id at the provider, where it is there.
     pub(crate) fn customer_id(&self) -> Option<RemoteCustomerId> {
         match &self.customer {

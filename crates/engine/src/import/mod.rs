@@ -225,7 +225,10 @@ async fn carry_out(
 ) -> Result<Option<RowTally>, EngineError> {
     let Applier { engine, run, .. } = applier;
     let unread = match args.observe {
-        true => Some(look::look(&mut applier, &mut expected, found).await?),
+        true => {
+            let decided = plan::decided_by_mirror(&engine.store.tally(&run.id).await?);
+            Some(decided + look::look(&mut applier, &mut expected, found).await?)
+        }
         false => None,
     };
     let tally = engine.store.tally(&run.id).await?;

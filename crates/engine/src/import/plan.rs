@@ -251,6 +251,11 @@ pub(super) fn expected_rejections(tally: &RowTally) -> u64 {
 /// How many rows' plan or verdict rests on what the mirror says of the provider, and not on the
 /// file alone.
 pub(super) fn unverified(tally: &RowTally) -> u64 {
+    tally.planned.values().sum::<u64>() + decided_by_mirror(tally)
+}
+
+/// How many rows are decided by what the mirror says of the provider.
+pub(super) fn decided_by_mirror(tally: &RowTally) -> u64 {
     let by_mirror = [
         Code::RemovedAtProvider,
         Code::ChangedAtProvider,
@@ -259,8 +264,7 @@ pub(super) fn unverified(tally: &RowTally) -> u64 {
         Code::FactsNeeded,
         Code::DuplicateAtProvider,
     ];
-    let decided = by_mirror.iter().filter_map(|code| tally.codes.get(code.as_str()));
-    tally.planned.values().sum::<u64>() + decided.sum::<u64>()
+    by_mirror.iter().filter_map(|code| tally.codes.get(code.as_str())).sum()
 }
 
 /// A reference that was planned.
