@@ -508,6 +508,19 @@ impl Work {
         self.compare(rules);
     }
 
+    /// Takes in that the customer is not there any more, nor are its methods.
+    pub(crate) fn gone(&mut self) {
+        self.customer = CustomerNow::Absent;
+        (self.known_profile, self.customer_read) = (None, false);
+        (self.methods, self.methods_read) = (Vec::new(), false);
+        for row in &mut self.rows {
+            if matches!(row.fate, Fate::Kept(_) | Fate::Tied(..)) {
+                row.fate = Fate::Open;
+            }
+        }
+        self.stale = true;
+    }
+
     /// Takes in one of the customer's methods as it is now.
     pub(crate) fn seen(&mut self, method: KnownMethod) {
         self.methods.retain(|known| known.id != method.id);

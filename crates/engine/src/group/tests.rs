@@ -310,6 +310,30 @@ fn a_customer_that_was_imported_before_and_is_gone_is_not_created_again() {
 }
 
 #[test]
+fn a_customer_that_this_run_saw_gone_is_made_anew_if_that_is_asked_for() {
+    let restore = Policy { restore_removed: true, ..Policy::default() };
+    let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+    let mut group = there(rows, &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.statements = vec![stated(None, &[("name", "Ada")]), stated(Some(fp(1)), &[])];
+    let gone = |policy| {
+        let mut work = work(group.clone());
+        assert_eq!(decide(&mut work, policy, false), Step::ReadMethods);
+        assert!(matches!(work.rows[0].fate, Fate::Kept(_)));
+        work.gone();
+        let step = decide(&mut work, policy, false);
+        (work, step)
+    };
+    let (left, step) = gone(Policy::default());
+    assert_eq!(step, Step::Finished);
+    assert_eq!(verdicts(&left), [rejected(Code::RemovedAtProvider); 2]);
+    let (mut anew, step) = gone(restore);
+    assert_eq!(step, Step::Create { row: 0 });
+    anew.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    assert_eq!(decide(&mut anew, restore, false), Step::Save(vec![bulk(0), bulk(1)]));
+}
+
+#[test]
 fn facts_tie_a_new_token_to_the_one_method_that_agrees() {
     let mut work = work(there(
         vec![row(2, 1, card("4242"))],

@@ -369,11 +369,8 @@ impl Look<'_, '_> {
                 ));
             }
             Answer::Get(Found::Nobody | Found::Retired) | Answer::Methods(None) => {
-                one.work.customer = CustomerNow::Failed(Verdict::with(
-                    Outcome::Rejected,
-                    Code::RemovedAtProvider,
-                    "the customer is gone at the provider; pull the account",
-                ));
+                one.work.gone();
+                one.absent = true;
             }
             Answer::Get(Found::Collision) => {
                 let account = self.applier.engine.account.name.to_string();

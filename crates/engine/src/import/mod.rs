@@ -165,6 +165,7 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         looks: !args.dry_run || args.observe,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
+        removed: 0,
     }
 }
 
