@@ -43,6 +43,8 @@ pub(crate) struct Applier<'a> {
     /// Whether the provider is looked at once everything is planned; if not, what is planned is
     /// the last word.
     pub(crate) looks: bool,
+    /// Whether too much is rejected, so that nothing is sent: what looks like being rejected is.
+    pub(crate) gives_up: bool,
     /// See [`Rules::shared`].
     pub(crate) shared: BTreeMap<u64, bool>,
     /// References that wait until an effect of theirs is settled, by their first line, with what is

@@ -163,6 +163,7 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         may_send: true,
         dry_run: args.dry_run,
         looks: !args.dry_run || args.observe,
+        gives_up: false,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
         removed: 0,
@@ -240,6 +241,11 @@ async fn carry_out(
     // It stops a run before its first effect (rule 7).
     let untouched = engine.store.effects_of_run(&run.id, 1).await?.is_empty();
     if untouched && args.max_rejected.is_passed(rejected, rows) {
+        if !args.dry_run {
+            // Nothing comes behind the plan: its rows say why.
+            applier.gives_up = true;
+            plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
+        }
         return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
     let forecast = expected.forecast(engine, &tally, args).await?;

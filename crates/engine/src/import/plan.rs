@@ -332,6 +332,7 @@ pub(super) fn plan_work(
     let looks_again = work.looks_again(rules);
     let says_so = applier.looks && looks_again;
     let again = looks_again || (looked && expected.gets);
+    let (dry_run, gives_up) = (applier.dry_run, applier.gives_up);
     let mut ends = if looked { work.results(rules.now) } else { Vec::new() }.into_iter();
     let rows = work
         .rows
@@ -349,8 +350,8 @@ pub(super) fn plan_work(
             }
             match (&row.fate, &row.also) {
                 (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {
-                    // Nothing is read behind a dry run: there it is the last word.
-                    Some(code) if depends_on_reading(code) && !applier.dry_run => {
+                    // Where nothing is read any more, it is the last word.
+                    Some(code) if depends_on_reading(code) && !dry_run && !gives_up => {
                         words.push(code.as_str());
                     }
                     _ => verdict = Some(end.clone()),
@@ -361,7 +362,10 @@ pub(super) fn plan_work(
                 }),
                 // Beside its own subject something is wished that cannot be: if that is all, a dry
                 // run has decided the row. Applying keeps what only our store can keep of it.
-                (_, Some(also)) if words.is_empty() && applier.dry_run && !says_so => {
+                (_, Some(also)) if words.is_empty() && dry_run && !says_so => {
+                    verdict = Some(also.clone());
+                }
+                (_, Some(also)) if gives_up && also.outcome == Outcome::Rejected => {
                     verdict = Some(also.clone());
                 }
                 (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),
