@@ -46,7 +46,7 @@ pub(crate) struct Applier<'a> {
     /// Whether too much is rejected, so that nothing is sent: what looks like being rejected is.
     pub(crate) gives_up: bool,
     /// See [`Rules::shared`].
-    pub(crate) shared: BTreeMap<u64, bool>,
+    pub(crate) shared: BTreeMap<u64, Option<u64>>,
     /// References that wait until an effect of theirs is settled, by their first line, with what is
     /// counted of them.
     pub(crate) parked: BTreeMap<u64, Parked>,

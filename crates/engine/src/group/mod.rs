@@ -129,6 +129,8 @@ pub(crate) struct Row {
     /// Its token stands, or was imported, under another reference: of a token that can be used
     /// many times that is a finding, and no more.
     pub(crate) shared: bool,
+    /// The earlier line of this file that has its token, under another reference.
+    shared_with: Option<u64>,
     /// Facts of the saved payment method that the file states otherwise than the last time, and
     /// otherwise than the provider has them.
     changed_facts: Vec<Changed>,
@@ -238,9 +240,9 @@ pub(crate) struct Rules<'a> {
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) policy: Policy,
     pub(crate) now: Timestamp,
-    /// Lines whose token stands under another reference of this run as well, and whether theirs is
-    /// the first.
-    pub(crate) shared: &'a BTreeMap<u64, bool>,
+    /// Lines whose token stands under another reference of this run as well, with the first line
+    /// that has it; none where theirs is that reference.
+    pub(crate) shared: &'a BTreeMap<u64, Option<u64>>,
     /// The store's keyed hash of a field and its value, in hex.
     pub(crate) hash: &'a dyn Fn(&str, &str) -> String,
     /// The adapter's own check of the customer: the fields that must be left out for it.
@@ -291,6 +293,7 @@ impl Work {
                         under_way: false,
                         found_later: false,
                         shared: false,
+                        shared_with: None,
                         changed_facts: Vec::new(),
                     }
                 })

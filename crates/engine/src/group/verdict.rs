@@ -3,6 +3,7 @@
 use model::{Code, MethodFacts, Outcome, Timestamp};
 use store::{RowResult, TokenLink, Verdict};
 
+use super::decide::stands_elsewhere;
 use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Rules, Work};
 
 impl Row {
@@ -124,9 +125,8 @@ impl Work {
         if row.shared && matches!(row.fate, Fate::Saved(_) | Fate::Tied(..)) {
             let said = own.message.map(|said| format!("; {said}")).unwrap_or_default();
             own.code = Some(Code::TokenShared);
-            own.message = Some(format!(
-                "the same token stands, or was imported, under another reference{said}"
-            ));
+            own.message =
+                Some(format!("the same token {}{said}", stands_elsewhere(row.shared_with)));
         }
         if let Some(field) = self.omitted.first().filter(|_| first && self.customer.is_created()) {
             let names: Vec<String> =

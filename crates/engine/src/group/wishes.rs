@@ -53,6 +53,7 @@ impl Work {
         let defaults: Vec<Flag> = self.rows.iter().map(|row| self.flag(row, rules)).collect();
         for (row, default) in self.rows.iter_mut().zip(defaults) {
             row.shared = row.is_shared(&self.links, &self.reference, rules);
+            row.shared_with = rules.shared.get(&row.staged.line).copied().flatten();
             row.default = default;
         }
         if self.statements.is_empty() {

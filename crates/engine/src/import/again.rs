@@ -78,7 +78,7 @@ async fn plan_and_apply(
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
     let shared = applier.engine.store.shared_tokens(&applier.run.fence).await?;
-    applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
+    applier.shared = shared.into_iter().map(|token| (token.line, token.other)).collect();
     let mut kept = plan::Kept::default();
     plan::replan(&applier, Which::Open, &mut kept).await?;
     carry_out(applier, args, rows, kept.expected, found).await

@@ -199,7 +199,7 @@ async fn work(
     if staged.shared {
         let shared = engine.store.shared_tokens(&run.fence).await?;
         let heads: BTreeSet<u64> = shared.iter().map(|token| token.head).collect();
-        applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
+        applier.shared = shared.into_iter().map(|token| (token.line, token.other)).collect();
         opened.extend(plan::replan_heads(&applier, &heads, &mut kept).await?);
     }
     if staged.joined {
