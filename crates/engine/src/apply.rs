@@ -1,14 +1,14 @@
 //! Carries out what is decided for a batch of references, step by step until nothing is left.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{CallCtx, Effect, TokenRoute};
-use futures::{StreamExt, stream};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
-use store::{CustomersWrite, FinishRows, Group, KnownMethod, MethodsWrite, Verdict};
+use store::{FinishRows, Group, KnownMethod};
 
 use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Work, fit};
-use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
 use crate::settle;
@@ -44,13 +44,17 @@ pub(crate) struct Applier<'a> {
     /// Whether the provider is looked at once everything is planned; if not, what is planned is
     /// the last word.
     pub(crate) looks: bool,
+    /// Whether too much is rejected, so that nothing is sent: what looks like being rejected is.
+    pub(crate) gives_up: bool,
     /// See [`Rules::shared`].
-    pub(crate) shared: BTreeMap<u64, bool>,
+    pub(crate) shared: BTreeMap<u64, Option<u64>>,
     /// References that wait until an effect of theirs is settled, by their first line, with what is
     /// counted of them.
     pub(crate) parked: BTreeMap<u64, Parked>,
     /// What settling has read for.
     pub(crate) read: settle::Read,
+    /// Customers that this run has marked as removed.
+    pub(crate) removed: u64,
 }
 
 /// What is counted of a reference that waits.
@@ -232,116 +236,6 @@ impl Applier<'_> {
         sent.map(|()| true)
     }
 
-    /// Reads customers whose fields the file wishes otherwise, and writes what was read: a mirror
-    /// may be old, and what somebody changed since is not written over.
-    async fn read_customers(
-        &self,
-        works: &mut [Work],
-        reads: Vec<(usize, RemoteCustomerId)>,
-    ) -> Result<(), EngineError> {
-        if reads.is_empty() {
-            return Ok(());
-        }
-        // Not later than the start of any of the requests.
-        let as_of = self.engine.clock.now();
-        let references: Vec<(usize, RemoteCustomerId, Reference)> = reads
-            .into_iter()
-            .filter_map(|(place, id)| Some((place, id, works.get(place)?.reference.clone())))
-            .collect();
-        let read: Vec<(usize, Result<Found, EngineError>)> = stream::iter(references)
-            .map(|(place, id, reference)| async move {
-                (place, observe::get(self.engine, &self.ctx, &id, &reference).await)
-            })
-            .buffer_unordered(self.engine.account.in_flight())
-            .collect()
-            .await;
-        let mut customers = Vec::new();
-        for (place, read) in read {
-            let Some(work) = works.get_mut(place) else { continue };
-            match read {
-                Ok(Found::Customer(customer)) => {
-                    work.read(customer.profile.clone());
-                    customers.push(*customer);
-                }
-                Ok(Found::Nobody | Found::Retired) => {
-                    work.customer = CustomerNow::Failed(gone());
-                }
-                Err(EngineError::Backend(error))
-                    if !error.is_account_fault() && !error.kind.read_is_retryable() =>
-                {
-                    work.customer = CustomerNow::Failed(Verdict::with(
-                        model::Outcome::NotAttempted,
-                        Code::CustomerBlocked,
-                        format!("the customer could not be read: {error}"),
-                    ));
-                }
-                Ok(Found::Collision) => {
-                    let account = self.engine.account.name.to_string();
-                    return Err(EngineError::FindNotHonoured { account });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let account = self.engine.account.name.clone();
-        let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
-        self.engine.store.apply_customers(&self.run.fence, write).await?;
-        Ok(())
-    }
-
-    /// Reads the methods of customers that were there before this run, and writes what was read.
-    async fn read_methods(
-        &self,
-        works: &mut [Work],
-        reads: Vec<(usize, RemoteCustomerId)>,
-    ) -> Result<(), EngineError> {
-        if reads.is_empty() {
-            return Ok(());
-        }
-        let read: Vec<(usize, Result<Option<MethodRead>, _>)> = stream::iter(reads)
-            .map(|(place, id)| async move {
-                (place, observe::methods_of(self.engine, &self.ctx, &id).await)
-            })
-            .buffer_unordered(self.engine.account.in_flight())
-            .collect()
-            .await;
-        let mut lists = Vec::new();
-        for (place, read) in read {
-            let Some(work) = works.get_mut(place) else { continue };
-            match read {
-                Err(error) if error.is_account_fault() || error.kind.read_is_retryable() => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    work.customer = CustomerNow::Failed(Verdict::with(
-                        Outcome::NotAttempted,
-                        Code::CustomerBlocked,
-                        format!("its payment methods could not be read: {error}"),
-                    ));
-                }
-                Ok(Some(read)) => {
-                    work.unreadable = read.unreadable > 0;
-                    let mut methods: Vec<KnownMethod> =
-                        read.list.methods.iter().map(|m| known(&read.list.customer, m)).collect();
-                    for method in &mut methods {
-                        method.as_of = read.list.as_of;
-                    }
-                    self.with_rules(|rules| work.listed(methods, rules));
-                    lists.push(read.list);
-                }
-                Ok(None) => {
-                    self.with_rules(|rules| work.listed(Vec::new(), rules));
-                    work.customer = CustomerNow::Failed(gone());
-                }
-            }
-        }
-        let write =
-            MethodsWrite { account: self.engine.account.name.clone(), lists, second: false };
-        let fence = &self.run.fence;
-        let missing = self.engine.store.apply_methods(fence, write).await?.missing;
-        observe::prove_removed(self.engine, &self.ctx, fence, &missing, 0).await?;
-        Ok(())
-    }
-
     fn finish(
         &self,
         works: &[Work],
@@ -412,14 +306,6 @@ fn stays(row: &Row) -> bool {
 /// What `--max-failures` counts.
 const fn is_failure(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Refused | Outcome::Unresolved)
-}
-/// Of a customer that was there and, as this run has seen, is not any more.
-fn gone() -> Verdict {
-    Verdict::with(
-        Outcome::Rejected,
-        Code::RemovedAtProvider,
-        "the customer is gone at the provider; pull the account",
-    )
 }
 
 pub(crate) fn known(customer: &RemoteCustomerId, method: &RemoteMethod) -> KnownMethod {
@@ -520,7 +406,12 @@ fn take(work: &mut Work, place: usize, what: Done) {
             }
             row.fate = Fate::Saved(id);
         }
-        Done::Duplicate(id) => row.fate = Fate::Tied(id, DUPLICATE),
+        Done::Duplicate(method) => {
+            row.fate = Fate::Tied(method.id.clone(), DUPLICATE);
+            if let Some(customer) = customer {
+                work.seen(known(&customer, &method));
+            }
+        }
         Done::Unheard => work.waits(),
         Done::DefaultSet => row.done.push(model::EffectKind::SetDefault),
         Done::Ended(verdict) => match (&work.customer, &row.fate) {

@@ -6,16 +6,16 @@ use backend::{
     BackendError, CallCtx, Cursor, ErrorKind, Page, PageRequest, RemoteCustomer, RemoteMethod,
 };
 use futures::{StreamExt, stream};
-use model::{Reference, RemoteCustomerId, RemoteMethodId, RemoteStatus, Timestamp};
-use store::{Fence, MethodList, MethodsWrite};
+use model::{Profile, Reference, RemoteCustomerId, RemoteMethodId, RemoteStatus, Timestamp};
+use store::{CustomersWrite, Fence, MethodList, MethodsWrite};
 use tracing::warn;
 
 use crate::{Engine, EngineError};
 
 /// How many known ids are looked for before anything of an account is believed.
 pub(crate) const KNOWN_IDS: u32 = 5;
-/// So many payment methods are marked as removed by one run, or 1 % of those that are live if that
-/// is more: beyond, something else is wrong.
+/// So many customers, and so many payment methods, are marked as removed by one run, or 1 % of those
+/// that are live if that is more: beyond, something else is wrong.
 const REMOVALS: u64 = 100;
 /// A list of one customer's methods longer than this many pages is not one.
 const METHOD_PAGES: usize = 1000;
@@ -176,6 +176,49 @@ pub(crate) async fn prove_removed(
     }
     let write = MethodsWrite { account: account.clone(), lists, second: true };
     Ok(engine.store.apply_methods(fence, write).await?.removed)
+}
+
+/// Marks customers as removed that the provider said are not there, once one that is known to be live
+/// has answered since (rule 1); whether they are marked. `as_of` is not later than the start of any of
+/// these reads, `before` customers were marked by this run already.
+///
+/// # Errors
+/// [`EngineError::WrongAccount`] when no other answers; when the provider or the store cannot be
+/// reached.
+pub(crate) async fn mark_removed(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+    gone: Vec<RemoteCustomerId>,
+    as_of: Timestamp,
+    before: u64,
+) -> Result<bool, EngineError> {
+    if gone.is_empty() || !engine.account.capabilities().get_customer {
+        return Ok(false);
+    }
+    let account = engine.account.name.clone();
+    let live = engine.store.mirror_stats(&account).await?.customers + before;
+    if before + gone.len() as u64 > (live / 100).max(REMOVALS) {
+        warn!(
+            account = account.as_str(),
+            gone = gone.len(),
+            "too many customers are gone at once; they are not marked as removed"
+        );
+        return Ok(false);
+    }
+    same_account(engine, ctx).await?;
+    let tombstone = |id| RemoteCustomer {
+        id,
+        reference: None,
+        profile: Profile::default(),
+        status: RemoteStatus::Deleted,
+        created_at: None,
+        methods: None,
+    };
+    let customers = gone.into_iter().map(tombstone).collect();
+    let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
+    engine.store.apply_customers(fence, write).await?;
+    Ok(true)
 }
 
 /// One customer's payment methods, and what could not be read of them.

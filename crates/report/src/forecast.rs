@@ -61,7 +61,7 @@ pub(crate) fn mirror(mirror: &MirrorAge, summary: &Summary) -> String {
     let hint = match (summary.unverified, summary.observed) {
         (None | Some(0), _) => "",
         (_, false) => ": --observe looks",
-        (_, true) => ": they could not be looked at",
+        (_, true) => ": what they rest on was not read in this run",
     };
     format!("  mirror: {age}; {rows}{hint}")
 }
@@ -155,9 +155,8 @@ mod tests {
              unverified: --observe looks"
         );
         let looked = Summary { observed: true, unverified: Some(1), ..summary.clone() };
-        assert!(
-            mirror(&age, &looked).ends_with("1 row is unverified: they could not be looked at")
-        );
+        let text = mirror(&age, &looked);
+        assert!(text.contains("; 1 row is unverified: what they rest on was not read"), "{text}");
         let never = mirror(&MirrorAge::default(), &Summary { unverified: Some(0), ..summary });
         assert_eq!(never, "  mirror: never read; no row is unverified");
     }

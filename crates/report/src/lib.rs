@@ -35,7 +35,7 @@ pub fn summary(summary: &Summary) -> String {
         }
     }
     for (plan, rows) in &summary.planned {
-        let _ = writeln!(text, "    {rows:>10} × planned: {}", plan.replace('+', ", then "));
+        let _ = writeln!(text, "    {rows:>10} × planned: {}", rows::plan(plan));
     }
     if summary.customers.is_some() || summary.methods.is_some() {
         text.push('\n');
@@ -190,6 +190,21 @@ mod tests {
           calls      3 in all, 2 of them changing something; 0 throttled, 0 reads repeated
                      2 × POST /api/customers
         ");
+    }
+
+    #[test]
+    fn a_plan_says_apart_what_is_done_and_what_is_only_said() {
+        let planned = ["create_customer+import_method+card_expired", "nothing", "token_changed"];
+        let planned = planned.map(|plan| (plan.to_owned(), 2)).into();
+        let rows = Some(Ledger { read: 6, not_attempted: 6, ..Ledger::default() });
+        let text = summary(&Summary { rows, planned, ..Summary::default() });
+        for line in [
+            "2 × planned: create_customer, then import_method; card_expired\n",
+            "2 × planned: nothing\n",
+            "2 × planned: token_changed\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rows of a run: `rows.csv`, one line for each input row in the input's order, and the lines
 //! that a person reads first.
 
+use model::Code;
 use store::RowRecord;
 
 /// The first line of `rows.csv`.
@@ -16,16 +17,33 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// One line of `rows.csv`, without its end. A row without an outcome was not attempted.
+/// A plan's steps, and the codes that it says beside them: what the row will have, or why it looks
+/// like being rejected.
+fn apart(plan: &str) -> (Vec<&str>, Vec<&str>) {
+    plan.split('+').partition(|word| Code::parse(word).is_none())
+}
+
+/// A plan for a person.
+pub(crate) fn plan(plan: &str) -> String {
+    let (steps, codes) = apart(plan);
+    let steps = Some(steps.join(", then ")).filter(|steps| !steps.is_empty());
+    let words: Vec<&str> = steps.as_deref().into_iter().chain(codes).collect();
+    words.join("; ")
+}
+
+/// One line of `rows.csv`, without its end. A row without an outcome was not attempted; its code is
+/// the one that its plan expects.
 #[must_use]
 pub fn csv_line(row: &RowRecord) -> String {
     let line = row.line.to_string();
+    let (steps, codes) = row.plan.as_deref().map(apart).unwrap_or_default();
+    let expected = codes.last().copied().filter(|_| row.outcome.is_none());
     let cells: [&str; 13] = [
         &line,
         &row.row_id,
         row.reference.as_deref().unwrap_or_default(),
         outcome(row),
-        row.code.as_deref().unwrap_or_default(),
+        row.code.as_deref().or(expected).unwrap_or_default(),
         row.message.as_deref().unwrap_or_default(),
         row.field.as_deref().unwrap_or_default(),
         row.customer_id.as_deref().unwrap_or_default(),
@@ -33,7 +51,7 @@ pub fn csv_line(row: &RowRecord) -> String {
         row.method_id.as_deref().unwrap_or_default(),
         row.remote_method_id.as_deref().unwrap_or_default(),
         row.done.as_deref().unwrap_or_default(),
-        row.plan.as_deref().unwrap_or_default(),
+        &steps.join("+"),
     ];
     cells.map(cell).join(",")
 }
@@ -100,6 +118,17 @@ mod tests {
             ..RowRecord::default()
         };
         assert_eq!(csv_line(&planned), "0,,,not_attempted,,,,,,,,,create_customer+import_method");
+        // What is only said is no step.
+        let said = RowRecord {
+            plan: Some("create_customer+field_omitted+import_method+card_expired".into()),
+            ..RowRecord::default()
+        };
+        assert_eq!(
+            csv_line(&said),
+            "0,,,not_attempted,card_expired,,,,,,,,create_customer+import_method"
+        );
+        let done = RowRecord { outcome: Some(Outcome::Created), ..said };
+        assert_eq!(csv_line(&done), "0,,,created,,,,,,,,,create_customer+import_method");
     }
 
     #[test]

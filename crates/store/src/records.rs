@@ -275,8 +275,8 @@ pub struct SharedToken {
     pub line: u64,
     /// The first line of its reference.
     pub head: u64,
-    /// Whether its reference is that of the first row with this token.
-    pub first: bool,
+    /// The first line with this token; none if its reference is the same.
+    pub other: Option<u64>,
 }
 
 /// A row with a token that is shared.
@@ -293,11 +293,10 @@ impl SharedToken {
         let mut shared = Vec::with_capacity(rows.len());
         let mut owner: Option<SharedRow> = None;
         for row in rows {
-            let first = match &owner {
-                Some(owner) if owner.fp == row.fp => owner.reference == row.reference,
-                _ => true,
-            };
-            shared.push(Self { line: row.line, head: row.head, first });
+            let owned = owner.as_ref().filter(|owner| owner.fp == row.fp);
+            let other = owned.filter(|owner| owner.reference != row.reference);
+            let other = other.map(|owner| owner.line);
+            shared.push(Self { line: row.line, head: row.head, other });
             if owner.as_ref().is_none_or(|owner| owner.fp != row.fp) {
                 owner = Some(row);
             }

@@ -416,7 +416,7 @@ pub async fn a_customer_that_is_gone_gets_no_card(db: Arc<TestDb>) -> Result {
     let expected = [
         said(["unchanged", ""]),
         said(["rejected", "removed_at_provider"]),
-        said(["not_attempted", "customer_failed"]),
+        said(["rejected", "removed_at_provider"]),
     ];
     ensure!(outcomes == expected, "{outcomes:#?}");
     ensure!(world.changing() == before);

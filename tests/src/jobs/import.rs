@@ -160,6 +160,38 @@ pub async fn too_many_rejected_sends_nothing(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn what_looks_like_being_rejected_is_said_where_nothing_is_sent(
+    db: Arc<TestDb>,
+) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let rows = |name: &str, token: usize| {
+        let row = |n: usize| format!("C-{n},{name},card,tok_{token}_{n},processor,4242,12,2030\n");
+        let head = "reference,name,method,token,token_kind,last4,exp_month,exp_year\n";
+        format!("{head}{}{}D-{token},Dee,,,,,,\n", row(1), row(2))
+    };
+    let args = ["import", "gov", "rows.csv", "--json"];
+    world.file("rows.csv", &rows("Ann", 1))?;
+    world.onfile.run(&args).await?.expect(0)?;
+    let held = world.held();
+    for (name, token, flags, code) in [
+        ("Ann", 2, &[][..], "token_changed"),
+        // Sent if it were not for the name.
+        ("Eve", 3, &["--on-token-change", "add"][..], "not_updatable"),
+    ] {
+        world.file("rows.csv", &rows(name, token))?;
+        let ran = world.onfile.run(&[&args[..], flags].concat()).await?.expect(2)?;
+        ensure!(ran.stderr.contains("2 of 3 rows are rejected"), "{ran:?}");
+        ensure!(ran.count(&format!("/codes/{code}"))? == 2, "{ran:?}");
+        ensure!(ran.count("/rows/rejected")? == 2, "{ran:?}");
+        ensure!(ran.count("/planned/create_customer")? == 1, "{ran:?}");
+        ensure!(ran.count("/calls/changing")? == 0 && world.held() == held, "{ran:?}");
+        let run = ran.json()?["run"].as_str().unwrap_or_default().to_owned();
+        let said = world.onfile.run(&["report", &run]).await?.expect(0)?.stdout;
+        ensure!(said.contains("line 2, C-1: rejected") && said.contains(code), "{said}");
+    }
+    Ok(())
+}
+
 pub async fn nothing_to_do_calls_nothing(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;

@@ -332,5 +332,22 @@ pub async fn a_customer_that_is_gone_is_not_made_again(db: Arc<TestDb>) -> Resul
     ensure!(ran.count("/codes/removed_at_provider")? == 1, "{ran:?}");
     ensure!(ran.count("/rows/unchanged")? == 1, "{ran:?}");
     ensure!(world.held() == ["B-1 Bob <b@b.c> "], "{:#?}", world.held());
+    // From now on it is known, whatever the file states; asked for, it is made anew.
+    let rows = "A-1,Ann,a@b.c,card,tok_1,processor,4242,12,2030,true\nB-1,Bob,b@b.c,,,,,,,\n";
+    let ran = nothing_changes(&world, import(&world, rows, &[])).await?.expect(2)?;
+    ensure!(ran.count("/codes/removed_at_provider")? == 1, "{ran:?}");
+    let ran = import(&world, rows, &["--restore-removed"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/created")? == 1, "{ran:?}");
+    let again = nothing_changes(&world, import(&world, rows, &[])).await?.expect(0)?;
+    ensure!(again.count("/rows/unchanged")? == 2, "{again:?}");
+    // Gone once more, it is seen by its new card, and made anew by the same run.
+    let ann = world.provider.customer_by_reference("pa_main", "A-1").context("imported")?.id;
+    world.provider.delete_customer("pa_main", &ann)?;
+    let rows = format!("{rows}A-1,Ann,a@b.c,card,tok_2,processor,1881,12,2030,\n");
+    let dry = import(&world, &rows, &["--dry-run", "--observe"]).await?.expect(2)?;
+    ensure!(dry.count("/codes/removed_at_provider")? == 2, "{dry:?}");
+    let ran = import(&world, &rows, &["--restore-removed"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    ensure!(ran.count("/methods/created")? == 2, "{ran:?}");
     Ok(())
 }

@@ -343,11 +343,11 @@ async fn the_ledger_counts_rows_alone(cx: &Cx) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shared(rows: &[(u64, u64, bool)]) -> Vec<store::SharedToken> {
-    let told = |(line, head, first): &(u64, u64, bool)| store::SharedToken {
+fn shared(rows: &[(u64, u64, Option<u64>)]) -> Vec<store::SharedToken> {
+    let told = |(line, head, other): &(u64, u64, Option<u64>)| store::SharedToken {
         line: *line,
         head: *head,
-        first: *first,
+        other: *other,
     };
     rows.iter().map(told).collect()
 }
@@ -373,8 +373,14 @@ async fn a_token_under_two_references_is_told(cx: &Cx) -> anyhow::Result<()> {
     cx.stage(&fence, rows).await?;
     // The first line keeps it, not the first reference; a part sees the whole run.
     let told = cx.store().shared_tokens(&fence).await?;
-    let wanted =
-        [(3, 3, true), (4, 2, false), (5, 3, true), (6, 6, false), (9, 9, true), (10, 10, false)];
+    let wanted = [
+        (3, 3, None),
+        (4, 2, Some(3)),
+        (5, 3, None),
+        (6, 6, Some(3)),
+        (9, 9, None),
+        (10, 10, Some(9)),
+    ];
     assert_eq!(told, shared(&wanted));
     Ok(())
 }

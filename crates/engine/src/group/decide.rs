@@ -388,9 +388,9 @@ impl Row {
         let elsewhere =
             || links.iter().any(|link| Some(link.fp) == self.fp() && link.reference != *reference);
         match (rules.shared.get(&self.staged.line), self.fp().and(self.token_rule(rules))) {
-            (Some(false), _) => true,
+            (Some(Some(_)), _) => true,
             // The later rows of a single-use token are declined: a link is of an earlier import.
-            (Some(true), Some(rule)) if !rule.single_use => false,
+            (Some(None), Some(rule)) if !rule.single_use => false,
             _ => elsewhere(),
         }
     }
@@ -434,12 +434,18 @@ impl Row {
             ));
         }
         (rule.single_use && self.is_shared(links, reference, rules)).then(|| {
-            reject(
-                Code::TokenReused,
-                "this single-use token stands under another reference, on an earlier line or in \
-                 an earlier import; expected a new one",
-                Some("token"),
-            )
+            let why = stands_elsewhere(rules.shared.get(&self.staged.line).copied().flatten());
+            let message = format!("this single-use token {why}, expected a new one");
+            reject(Code::TokenReused, message, Some("token"))
         })
+    }
+}
+
+/// Where a token stands under another reference: on an earlier line of the file, or in an earlier
+/// import.
+pub(super) fn stands_elsewhere(line: Option<u64>) -> String {
+    match line {
+        Some(line) => format!("stands under another reference on line {line}"),
+        None => "was imported under another reference".into(),
     }
 }

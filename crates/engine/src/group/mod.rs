@@ -96,6 +96,18 @@ pub(crate) enum Fate {
     Ended(Verdict),
 }
 
+/// What a row's `default` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flag {
+    /// Nothing, or what it asked for the last time.
+    Silent,
+    /// That its method be made the default.
+    Wished,
+    /// The method was there before its file, and whose choice the default is, nobody has told us:
+    /// listed, not sent.
+    Listed,
+}
+
 /// One row at work.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -107,8 +119,7 @@ pub(crate) struct Row {
     pub(crate) also: Option<Verdict>,
     /// Whether the row was looked at by itself and nothing speaks against it.
     acceptable: bool,
-    /// The file states `default = true`, and did not the last time.
-    default_is_new: bool,
+    default: Flag,
     /// Making its method the default was tried: it is not tried again by this run.
     default_tried: bool,
     /// A step beside its own subject was handed out for it, and nothing is known of that yet.
@@ -118,6 +129,8 @@ pub(crate) struct Row {
     /// Its token stands, or was imported, under another reference: of a token that can be used
     /// many times that is a finding, and no more.
     pub(crate) shared: bool,
+    /// The earlier line of this file that has its token, under another reference.
+    shared_with: Option<u64>,
     /// Facts of the saved payment method that the file states otherwise than the last time, and
     /// otherwise than the provider has them.
     changed_facts: Vec<Changed>,
@@ -227,9 +240,9 @@ pub(crate) struct Rules<'a> {
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) policy: Policy,
     pub(crate) now: Timestamp,
-    /// Lines whose token stands under another reference of this run as well, and whether theirs is
-    /// the first.
-    pub(crate) shared: &'a BTreeMap<u64, bool>,
+    /// Lines whose token stands under another reference of this run as well, with the first line
+    /// that has it; none where theirs is that reference.
+    pub(crate) shared: &'a BTreeMap<u64, Option<u64>>,
     /// The store's keyed hash of a field and its value, in hex.
     pub(crate) hash: &'a dyn Fn(&str, &str) -> String,
     /// The adapter's own check of the customer: the fields that must be left out for it.
@@ -275,11 +288,12 @@ impl Work {
                         done: Vec::new(),
                         also: None,
                         acceptable: false,
-                        default_is_new: false,
+                        default: Flag::Silent,
                         default_tried: false,
                         under_way: false,
                         found_later: false,
                         shared: false,
+                        shared_with: None,
                         changed_facts: Vec::new(),
                     }
                 })
@@ -355,13 +369,9 @@ impl Work {
                 EffectState::Refused if effect.run == *run => work.was_refused(effect),
                 EffectState::Unresolved => {
                     work.blocked = Some(Block::Person);
-                    let own = work.rows.iter_mut().find(|row| {
-                        if effect.run == *run && effect.line.is_some() {
-                            return effect.line == Some(row.staged.line);
-                        }
-                        effect.fp.is_some() && row.fp() == effect.fp && row.fate == Fate::Open
-                    });
-                    if let Some(own) = own {
+                    if let Some(row) = work.row_of(effect, run)
+                        && let Some(own) = work.rows.get_mut(row)
+                    {
                         own.unsettled(effect);
                     }
                 }
@@ -378,6 +388,36 @@ impl Work {
             (Some(ours), Some(theirs)) => model::alike(name, theirs, ours),
             _ => true,
         })
+    }
+
+    /// The row that an effect belongs to which a person must settle: its own line if this run sent
+    /// it, else the row of the token or payment method that it was for. What was to become of the
+    /// customer belongs to the first row (rule 7).
+    fn row_of(&self, effect: &EffectRow, run: &RunId) -> Option<usize> {
+        let find = |is: &dyn Fn(&Row) -> bool| self.rows.iter().position(is);
+        if effect.run == *run && effect.line.is_some() {
+            return find(&|row| effect.line == Some(row.staged.line));
+        }
+        let open = |row: &Row| row.fate == Fate::Open;
+        match effect.kind {
+            EffectKind::AddMethod | EffectKind::ImportMethod | EffectKind::RemoveMethod => {
+                effect.fp.and_then(|fp| find(&|row| open(row) && row.fp() == Some(fp)))
+            }
+            EffectKind::SetDefault => {
+                let tied = |row: &Row| {
+                    self.links.iter().any(|link| {
+                        link.reference == self.reference
+                            && Some(link.fp) == row.fp()
+                            && Some(&link.remote_method) == effect.remote_method.as_ref()
+                    })
+                };
+                find(&|row| open(row) && tied(row))
+                    .or_else(|| find(&|row| open(row) && row.wants_default()))
+            }
+            EffectKind::CreateCustomer
+            | EffectKind::UpdateCustomer
+            | EffectKind::DeleteCustomer => find(&open),
+        }
     }
 
     /// Takes in an effect of this run that was refused before its row was written.
@@ -488,12 +528,44 @@ impl Work {
         self.compare(rules);
     }
 
+    /// Takes in that the customer is not there any more, nor are its methods.
+    pub(crate) fn gone(&mut self) {
+        self.customer = CustomerNow::Absent;
+        (self.known_profile, self.customer_read) = (None, false);
+        (self.methods, self.methods_read) = (Vec::new(), false);
+        for row in &mut self.rows {
+            if matches!(row.fate, Fate::Kept(_) | Fate::Tied(..)) {
+                row.fate = Fate::Open;
+            }
+        }
+        self.stale = true;
+    }
+
+    /// Takes in one of the customer's methods as it is now.
+    pub(crate) fn seen(&mut self, method: KnownMethod) {
+        self.methods.retain(|known| known.id != method.id);
+        if method.default == Some(true) {
+            self.methods.iter_mut().for_each(|known| known.default = Some(false));
+        }
+        self.methods.push(method);
+    }
+
     /// What applying reads before it decides, as far as the plan shows: the customer, and its
     /// methods. Once a plan was made.
     pub(crate) fn reads(&self, rules: &Rules<'_>) -> (bool, bool) {
         let customer =
             !self.wishes.is_empty() && self.blocked.is_none() && rules.capabilities.get_customer;
         (customer, self.lists_methods)
+    }
+
+    /// Whether this run has read what is said of a row: the customer, and its methods if the row
+    /// has one. `listed` says that it has read the customer in a list.
+    pub(crate) fn was_read(&self, row: &Row, listed: bool) -> bool {
+        match self.customer {
+            CustomerNow::Present { .. } if row.staged.method.is_some() => self.methods_read,
+            CustomerNow::Present { .. } => listed || self.customer_read || self.methods_read,
+            CustomerNow::Absent | CustomerNow::Planned | CustomerNow::Failed(_) => true,
+        }
     }
 
     /// The customer's id at the provider, where it is there.

@@ -310,6 +310,30 @@ fn a_customer_that_was_imported_before_and_is_gone_is_not_created_again() {
 }
 
 #[test]
+fn a_customer_that_this_run_saw_gone_is_made_anew_if_that_is_asked_for() {
+    let restore = Policy { restore_removed: true, ..Policy::default() };
+    let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+    let mut group = there(rows, &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.statements = vec![stated(None, &[("name", "Ada")]), stated(Some(fp(1)), &[])];
+    let gone = |policy| {
+        let mut work = work(group.clone());
+        assert_eq!(decide(&mut work, policy, false), Step::ReadMethods);
+        assert!(matches!(work.rows[0].fate, Fate::Kept(_)));
+        work.gone();
+        let step = decide(&mut work, policy, false);
+        (work, step)
+    };
+    let (left, step) = gone(Policy::default());
+    assert_eq!(step, Step::Finished);
+    assert_eq!(verdicts(&left), [rejected(Code::RemovedAtProvider); 2]);
+    let (mut anew, step) = gone(restore);
+    assert_eq!(step, Step::Create { row: 0 });
+    anew.customer = CustomerNow::Present { id: customer_id(), how: Presence::Created };
+    assert_eq!(decide(&mut anew, restore, false), Step::Save(vec![bulk(0), bulk(1)]));
+}
+
+#[test]
 fn facts_tie_a_new_token_to_the_one_method_that_agrees() {
     let mut work = work(there(
         vec![row(2, 1, card("4242"))],
@@ -688,6 +712,43 @@ fn what_a_person_must_settle_blocks_every_later_effect_of_its_customer() {
             (Outcome::NotAttempted, Some(Code::CustomerBlocked))
         ]
     );
+}
+
+#[test]
+fn what_a_person_must_settle_is_said_by_every_later_import() {
+    let unresolved = (Outcome::Unresolved, Some(Code::ChangedByOther));
+    let unchanged = (Outcome::Unchanged, None);
+    let lost = |kind| EffectRow {
+        code: Some(Code::ChangedByOther.as_str().to_owned()),
+        remote_method: Some(method_id("spm_2")),
+        ..effect(kind, EffectState::Unresolved, "earlier", None)
+    };
+    // A default is said on the row of its payment method, a change of the customer on the first.
+    for (kind, said_on) in [(EffectKind::SetDefault, 1), (EffectKind::UpdateCustomer, 0)] {
+        let rows = vec![row(2, 1, card("4242")), row(3, 2, card("1881"))];
+        let mut group = there(rows, &[("spm_1", card("4242")), ("spm_2", card("1881"))]);
+        group.links = vec![link("c1", 1, "spm_1"), link("c1", 2, "spm_2")];
+        group.effects = vec![lost(kind)];
+        let id = group.effects[0].id.clone();
+        for planning in [true, false] {
+            let mut work = work(group.clone());
+            assert_eq!(decide(&mut work, Policy::default(), planning), Step::Finished);
+            let mut expected = [unchanged; 2];
+            expected[said_on] = unresolved;
+            assert_eq!(verdicts(&work), expected, "{kind:?}");
+            let message = said(&work, said_on).message.unwrap_or_default();
+            assert!(message.contains(id.as_str()), "{message}");
+        }
+    }
+    // Of one that is not in this file, the row that wants to be the default says it.
+    let mut wanted = row(2, 1, card("4242"));
+    wanted.method.as_mut().expect("a card").default = Some(true);
+    let mut group = there(vec![wanted], &[("spm_1", card("4242"))]);
+    group.links = vec![link("c1", 1, "spm_1")];
+    group.effects = vec![lost(EffectKind::SetDefault)];
+    let mut work = work(group);
+    assert_eq!(next(&mut work), Step::Finished);
+    assert_eq!(verdicts(&work), [unresolved]);
 }
 
 #[test]

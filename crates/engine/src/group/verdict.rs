@@ -3,6 +3,7 @@
 use model::{Code, MethodFacts, Outcome, Timestamp};
 use store::{RowResult, TokenLink, Verdict};
 
+use super::decide::stands_elsewhere;
 use super::{CustomerNow, DUPLICATE, Fate, Presence, Row, Rules, Work};
 
 impl Row {
@@ -124,9 +125,8 @@ impl Work {
         if row.shared && matches!(row.fate, Fate::Saved(_) | Fate::Tied(..)) {
             let said = own.message.map(|said| format!("; {said}")).unwrap_or_default();
             own.code = Some(Code::TokenShared);
-            own.message = Some(format!(
-                "the same token stands, or was imported, under another reference{said}"
-            ));
+            own.message =
+                Some(format!("the same token {}{said}", stands_elsewhere(row.shared_with)));
         }
         if let Some(field) = self.omitted.first().filter(|_| first && self.customer.is_created()) {
             let names: Vec<String> =
@@ -140,8 +140,10 @@ impl Work {
             ));
             own.field = Some(field.as_str().to_owned());
         }
-        if first && !self.differs.is_empty() && severity(own.outcome) == 0 {
-            let fields: Vec<&str> = self.differs.iter().map(|d| d.field.as_str()).collect();
+        let listed = self.differs.iter().filter(|_| first).map(|differs| differs.field.as_str());
+        let default = self.default_differs(row).then_some("default");
+        let fields: Vec<&str> = listed.chain(default).collect();
+        if !fields.is_empty() && severity(own.outcome) == 0 {
             let fields = fields.join(", ");
             let said = own.message.unwrap_or_else(|| NOT_WRITTEN.into());
             own.code = own.code.or(Some(Code::AlreadyThere));

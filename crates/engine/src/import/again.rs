@@ -79,7 +79,7 @@ async fn plan_and_apply(
 ) -> Result<Option<RowTally>, EngineError> {
     begin(&mut applier, args).await?;
     let shared = applier.engine.store.shared_tokens(&applier.run.fence).await?;
-    applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
+    applier.shared = shared.into_iter().map(|token| (token.line, token.other)).collect();
     let mut kept = plan::Kept::default();
     plan::replan(&applier, Which::Open, &mut kept).await?;
     carry_out(applier, args, rows, kept.expected, found).await

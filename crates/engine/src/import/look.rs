@@ -16,7 +16,7 @@ use super::GROUPS;
 use super::forecast::Expectations;
 use super::plan::{self, Planned};
 use crate::apply::{Applier, known};
-use crate::group::{CustomerNow, Step, Work};
+use crate::group::{CustomerNow, Row, Step, Work};
 use crate::observe::{self, CustomerPages, Found, MethodRead};
 use crate::run::Findings;
 use crate::{Engine, EngineError};
@@ -31,8 +31,8 @@ const KNOWN_PAGES: u32 = 8;
 /// This many reads in a row that fail, and no more are made.
 const AWAY: u32 = 16;
 
-/// Looks at the provider, and plans the open rows anew on what is there; how many of them could
-/// not be looked at. One that is decided by what was read has its outcome afterwards.
+/// Looks at the provider, and plans the open rows anew on what is there; how many of them rest on
+/// something that was not read. One that is decided by what was read has its outcome afterwards.
 ///
 /// # Errors
 /// When the account or the store is at fault, or on a wish to stop. One read that fails is counted.
@@ -52,6 +52,7 @@ pub(super) async fn look(
     let as_of = engine.clock.now();
     let mut look = Look {
         applier,
+        began: as_of,
         whole: false,
         retired: HashSet::new(),
         failures: 0,
@@ -85,6 +86,7 @@ pub(super) async fn look(
 
 struct Look<'a, 'b> {
     applier: &'a Applier<'b>,
+    began: Timestamp,
     /// Whether the customer list was read to its end, and all of it could be read: who is not in
     /// it is not there, unconfirmed by a second pass.
     whole: bool,
@@ -105,6 +107,8 @@ struct Looked {
     before: Vec<Option<RowPlan>>,
     /// Nobody has this reference at the provider.
     absent: bool,
+    /// The customer is in the list that was read.
+    listed: bool,
     /// A read failed, or was not made.
     unread: bool,
 }
@@ -226,7 +230,8 @@ impl Look<'_, '_> {
         Ok(new)
     }
 
-    /// Looks at every reference that has an open row; how many rows could not be.
+    /// Looks at every reference that has an open row; how many rows rest on something that was not
+    /// read.
     async fn references(&mut self, expected: &mut Expectations) -> Result<u64, EngineError> {
         let Applier { engine, run, .. } = self.applier;
         let (mut after, mut unverified, mut looked_at) = (0, 0, 0);
@@ -253,12 +258,13 @@ impl Look<'_, '_> {
         let heads = group.rows.iter().map(|row| row.head).collect();
         let rows = group.rows.iter_mut();
         let before = rows.map(|row| plan::take_plan(row, Which::Open)).collect();
+        let seen = group.customers.iter().any(|customer| customer.as_of >= self.began);
         let retired = self.whole && self.retired.contains(group.reference.as_str());
         let mut work = self.applier.work(group);
         if retired && work.customer == CustomerNow::Absent {
             work.customer = retired_reference();
         }
-        Looked { work, heads, before, absent: self.whole, unread: false }
+        Looked { work, heads, before, absent: self.whole, listed: seen, unread: false }
     }
 
     /// Reads what applying would read, for all of them at once, until nothing more is wanted.
@@ -363,11 +369,8 @@ impl Look<'_, '_> {
                 ));
             }
             Answer::Get(Found::Nobody | Found::Retired) | Answer::Methods(None) => {
-                one.work.customer = CustomerNow::Failed(Verdict::with(
-                    Outcome::Rejected,
-                    Code::RemovedAtProvider,
-                    "the customer is gone at the provider; pull the account",
-                ));
+                one.work.gone();
+                one.absent = true;
             }
             Answer::Get(Found::Collision) => {
                 let account = self.applier.engine.account.name.to_string();
@@ -406,7 +409,8 @@ impl Look<'_, '_> {
         Ok(())
     }
 
-    /// Plans them on what was read; how many rows of them could not be looked at.
+    /// Plans them on what was read; how many rows of them rest on something that was not: it could
+    /// not be, or applying would not read it either.
     async fn plan(
         &self,
         all: Vec<Looked>,
@@ -416,11 +420,14 @@ impl Look<'_, '_> {
         let mut unverified = 0;
         let mut changed = Vec::new();
         self.applier.with_rules(|rules| {
-            for Looked { work, heads, before, unread, .. } in all {
+            for Looked { work, heads, before, listed, unread, .. } in all {
                 if unread {
                     unverified += before.iter().flatten().count() as u64;
                     continue;
                 }
+                let open = work.rows.iter().zip(&before).filter(|(_, before)| before.is_some());
+                let unseen = |(row, _): &(&Row, _)| !work.was_read(row, listed);
+                unverified += open.filter(unseen).count() as u64;
                 let Planned { rows, expected: now, .. } =
                     plan::plan_work(self.applier, rules, work, true);
                 expected.replace(&heads, now);

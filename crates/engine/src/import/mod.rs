@@ -163,9 +163,11 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         may_send: true,
         dry_run: args.dry_run,
         looks: !args.dry_run || args.observe,
+        gives_up: false,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
         read: settle::Read::new(),
+        removed: 0,
     }
 }
 
@@ -214,7 +216,7 @@ async fn work(
     if staged.shared {
         let shared = engine.store.shared_tokens(&run.fence).await?;
         let heads: BTreeSet<u64> = shared.iter().map(|token| token.head).collect();
-        applier.shared = shared.into_iter().map(|token| (token.line, token.first)).collect();
+        applier.shared = shared.into_iter().map(|token| (token.line, token.other)).collect();
         opened.extend(plan::replan_heads(&applier, &heads, &mut kept).await?);
     }
     if staged.joined {
@@ -242,7 +244,10 @@ async fn carry_out(
 ) -> Result<Option<RowTally>, EngineError> {
     let Applier { engine, run, .. } = applier;
     let unread = match args.observe {
-        true => Some(look::look(&mut applier, &mut expected, found).await?),
+        true => {
+            let decided = plan::decided_by_mirror(&engine.store.tally(&run.id).await?);
+            Some(decided + look::look(&mut applier, &mut expected, found).await?)
+        }
         false => None,
     };
     let tally = engine.store.tally(&run.id).await?;
@@ -253,6 +258,11 @@ async fn carry_out(
     // It stops a run before its first effect (rule 7).
     let untouched = engine.store.effects_of_run(&run.id, 1).await?.is_empty();
     if untouched && args.max_rejected.is_passed(rejected, rows) {
+        if !args.dry_run {
+            // Nothing comes behind the plan: its rows say why.
+            applier.gives_up = true;
+            plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
+        }
         return Err(EngineError::TooManyRejected { rejected, read: rows });
     }
     let forecast = expected.forecast(engine, &tally, args).await?;

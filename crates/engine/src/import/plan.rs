@@ -251,6 +251,11 @@ pub(super) fn expected_rejections(tally: &RowTally) -> u64 {
 /// How many rows' plan or verdict rests on what the mirror says of the provider, and not on the
 /// file alone.
 pub(super) fn unverified(tally: &RowTally) -> u64 {
+    tally.planned.values().sum::<u64>() + decided_by_mirror(tally)
+}
+
+/// How many rows are decided by what the mirror says of the provider.
+pub(super) fn decided_by_mirror(tally: &RowTally) -> u64 {
     let by_mirror = [
         Code::RemovedAtProvider,
         Code::ChangedAtProvider,
@@ -259,8 +264,7 @@ pub(super) fn unverified(tally: &RowTally) -> u64 {
         Code::FactsNeeded,
         Code::DuplicateAtProvider,
     ];
-    let decided = by_mirror.iter().filter_map(|code| tally.codes.get(code.as_str()));
-    tally.planned.values().sum::<u64>() + decided.sum::<u64>()
+    by_mirror.iter().filter_map(|code| tally.codes.get(code.as_str())).sum()
 }
 
 /// A reference that was planned.
@@ -328,6 +332,7 @@ pub(super) fn plan_work(
     let looks_again = work.looks_again(rules);
     let says_so = applier.looks && looks_again;
     let again = looks_again || (looked && expected.gets);
+    let (dry_run, gives_up) = (applier.dry_run, applier.gives_up);
     let mut ends = if looked { work.results(rules.now) } else { Vec::new() }.into_iter();
     let rows = work
         .rows
@@ -345,8 +350,8 @@ pub(super) fn plan_work(
             }
             match (&row.fate, &row.also) {
                 (Fate::Ended(end), _) if end.outcome == Outcome::Rejected => match end.code {
-                    // Nothing is read behind a dry run: there it is the last word.
-                    Some(code) if depends_on_reading(code) && !applier.dry_run => {
+                    // Where nothing is read any more, it is the last word.
+                    Some(code) if depends_on_reading(code) && !dry_run && !gives_up => {
                         words.push(code.as_str());
                     }
                     _ => verdict = Some(end.clone()),
@@ -357,7 +362,10 @@ pub(super) fn plan_work(
                 }),
                 // Beside its own subject something is wished that cannot be: if that is all, a dry
                 // run has decided the row. Applying keeps what only our store can keep of it.
-                (_, Some(also)) if words.is_empty() && applier.dry_run && !says_so => {
+                (_, Some(also)) if words.is_empty() && dry_run && !says_so => {
+                    verdict = Some(also.clone());
+                }
+                (_, Some(also)) if gives_up && also.outcome == Outcome::Rejected => {
                     verdict = Some(also.clone());
                 }
                 (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),

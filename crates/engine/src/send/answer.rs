@@ -258,12 +258,13 @@ async fn already_saved(
     match observe::methods_of(engine, ctx, customer).await {
         Ok(Some(read)) => match read.list.methods.into_iter().find(|method| method.id == id) {
             Some(method) => {
+                let method = Box::new(method);
                 let applied = Applied::Method {
                     customer: customer.clone(),
                     link: link(item, row, customer, &id, "duplicate"),
-                    method: Box::new(method),
+                    method: method.clone(),
                 };
-                done(effect, Origin::Found, applied, item.target, Done::Duplicate(id))
+                done(effect, Origin::Found, applied, item.target, Done::Duplicate(method))
             }
             None if read.unreadable > 0 => unknown(
                 effect,

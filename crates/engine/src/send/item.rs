@@ -3,7 +3,7 @@
 use backend::{Effect, NewMethod, Rejection};
 use model::{
     Code, EffectKind, FieldName, MethodFacts, Outcome, Profile, Reference, RemoteCustomerId,
-    RemoteMethodId,
+    RemoteMethod, RemoteMethodId,
 };
 use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
 
@@ -63,7 +63,8 @@ pub(crate) enum Done {
     FoundLater(RemoteCustomerId, Box<Profile>),
     Updated,
     Saved(EffectKind, RemoteMethodId),
-    Duplicate(RemoteMethodId),
+    /// It was saved under this customer already, as it is now.
+    Duplicate(Box<RemoteMethod>),
     DefaultSet,
     /// It was sent, and nothing is known of it yet.
     Unheard,
