@@ -153,6 +153,13 @@ pub async fn what_there_is_not_is_not_shown(db: Arc<TestDb>) -> Result {
         let ran = world.onfile.run(&args).await?.expect(1)?;
         ensure!(ran.stderr.contains("error[no_such_effect]"), "{ran:?}");
     }
+    // Nothing is open at what there is not, either.
+    let ran = world.onfile.run(&["effects", "list", "gvo"]).await?.expect(4)?;
+    ensure!(ran.stderr.contains("error[unknown_account]"), "{ran:?}");
+    ensure!(ran.stderr.contains("did you mean `gov`?"), "{ran:?}");
+    let run = ["effects", "list", "gov", "--run", "01ARZ3NDEKTSV4RRFFQ69G5FAV"];
+    let ran = world.onfile.run(&run).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[no_such_run]"), "{ran:?}");
     ensure!(world.provider.log().is_empty());
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use engine::{EngineError, Resolution};
-use model::{AccountName, EffectId, RemoteMethodId, RunId};
+use model::{AccountName, EffectId, RemoteMethodId};
 use serde_json::{Value, json};
 use store::{EffectQuery, EffectRecord, EffectState, Unsettled};
 
@@ -20,14 +20,11 @@ const SHOWN: usize = 100;
 pub(crate) async fn run(global: &Global, what: Option<Effects>) -> Result<Exit> {
     match what.unwrap_or(Effects::List { account: None, run: None, all: false }) {
         Effects::List { account, run, all } => {
-            let query = EffectQuery {
-                account: account.map(AccountName::new).transpose()?,
-                run: run.map(RunId::new).transpose()?,
-                states: states(all),
-                after: None,
-                most: PAGE,
-            };
-            runs::with_store(global, async |opened| list(global, opened, query).await).await
+            runs::with_store(global, async |opened| {
+                let query = query(opened, account, run, all).await?;
+                list(global, opened, query).await
+            })
+            .await
         }
         Effects::Show { id } => {
             let found = find(global, &id).await?;
@@ -44,6 +41,24 @@ pub(crate) async fn run(global: &Global, what: Option<Effects>) -> Result<Exit> 
 fn states(all: bool) -> Vec<EffectState> {
     let open = |state: &EffectState| all || state.is_open();
     EffectState::ALL.into_iter().filter(open).collect()
+}
+
+/// What is asked for, of an account and a run that there are.
+async fn query(
+    opened: &Opened,
+    account: Option<String>,
+    run: Option<String>,
+    all: bool,
+) -> Result<EffectQuery> {
+    if let Some(account) = &account {
+        opened.config.account(account)?;
+    }
+    let run = match run {
+        Some(run) => Some(runs::known(&*opened.store, &run).await?.id),
+        None => None,
+    };
+    let account = account.map(AccountName::new).transpose()?;
+    Ok(EffectQuery { account, run, states: states(all), after: None, most: PAGE })
 }
 
 /// An effect of the store, whatever its account.

@@ -6,12 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use engine::EngineError;
 use model::{Ledger, RunId, Summary};
 use serde_json::json;
 use store::Store;
 
-use super::env;
+use super::{env, runs};
 use crate::cli::Global;
 use crate::config::LoadOptions;
 use crate::exit::Exit;
@@ -24,8 +23,8 @@ const SHOWN_ROWS: u32 = 10;
 pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Result<Exit> {
     let options = LoadOptions::for_accounts(Vec::<String>::new());
     let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
-    let id = RunId::new(run)?;
-    let record = opened.store.run(&id).await?.ok_or_else(|| EngineError::NoSuchRun(id.clone()))?;
+    let record = runs::known(&*opened.store, run).await?;
+    let id = record.id;
     let summary: Option<Summary> =
         record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
     match folder {

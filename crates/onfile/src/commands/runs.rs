@@ -4,7 +4,7 @@ use anyhow::Result;
 use engine::EngineError;
 use model::{RunId, Summary, SystemClock};
 use serde_json::json;
-use store::RunState;
+use store::{RunRecord, RunState, Store};
 
 use super::{env, jobs};
 use crate::cli::{Global, Runs};
@@ -42,6 +42,12 @@ pub(super) async fn with_store<T>(
     done
 }
 
+/// The run of this id.
+pub(super) async fn known(store: &dyn Store, run: &str) -> Result<RunRecord> {
+    let id = RunId::new(run)?;
+    Ok(store.run(&id).await?.ok_or(EngineError::NoSuchRun(id))?)
+}
+
 async fn list(global: &Global, opened: &Opened) -> Result<()> {
     let runs = opened.store.runs(LATEST).await?;
     if global.json {
@@ -54,8 +60,7 @@ async fn list(global: &Global, opened: &Opened) -> Result<()> {
 }
 
 async fn show(global: &Global, opened: &Opened, run: &str) -> Result<()> {
-    let id = RunId::new(run)?;
-    let record = opened.store.run(&id).await?.ok_or(EngineError::NoSuchRun(id))?;
+    let record = known(&*opened.store, run).await?;
     let summary: Option<Summary> =
         record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
     // The summary is of the last time it came to rest; it may have gone on since.
@@ -84,7 +89,7 @@ async fn cancel(global: &Global, opened: &Opened, run: &str) -> Result<()> {
     Ok(())
 }
 
-fn listed(run: &store::RunRecord) -> serde_json::Value {
+fn listed(run: &RunRecord) -> serde_json::Value {
     json!({
         "run": run.id.as_str(),
         "job": run.job,
