@@ -100,6 +100,10 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     let again = world.onfile.run(&IMPORT).await?.expect(2)?;
     ensure!(again.count("/calls/changing")? == 0, "{again:?}");
     ensure!(again.count("/rows/unresolved")? == 1, "{again:?}");
+    // Asked for by itself, it is still hers to tell.
+    let ran = world.onfile.run(&["effects", "settle", "gov"]).await?.expect(2)?;
+    ensure!(ran.stdout.contains("1 wait for a person: onfile effects list gov"), "{ran:?}");
+    ensure!(!ran.stdout.contains("nothing to settle"), "{ran:?}");
     let person = world.onfile.run(&IMPORT[..3]).await?.expect(2)?;
     ensure!(person.stdout.contains("reading the provider does not tell"), "{person:?}");
     ensure!(person.stdout.contains("onfile effects list"), "{person:?}");

@@ -3,10 +3,10 @@
 use backend::{CallCtx, Lane};
 use model::{Code, EffectId, EffectKind, Origin, RemoteMethod, RemoteMethodId, RunId, Summary};
 use serde_json::json;
-use store::{Applied, EffectOutcome, EffectState, NewRun, Unsettled};
+use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled};
 
 use super::judge::{self, Add};
-use super::{Patience, Settled, is_due, link, settle, take_over};
+use super::{PAGE, Patience, Settled, is_due, link, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -69,10 +69,28 @@ pub async fn settle_account(
     let worked = async {
         observe::same_account(engine, &ctx).await?;
         take_over(engine, &run.fence).await?;
-        settle(engine, &run.fence, &ctx, Patience::UntilSettled).await
+        let settled = settle(engine, &run.fence, &ctx, Patience::UntilSettled).await?;
+        Ok(Settled { waiting: count_waiting(engine).await?, ..settled })
     }
     .await;
     end(engine, run, worked).await
+}
+
+/// How many effects of the account wait for a person.
+async fn count_waiting(engine: &Engine) -> Result<u64, EngineError> {
+    let mut query = EffectQuery {
+        account: Some(engine.account.name.clone()),
+        states: vec![EffectState::Unresolved],
+        most: PAGE,
+        ..EffectQuery::default()
+    };
+    let mut count = 0;
+    loop {
+        let page = engine.store.effects(&query).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        query.after = Some(last.effect.id.clone());
+        count += page.len() as u64;
+    }
 }
 
 /// Writes what a person saw of an effect that could not be settled by reading. What took effect is

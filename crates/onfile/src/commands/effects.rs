@@ -144,20 +144,21 @@ async fn settle(global: &Global, account: &str) -> Result<Exit> {
             "planned": settled.planned,
             "refused": settled.refused,
             "unresolved": settled.unresolved,
+            "waiting": settled.waiting,
             "calls": summary.calls.total,
         }));
     } else {
-        out::line(report::settled(&settled_counts(settled), &summary).trim_end());
+        out::line(report::settled(&settled_counts(account, settled), &summary).trim_end());
     }
-    Ok(if settled.unresolved > 0 { Exit::Differences } else { Exit::Clean })
+    Ok(if settled.waiting > 0 { Exit::Differences } else { Exit::Clean })
 }
 
-fn settled_counts(settled: engine::Settled) -> [(&'static str, u64); 4] {
+fn settled_counts(account: &str, settled: engine::Settled) -> [(String, u64); 4] {
     [
-        ("took effect", settled.done),
-        ("had none; the next import sends them", settled.planned),
-        ("were declined by the provider", settled.refused),
-        ("wait for a person: onfile effects list", settled.unresolved),
+        ("took effect".into(), settled.done),
+        ("had none; the next import sends them".into(), settled.planned),
+        ("were declined by the provider".into(), settled.refused),
+        (format!("wait for a person: onfile effects list {account}"), settled.waiting),
     ]
 }
 
