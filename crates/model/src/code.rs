@@ -284,6 +284,10 @@ codes! {
     /// A person says that an effect took place, and the provider does not show it.
     NotShown = "not_shown", Run [],
         "look again at the provider; nothing was written";
+    /// A person says that an effect had none, and the provider shows what may be it.
+    StillShown = "still_shown", Run [],
+        "nothing was written; if it is one of these, `onfile effects resolve ID --as done --remote-id` with its id says so; if it is none, \
+         `--as absent --force` takes your word for it: sent again, it would be there twice if you err";
     /// The run is in another state than this needs.
     RunState = "run_state", Run [],
         "`onfile runs` shows where each run stands";

@@ -171,6 +171,12 @@ impl EffectState {
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Planned | Self::Sending | Self::Unknown | Self::Unresolved)
     }
+
+    /// Whether it may have taken place, and nobody knows yet.
+    #[must_use]
+    pub const fn is_unsettled(self) -> bool {
+        matches!(self, Self::Sending | Self::Unknown | Self::Unresolved)
+    }
 }
 
 /// A run, as the store has it.

@@ -199,7 +199,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         settle: a_second_stop_gives_up_what_is_in_flight,
             what_a_killed_import_sent_is_settled_when_asked_for,
             what_reading_cannot_tell_blocks_its_customer_until_a_person_does,
-            what_a_person_saw_absent_is_sent_again, what_there_is_not_is_not_shown;
+            what_a_person_saw_absent_is_sent_again,
+            absent_is_not_believed_of_what_is_shown, what_there_is_not_is_not_shown;
         secrets: leave_no_trace;
         forecast: of_a_fresh_file_is_exact, of_a_known_mirror_is_exact,
             bounds_what_is_there_already, bounds_rows_that_stand_apart, says_how_old_the_mirror_is,

@@ -147,6 +147,39 @@ pub async fn what_a_person_saw_absent_is_sent_again(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn absent_is_not_believed_of_what_is_shown(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, LOST).await?;
+    let (_, id, payers) = twin(&world).await?;
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
+    let ours = ada.methods.iter().find(|method| method.last4 == "4242" && method.id != payers);
+    let ours = ours.context("no such card")?.id.clone();
+    let absent = ["effects", "resolve", &id, "--as", "absent"];
+    let done = ["effects", "resolve", &id, "--as", "done", "--remote-id", &ours];
+    // An id goes with what is done, force with what is absent.
+    for args in
+        [[&absent[..], &["--remote-id", &ours]].concat(), [&done[..], &["--force"]].concat()]
+    {
+        let ran = world.onfile.run(&args).await?.expect(1)?;
+        ensure!(ran.stderr.contains("error[usage]"), "{ran:?}");
+    }
+    let ran = world.onfile.run(&absent).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[still_shown]"), "{ran:?}");
+    ensure!(ran.stderr.contains(&ours) && ran.stderr.contains(&payers), "{ran:?}");
+    let open = world.onfile.run(&["effects"]).await?.expect(0)?;
+    ensure!(open.stdout.contains("unresolved"), "it was written: {open:?}");
+    // A person's word against it: it is settled, and not for ever.
+    world.onfile.run(&[&absent[..], &["--force"]].concat()).await?.expect(0)?;
+    let open = world.onfile.run(&["effects"]).await?.expect(0)?;
+    ensure!(open.stdout.contains("nothing is open"), "{open:?}");
+    let all = world.onfile.run(&["effects", "list", "--all"]).await?.expect(0)?;
+    ensure!(all.stdout.contains("planned"), "{all:?}");
+    let ran = world.onfile.run(&done).await?.expect(0)?;
+    ensure!(ran.stdout.contains("done (found)"), "{ran:?}");
+    let again = world.onfile.run(&IMPORT).await?.expect(0)?;
+    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    Ok(())
+}
+
 pub async fn what_there_is_not_is_not_shown(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     for what in ["show", "resolve"] {

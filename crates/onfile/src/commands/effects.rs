@@ -32,15 +32,29 @@ pub(crate) async fn run(global: &Global, what: Option<Effects>) -> Result<Exit> 
             Ok(Exit::Clean)
         }
         Effects::Settle { account } => settle(global, &account).await,
-        Effects::Resolve { id, seen, remote_id, note } => {
-            resolve(global, &id, seen, remote_id, note).await
+        Effects::Resolve { id, seen, remote_id, force, note } => {
+            let remote_id = remote_id.map(RemoteMethodId::new).transpose()?;
+            let resolution = match (seen, remote_id, force) {
+                (Seen::Done, remote_id, false) => Resolution::Done { remote_id },
+                (Seen::Absent, None, force) => Resolution::Absent { force },
+                (Seen::Done, _, true) => {
+                    let message = "--force goes with --as absent, and nothing was done";
+                    return Ok(jobs::misused(global, message, "what was done is always read back"));
+                }
+                (Seen::Absent, Some(_), _) => {
+                    let message = "--remote-id goes with --as done, and nothing was done";
+                    let hint = "what is absent has no id at the provider";
+                    return Ok(jobs::misused(global, message, hint));
+                }
+            };
+            resolve(global, &id, &resolution, note.as_deref()).await
         }
     }
 }
 
 fn states(all: bool) -> Vec<EffectState> {
-    let open = |state: &EffectState| all || state.is_open();
-    EffectState::ALL.into_iter().filter(open).collect()
+    let wanted = |state: &EffectState| all || state.is_unsettled();
+    EffectState::ALL.into_iter().filter(wanted).collect()
 }
 
 /// What is asked for, of an account and a run that there are.
@@ -165,20 +179,13 @@ fn settled_counts(account: &str, settled: engine::Settled) -> [(String, u64); 4]
 async fn resolve(
     global: &Global,
     id: &str,
-    seen: Seen,
-    remote_id: Option<String>,
-    note: Option<String>,
+    resolution: &Resolution,
+    note: Option<&str>,
 ) -> Result<Exit> {
     let account = find(global, id).await?.record.account;
     let id = EffectId::new(id)?;
-    let resolution = match seen {
-        Seen::Done => {
-            Resolution::Done { remote_id: remote_id.map(RemoteMethodId::new).transpose()? }
-        }
-        Seen::Absent => Resolution::Absent,
-    };
     let found = jobs::at_account(global, account.as_str(), async |engine| {
-        engine::resolve(engine, &id, &resolution, note.as_deref(), "person").await
+        engine::resolve(engine, &id, resolution, note, "person").await
     })
     .await?;
     show(global, &found);
