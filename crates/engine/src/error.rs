@@ -158,6 +158,16 @@ pub enum EngineError {
         /// What was seen.
         why: String,
     },
+    /// A person says that an effect had none, and the provider shows what may be it.
+    #[error(
+        "effect {effect} cannot be taken as absent: the provider shows {shown}, which may be it"
+    )]
+    StillShown {
+        /// The effect.
+        effect: EffectId,
+        /// The ids of what may be it.
+        shown: String,
+    },
     /// The run does not stand where it must for what was asked.
     #[error("run {run} is {}, not {wanted}", state.as_str().replace('_', " "))]
     NotResting {
@@ -206,6 +216,7 @@ impl EngineError {
             Self::NoSuchEffect(_) => Code::NoSuchEffect,
             Self::NotUnresolved { .. } => Code::EffectState,
             Self::NotShown { .. } => Code::NotShown,
+            Self::StillShown { .. } => Code::StillShown,
             Self::NotResting { .. } => Code::RunState,
             Self::NotResumable { .. } => Code::NotResumable,
             Self::Stopped => Code::Stopped,
@@ -237,6 +248,7 @@ impl EngineError {
             | Self::NoSuchEffect(_)
             | Self::NotUnresolved { .. }
             | Self::NotShown { .. }
+            | Self::StillShown { .. }
             | Self::NotResting { .. }
             | Self::NotResumable { .. }
             | Self::Broken(_) => false,

@@ -259,7 +259,7 @@ codes! {
         "nothing was sent; mend the rows named by `onfile report RUN`, or allow more with --max-rejected";
     /// The run was stopped.
     Stopped = "stopped", Run [],
-        "onfile runs resume RUN goes on with an import, any other job is started again; what was in flight was finished, and is in the rows";
+        "onfile runs resume RUN goes on with an import, any other job is started again; what was sent and not answered is settled first";
     /// The canary went well, and the rest waits for a person.
     AwaitingApproval = "awaiting_approval", Run [],
         "onfile runs approve RUN sends the rest, onfile runs cancel RUN ends the run";
@@ -284,6 +284,10 @@ codes! {
     /// A person says that an effect took place, and the provider does not show it.
     NotShown = "not_shown", Run [],
         "look again at the provider; nothing was written";
+    /// A person says that an effect had none, and the provider shows what may be it.
+    StillShown = "still_shown", Run [],
+        "nothing was written; if it is one of these, `onfile effects resolve ID --as done --remote-id` with its id says so; if it is none, \
+         `--as absent --force` takes your word for it: sent again, it would be there twice if you err";
     /// The run is in another state than this needs.
     RunState = "run_state", Run [],
         "`onfile runs` shows where each run stands";

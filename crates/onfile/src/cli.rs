@@ -184,7 +184,7 @@ pub(crate) enum Effects {
         /// Of this run only
         #[arg(long)]
         run: Option<String>,
-        /// Settled ones as well
+        /// Those as well that are settled, or planned: not sent, or known to have had no effect
         #[arg(long)]
         all: bool,
     },
@@ -202,6 +202,10 @@ pub(crate) enum Effects {
         account: String,
     },
     /// Writes what you saw at the provider of an effect that reading could not settle
+    ///
+    /// `--as done` is read back there. `--as absent` is refused while the provider shows something
+    /// that agrees with what was sent. As long as it is not sent again, what was said to be absent
+    /// can still be resolved as done.
     Resolve {
         /// Its id
         id: String,
@@ -211,6 +215,10 @@ pub(crate) enum Effects {
         /// With `done`: the provider's id of the payment method that it made, if several may be it
         #[arg(long, value_name = "ID")]
         remote_id: Option<String>,
+        /// With `absent`: take my word without looking. If it is there all the same, the next
+        /// import makes it twice
+        #[arg(long)]
+        force: bool,
         /// Why, for whoever asks later
         #[arg(long)]
         note: Option<String>,

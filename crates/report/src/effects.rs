@@ -109,7 +109,7 @@ fn facts(facts: &MethodFacts) -> String {
 
 /// What settling came to.
 #[must_use]
-pub fn settled(counts: &[(&str, u64)], summary: &Summary) -> String {
+pub fn settled(counts: &[(String, u64)], summary: &Summary) -> String {
     let mut text = String::new();
     for (what, count) in counts.iter().filter(|(_, count)| *count > 0) {
         let _infallible = writeln!(text, "{count:>10} {what}");

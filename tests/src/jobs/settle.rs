@@ -31,6 +31,12 @@ pub async fn a_second_stop_gives_up_what_is_in_flight(db: Arc<TestDb>) -> Result
     world.all_fired()?;
     ensure!(text(&ran, "/state")? == "paused", "{ran:?}");
     ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    // Nobody says that it was finished.
+    ensure!(!ran.stderr.contains("was finished"), "{ran:?}");
+    ensure!(ran.count("/unsettled")? == 18, "{ran:?}");
+    let shown = world.onfile.run(&["report", &run_of(&ran)?]).await?.expect(0)?;
+    let list = format!("onfile effects list --run {}", run_of(&ran)?);
+    ensure!(shown.stdout.contains(&format!("18 effects are not settled yet: {list}")), "{shown:?}");
     // The account is free at once, and the run goes on where it was left.
     let run = run_of(&ran)?;
     let ran = world.runs("resume", &run, 0).await?;
@@ -51,7 +57,26 @@ pub async fn what_a_killed_import_sent_is_settled_when_asked_for(db: Arc<TestDb>
         all.unwrap_or_default().iter().filter(|one| one["state"] == state).count()
     };
     ensure!(sending(&open, "sending") == 18, "{open}");
+    // What the store knows of it is said, though it came to no end.
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    let run = text(&runs, "/runs/0/run")?;
+    for args in [["runs", "show", &run, "--json"], ["report", &run, "--json", "-q"]] {
+        let ran = world.onfile.run(&args).await?.expect(0)?;
+        ensure!(text(&ran, "/state")? == "running", "{ran:?}");
+        ensure!(ran.count("/rows/read")? == 20, "{ran:?}");
+        ensure!(ran.count("/effects/done")? == 16, "{ran:?}");
+        ensure!(ran.count("/effects/sending")? == 18, "{ran:?}");
+        ensure!((1..=60).contains(&ran.count("/lease_seconds")?), "{ran:?}");
+    }
+    let shown = world.onfile.run(&["runs", "show", &run]).await?.expect(0)?;
+    let list = format!("18 effects are not settled yet: onfile effects list --run {run}");
+    ensure!(shown.stdout.contains(&list), "{shown:?}");
+    ensure!(shown.stdout.contains("a worker holds it"), "{shown:?}");
     expire(&world.db).await?;
+    let shown = world.onfile.run(&["report", &run]).await?.expect(0)?;
+    ensure!(shown.stdout.contains(&list), "{shown:?}");
+    let hint = format!("nobody works at it: `onfile runs resume {run}` goes on");
+    ensure!(shown.stdout.contains(&hint), "{shown:?}");
     let (held, sent) = (world.held(), world.changing());
     let ran = world.onfile.run(&["effects", "settle", "gov", "--json"]).await?.expect(0)?;
     ensure!(ran.count("/done")? == 18, "{ran:?}");
@@ -101,6 +126,10 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     let again = world.onfile.run(&IMPORT).await?.expect(2)?;
     ensure!(again.count("/calls/changing")? == 0, "{again:?}");
     ensure!(again.count("/rows/unresolved")? == 1, "{again:?}");
+    // Asked for by itself, it is still hers to tell.
+    let ran = world.onfile.run(&["effects", "settle", "gov"]).await?.expect(2)?;
+    ensure!(ran.stdout.contains("1 wait for a person: onfile effects list gov"), "{ran:?}");
+    ensure!(!ran.stdout.contains("nothing to settle"), "{ran:?}");
     let person = world.onfile.run(&IMPORT[..3]).await?.expect(2)?;
     ensure!(person.stdout.contains("reading the provider does not tell"), "{person:?}");
     ensure!(person.stdout.contains("onfile effects list"), "{person:?}");
@@ -144,6 +173,39 @@ pub async fn what_a_person_saw_absent_is_sent_again(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+pub async fn absent_is_not_believed_of_what_is_shown(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, LOST).await?;
+    let (_, id, payers) = twin(&world).await?;
+    let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
+    let ours = ada.methods.iter().find(|method| method.last4 == "4242" && method.id != payers);
+    let ours = ours.context("no such card")?.id.clone();
+    let absent = ["effects", "resolve", &id, "--as", "absent"];
+    let done = ["effects", "resolve", &id, "--as", "done", "--remote-id", &ours];
+    // An id goes with what is done, force with what is absent.
+    for args in
+        [[&absent[..], &["--remote-id", &ours]].concat(), [&done[..], &["--force"]].concat()]
+    {
+        let ran = world.onfile.run(&args).await?.expect(1)?;
+        ensure!(ran.stderr.contains("error[usage]"), "{ran:?}");
+    }
+    let ran = world.onfile.run(&absent).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[still_shown]"), "{ran:?}");
+    ensure!(ran.stderr.contains(&ours) && ran.stderr.contains(&payers), "{ran:?}");
+    let open = world.onfile.run(&["effects"]).await?.expect(0)?;
+    ensure!(open.stdout.contains("unresolved"), "it was written: {open:?}");
+    // A person's word against it: it is settled, and not for ever.
+    world.onfile.run(&[&absent[..], &["--force"]].concat()).await?.expect(0)?;
+    let open = world.onfile.run(&["effects"]).await?.expect(0)?;
+    ensure!(open.stdout.contains("nothing is open"), "{open:?}");
+    let all = world.onfile.run(&["effects", "list", "--all"]).await?.expect(0)?;
+    ensure!(all.stdout.contains("planned"), "{all:?}");
+    let ran = world.onfile.run(&done).await?.expect(0)?;
+    ensure!(ran.stdout.contains("done (found)"), "{ran:?}");
+    let again = world.onfile.run(&IMPORT).await?.expect(0)?;
+    ensure!(again.count("/calls/changing")? == 0, "{again:?}");
+    Ok(())
+}
+
 pub async fn what_there_is_not_is_not_shown(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     for what in ["show", "resolve"] {
@@ -154,6 +216,13 @@ pub async fn what_there_is_not_is_not_shown(db: Arc<TestDb>) -> Result {
         let ran = world.onfile.run(&args).await?.expect(1)?;
         ensure!(ran.stderr.contains("error[no_such_effect]"), "{ran:?}");
     }
+    // Nothing is open at what there is not, either.
+    let ran = world.onfile.run(&["effects", "list", "gvo"]).await?.expect(4)?;
+    ensure!(ran.stderr.contains("error[unknown_account]"), "{ran:?}");
+    ensure!(ran.stderr.contains("did you mean `gov`?"), "{ran:?}");
+    let run = ["effects", "list", "gov", "--run", "01ARZ3NDEKTSV4RRFFQ69G5FAV"];
+    let ran = world.onfile.run(&run).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[no_such_run]"), "{ran:?}");
     ensure!(world.provider.log().is_empty());
     Ok(())
 }

@@ -23,14 +23,21 @@ pub(super) enum Shown<'a> {
     Unclear(String),
 }
 
+/// The payment methods of a list that were not there before, and came from no other token.
+pub(super) fn new_of<'a>(
+    before: &'a [RemoteMethodId],
+    tied: &'a [RemoteMethodId],
+    listed: &'a [RemoteMethod],
+) -> impl Iterator<Item = &'a RemoteMethod> {
+    listed.iter().filter(|method| !before.contains(&method.id) && !tied.contains(&method.id))
+}
+
 /// The new payment methods of a list that may be the one that was sent.
 pub(super) fn candidates<'a>(
     sent: Add<'a>,
     listed: &'a [RemoteMethod],
 ) -> impl Iterator<Item = (&'a RemoteMethod, Agreement)> {
-    listed
-        .iter()
-        .filter(move |method| !sent.before.contains(&method.id) && !sent.tied.contains(&method.id))
+    new_of(sent.before, sent.tied, listed)
         .map(move |method| (method, method.facts.agreement(sent.facts)))
         .filter(|(_, agreement)| *agreement != Agreement::Differs)
 }

@@ -50,6 +50,9 @@ pub struct Settled {
     pub unresolved: u64,
     /// Still not known.
     pub left: u64,
+    /// All at the account that wait for a person, those of earlier included; counted where a person
+    /// asks.
+    pub waiting: u64,
 }
 
 impl Settled {

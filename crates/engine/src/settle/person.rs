@@ -3,10 +3,10 @@
 use backend::{CallCtx, Lane};
 use model::{Code, EffectId, EffectKind, Origin, RemoteMethod, RemoteMethodId, RunId, Summary};
 use serde_json::json;
-use store::{Applied, EffectOutcome, EffectState, NewRun, Unsettled};
+use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled};
 
 use super::judge::{self, Add};
-use super::{Patience, Read, Settled, is_due, link, settle, take_over};
+use super::{PAGE, Patience, Read, Settled, is_due, link, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -21,7 +21,10 @@ pub enum Resolution {
         remote_id: Option<RemoteMethodId>,
     },
     /// It had no effect: the next import may send it again.
-    Absent,
+    Absent {
+        /// Without looking whether the provider shows what it may have made.
+        force: bool,
+    },
 }
 
 async fn begin(
@@ -69,10 +72,29 @@ pub async fn settle_account(
     let worked = async {
         observe::same_account(engine, &ctx).await?;
         take_over(engine, &run.fence).await?;
-        settle(engine, &run.fence, &ctx, &mut Read::new(), Patience::UntilSettled).await
+        let patience = Patience::UntilSettled;
+        let settled = settle(engine, &run.fence, &ctx, &mut Read::new(), patience).await?;
+        Ok(Settled { waiting: count_waiting(engine).await?, ..settled })
     }
     .await;
     end(engine, run, worked).await
+}
+
+/// How many effects of the account wait for a person.
+async fn count_waiting(engine: &Engine) -> Result<u64, EngineError> {
+    let mut query = EffectQuery {
+        account: Some(engine.account.name.clone()),
+        states: vec![EffectState::Unresolved],
+        most: PAGE,
+        ..EffectQuery::default()
+    };
+    let mut count = 0;
+    loop {
+        let page = engine.store.effects(&query).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        query.after = Some(last.effect.id.clone());
+        count += page.len() as u64;
+    }
 }
 
 /// Writes what a person saw of an effect that could not be settled by reading. What took effect is
@@ -80,7 +102,7 @@ pub async fn settle_account(
 ///
 /// # Errors
 /// When there is no such effect or it does not wait for a person, when the account is in use, or
-/// when the provider does not show what the person says.
+/// when the provider does not show what the person says, or shows what the person does not.
 pub async fn resolve(
     engine: &Engine,
     id: &EffectId,
@@ -88,10 +110,14 @@ pub async fn resolve(
     note: Option<&str>,
     cause: &str,
 ) -> Result<Unsettled, EngineError> {
-    waiting(engine, id).await?;
+    waiting(engine, id, resolution).await?;
     let args = json!({
         "effect": id.as_str(),
-        "as": match resolution { Resolution::Done { .. } => "done", Resolution::Absent => "absent" },
+        "as": match resolution {
+            Resolution::Done { .. } => "done",
+            Resolution::Absent { force: false } => "absent",
+            Resolution::Absent { force: true } => "absent, by force",
+        },
         "note": note,
     });
     let run = begin(engine, "resolve", &args, cause).await?;
@@ -104,12 +130,18 @@ async fn known(engine: &Engine, id: &EffectId) -> Result<Unsettled, EngineError>
 }
 
 /// The effect, if it waits for a person, or if reading has had its time.
-async fn waiting(engine: &Engine, id: &EffectId) -> Result<Unsettled, EngineError> {
+async fn waiting(
+    engine: &Engine,
+    id: &EffectId,
+    resolution: &Resolution,
+) -> Result<Unsettled, EngineError> {
     let found = known(engine, id).await?;
     match found.record.effect.state {
         EffectState::Unresolved => Ok(found),
         // Reading may fail for ever.
         EffectState::Unknown if is_due(engine, &found) => Ok(found),
+        // Until it is sent again, what was taken to be absent may turn out to be there.
+        EffectState::Planned if matches!(resolution, Resolution::Done { .. }) => Ok(found),
         state => Err(EngineError::NotUnresolved {
             effect: id.clone(),
             state,
@@ -126,7 +158,7 @@ async fn write(
     note: Option<&str>,
 ) -> Result<Unsettled, EngineError> {
     // Nobody else settles it from here on: the account is ours.
-    let sent = waiting(engine, id).await?;
+    let sent = waiting(engine, id, resolution).await?;
     let ctx = CallCtx::for_run(Lane::Interactive, &run.id);
     let said = note.map(|note| format!(": {note}")).unwrap_or_default();
     let outcome = EffectOutcome {
@@ -140,7 +172,12 @@ async fn write(
         applied: Vec::new(),
     };
     let outcome = match resolution {
-        Resolution::Absent => outcome,
+        Resolution::Absent { force } => {
+            if !force {
+                absent(engine, &ctx, &sent).await?;
+            }
+            outcome
+        }
         Resolution::Done { remote_id } => EffectOutcome {
             state: EffectState::Done,
             origin: Some(Origin::Found),
@@ -152,6 +189,33 @@ async fn write(
     };
     engine.store.commit_outcomes(&run.fence, &engine.account.name, vec![outcome]).await?;
     known(engine, id).await
+}
+
+/// Fails while the provider shows what the effect may have made: sent again, it would be there twice.
+async fn absent(engine: &Engine, ctx: &CallCtx, sent: &Unsettled) -> Result<(), EngineError> {
+    let effect = &sent.record.effect;
+    let mut shown: Vec<String> = Vec::new();
+    match (effect.kind, &effect.reference, &effect.remote_customer) {
+        (EffectKind::CreateCustomer, Some(reference), _) => {
+            if let Found::Customer(customer) = observe::find(engine, ctx, reference).await? {
+                shown.push(customer.id.to_string());
+            }
+        }
+        (EffectKind::AddMethod | EffectKind::ImportMethod, _, Some(customer)) => {
+            if let Some(read) = observe::methods_of(engine, ctx, customer).await? {
+                let may_be = may_be(sent, &read.list.methods);
+                shown.extend(may_be.iter().map(|method| method.id.to_string()));
+                if read.unreadable > 0 {
+                    shown.push(format!("{} that cannot be read", read.unreadable));
+                }
+            }
+        }
+        _ => {}
+    }
+    if shown.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::StillShown { effect: effect.id.clone(), shown: shown.join(", ") })
 }
 
 /// What the provider shows of an effect that a person says took place.
@@ -209,17 +273,28 @@ fn chosen<'a>(
         let found = listed.iter().find(|method| method.id == *named);
         return found.ok_or_else(|| format!("the customer has no payment method {named}"));
     }
-    let before = sent.record.known_before.as_deref().unwrap_or_default();
-    let facts = sent.facts.as_ref().ok_or("what was to be saved is not known any more: name it")?;
-    let add = Add { facts, before, tied: &sent.tied };
-    let may_be: Vec<&RemoteMethod> =
-        judge::candidates(add, listed).map(|(method, _)| method).collect();
-    match may_be.as_slice() {
+    if sent.facts.is_none() {
+        return Err("what was to be saved is not known any more: name it".into());
+    }
+    match may_be(sent, listed).as_slice() {
         [one] => Ok(one),
         [] => Err("the customer has no new payment method that agrees with what was sent".into()),
         several => {
             let ids: Vec<&str> = several.iter().map(|method| method.id.as_str()).collect();
             Err(format!("several may be it, expected --remote-id with one of {}", ids.join(", ")))
         }
+    }
+}
+
+/// The payment methods of a customer that may be the one that an effect made: those that agree with
+/// what was sent, or any new one where that is not known any more.
+fn may_be<'a>(sent: &'a Unsettled, listed: &'a [RemoteMethod]) -> Vec<&'a RemoteMethod> {
+    let before = sent.record.known_before.as_deref().unwrap_or_default();
+    match &sent.facts {
+        Some(facts) => {
+            let add = Add { facts, before, tied: &sent.tied };
+            judge::candidates(add, listed).map(|(method, _)| method).collect()
+        }
+        None => judge::new_of(before, &sent.tied, listed).collect(),
     }
 }

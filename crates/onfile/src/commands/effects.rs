@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use engine::{EngineError, Resolution};
-use model::{AccountName, EffectId, RemoteMethodId, RunId};
+use model::{AccountName, EffectId, RemoteMethodId};
 use serde_json::{Value, json};
 use store::{EffectQuery, EffectRecord, EffectState, Unsettled};
 
@@ -20,14 +20,11 @@ const SHOWN: usize = 100;
 pub(crate) async fn run(global: &Global, what: Option<Effects>) -> Result<Exit> {
     match what.unwrap_or(Effects::List { account: None, run: None, all: false }) {
         Effects::List { account, run, all } => {
-            let query = EffectQuery {
-                account: account.map(AccountName::new).transpose()?,
-                run: run.map(RunId::new).transpose()?,
-                states: states(all),
-                after: None,
-                most: PAGE,
-            };
-            runs::with_store(global, async |opened| list(global, opened, query).await).await
+            runs::with_store(global, async |opened| {
+                let query = query(opened, account, run, all).await?;
+                list(global, opened, query).await
+            })
+            .await
         }
         Effects::Show { id } => {
             let found = find(global, &id).await?;
@@ -35,15 +32,47 @@ pub(crate) async fn run(global: &Global, what: Option<Effects>) -> Result<Exit> 
             Ok(Exit::Clean)
         }
         Effects::Settle { account } => settle(global, &account).await,
-        Effects::Resolve { id, seen, remote_id, note } => {
-            resolve(global, &id, seen, remote_id, note).await
+        Effects::Resolve { id, seen, remote_id, force, note } => {
+            let remote_id = remote_id.map(RemoteMethodId::new).transpose()?;
+            let resolution = match (seen, remote_id, force) {
+                (Seen::Done, remote_id, false) => Resolution::Done { remote_id },
+                (Seen::Absent, None, force) => Resolution::Absent { force },
+                (Seen::Done, _, true) => {
+                    let message = "--force goes with --as absent, and nothing was done";
+                    return Ok(jobs::misused(global, message, "what was done is always read back"));
+                }
+                (Seen::Absent, Some(_), _) => {
+                    let message = "--remote-id goes with --as done, and nothing was done";
+                    let hint = "what is absent has no id at the provider";
+                    return Ok(jobs::misused(global, message, hint));
+                }
+            };
+            resolve(global, &id, &resolution, note.as_deref()).await
         }
     }
 }
 
 fn states(all: bool) -> Vec<EffectState> {
-    let open = |state: &EffectState| all || state.is_open();
-    EffectState::ALL.into_iter().filter(open).collect()
+    let wanted = |state: &EffectState| all || state.is_unsettled();
+    EffectState::ALL.into_iter().filter(wanted).collect()
+}
+
+/// What is asked for, of an account and a run that there are.
+async fn query(
+    opened: &Opened,
+    account: Option<String>,
+    run: Option<String>,
+    all: bool,
+) -> Result<EffectQuery> {
+    if let Some(account) = &account {
+        opened.config.account(account)?;
+    }
+    let run = match run {
+        Some(run) => Some(runs::known(&*opened.store, &run).await?.id),
+        None => None,
+    };
+    let account = account.map(AccountName::new).transpose()?;
+    Ok(EffectQuery { account, run, states: states(all), after: None, most: PAGE })
 }
 
 /// An effect of the store, whatever its account.
@@ -129,40 +158,34 @@ async fn settle(global: &Global, account: &str) -> Result<Exit> {
             "planned": settled.planned,
             "refused": settled.refused,
             "unresolved": settled.unresolved,
+            "waiting": settled.waiting,
             "calls": summary.calls.total,
         }));
     } else {
-        out::line(report::settled(&settled_counts(settled), &summary).trim_end());
+        out::line(report::settled(&settled_counts(account, settled), &summary).trim_end());
     }
-    Ok(if settled.unresolved > 0 { Exit::Differences } else { Exit::Clean })
+    Ok(if settled.waiting > 0 { Exit::Differences } else { Exit::Clean })
 }
 
-fn settled_counts(settled: engine::Settled) -> [(&'static str, u64); 4] {
+fn settled_counts(account: &str, settled: engine::Settled) -> [(String, u64); 4] {
     [
-        ("took effect", settled.done),
-        ("had none; the next import sends them", settled.planned),
-        ("were declined by the provider", settled.refused),
-        ("wait for a person: onfile effects list", settled.unresolved),
+        ("took effect".into(), settled.done),
+        ("had none; the next import sends them".into(), settled.planned),
+        ("were declined by the provider".into(), settled.refused),
+        (format!("wait for a person: onfile effects list {account}"), settled.waiting),
     ]
 }
 
 async fn resolve(
     global: &Global,
     id: &str,
-    seen: Seen,
-    remote_id: Option<String>,
-    note: Option<String>,
+    resolution: &Resolution,
+    note: Option<&str>,
 ) -> Result<Exit> {
     let account = find(global, id).await?.record.account;
     let id = EffectId::new(id)?;
-    let resolution = match seen {
-        Seen::Done => {
-            Resolution::Done { remote_id: remote_id.map(RemoteMethodId::new).transpose()? }
-        }
-        Seen::Absent => Resolution::Absent,
-    };
     let found = jobs::at_account(global, account.as_str(), async |engine| {
-        engine::resolve(engine, &id, &resolution, note.as_deref(), "person").await
+        engine::resolve(engine, &id, resolution, note, "person").await
     })
     .await?;
     show(global, &found);

@@ -94,7 +94,7 @@ async fn name_waiting_runs(engine: &Engine) -> Result<(), EngineError> {
 }
 
 /// Arguments that do not go together: nothing is done.
-fn misused(global: &Global, message: &str, hint: &str) -> Exit {
+pub(crate) fn misused(global: &Global, message: &str, hint: &str) -> Exit {
     let code = Code::Usage;
     if global.json {
         let error = serde_json::json!({ "code": code.as_str(), "message": message, "hint": hint });

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use engine::EngineError;
-use model::{RunId, Summary, SystemClock};
+use model::{RunId, SystemClock};
 use serde_json::json;
-use store::RunState;
+use store::{RunRecord, RunState, Store};
 
 use super::{env, jobs};
 use crate::cli::{Global, Runs};
@@ -42,6 +42,12 @@ pub(super) async fn with_store<T>(
     done
 }
 
+/// The run of this id.
+pub(super) async fn known(store: &dyn Store, run: &str) -> Result<RunRecord> {
+    let id = RunId::new(run)?;
+    Ok(store.run(&id).await?.ok_or(EngineError::NoSuchRun(id))?)
+}
+
 async fn list(global: &Global, opened: &Opened) -> Result<()> {
     let runs = opened.store.runs(LATEST).await?;
     if global.json {
@@ -54,17 +60,12 @@ async fn list(global: &Global, opened: &Opened) -> Result<()> {
 }
 
 async fn show(global: &Global, opened: &Opened, run: &str) -> Result<()> {
-    let id = RunId::new(run)?;
-    let record = opened.store.run(&id).await?.ok_or(EngineError::NoSuchRun(id))?;
-    let summary: Option<Summary> =
-        record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    // The summary is of the last time it came to rest; it may have gone on since.
-    let summary = summary.map(|was| Summary { state: record.state.as_str().to_owned(), ..was });
-    match (global.json, summary) {
-        (true, Some(summary)) => out::json(&serde_json::to_value(&summary)?),
-        (true, None) => out::json(&listed(&record)),
-        (false, Some(summary)) => out::line(report::summary(&summary).trim_end()),
-        (false, None) => out::line(report::runs(&[record]).trim_end()),
+    let record = known(&*opened.store, run).await?;
+    let summary = engine::summary_of(&*opened.store, &record).await?;
+    if global.json {
+        out::json(&serde_json::to_value(&summary)?);
+    } else {
+        out::line(report::summary(&summary).trim_end());
     }
     Ok(())
 }
@@ -84,7 +85,7 @@ async fn cancel(global: &Global, opened: &Opened, run: &str) -> Result<()> {
     Ok(())
 }
 
-fn listed(run: &store::RunRecord) -> serde_json::Value {
+fn listed(run: &RunRecord) -> serde_json::Value {
     json!({
         "run": run.id.as_str(),
         "job": run.job,
