@@ -14,6 +14,18 @@ use tokio::runtime::Runtime;
 
 use crate::pg::Server;
 
+/// A trial cannot take place here, and why: it is ignored.
+#[derive(Debug)]
+pub struct Missing(pub &'static str);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 /// The databases that a suite may run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
@@ -123,7 +135,11 @@ impl Env {
             });
             drop(runtime);
             match ended.map_err(failed)? {
-                Ok(result) => result.map(|()| Completion::Completed).map_err(failed),
+                Ok(Ok(())) => Ok(Completion::Completed),
+                Ok(Err(error)) => match error.downcast::<Missing>() {
+                    Ok(missing) => Ok(Completion::ignored_with(missing.0)),
+                    Err(error) => Err(failed(error)),
+                },
                 Err(join) => std::panic::resume_unwind(join.into_panic()),
             }
         })
