@@ -3,6 +3,7 @@
 //!
 //! What the machine does to a process is done by `shim/ground.c`, compiled by each trial.
 
+mod disk;
 mod power;
 
 use std::io::ErrorKind;
@@ -86,6 +87,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
     cases! {
         Sqlite power: lost_at_any_moment_loses_nothing, lost_with_a_batch_on_its_way,
             lost_without_a_durable_journal_sends_twice;
+        Sqlite disk: full_loses_nothing_that_was_in_flight, held_for_some_seconds_is_waited_for,
+            held_for_long_ends_the_run_which_goes_on;
     }
     all
 }
