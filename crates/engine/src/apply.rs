@@ -11,6 +11,7 @@ use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, S
 use crate::observe::{self, Found, MethodRead};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
+use crate::settle::SentAt;
 use crate::{Engine, EngineError};
 
 /// What applying came to.
@@ -48,6 +49,8 @@ pub(crate) struct Applier<'a> {
     /// References that wait until an effect of theirs is settled, by their first line, with what is
     /// counted of them.
     pub(crate) parked: BTreeMap<u64, Parked>,
+    /// What was sent and not heard of.
+    pub(crate) unheard: SentAt,
 }
 
 /// What is counted of a reference that waits.
@@ -217,6 +220,7 @@ impl Applier<'_> {
             fence: &self.run.fence,
             ctx: &self.ctx,
             batch: &mut self.batch,
+            unheard: &mut self.unheard,
         };
         let sent = sender.send(calls, &mut done).await;
         for (target, what) in done {

@@ -3,6 +3,7 @@
 //!
 //! What the machine does to a process is done by `shim/ground.c`, compiled by each trial.
 
+mod clock;
 mod disk;
 mod power;
 
@@ -87,6 +88,10 @@ pub fn trials(env: &Env) -> Vec<Trial> {
     cases! {
         Sqlite power: lost_at_any_moment_loses_nothing, lost_with_a_batch_on_its_way,
             lost_without_a_durable_journal_sends_twice;
+        Sqlite clock: set_back_waits_for_what_takes_effect_late,
+            set_forward_waits_for_what_takes_effect_late,
+            set_back_sends_again_after_the_quarantine,
+            set_forward_sends_again_after_the_quarantine;
         Sqlite disk: full_loses_nothing_that_was_in_flight, held_for_some_seconds_is_waited_for,
             held_for_long_ends_the_run_which_goes_on;
     }

@@ -90,7 +90,8 @@ pub(super) async fn apply(
 pub(super) async fn settle(applier: &Applier<'_>, tally: &mut Tally) -> Result<(), EngineError> {
     let (fence, ctx) = (&applier.run.fence, &applier.ctx);
     tally.waiting = 0;
-    settle::settle(applier.engine, fence, ctx, Patience::UntilSettled).await.map(drop)
+    let patience = Patience::UntilSettled;
+    settle::settle(applier.engine, fence, ctx, patience, &applier.unheard).await.map(drop)
 }
 
 async fn apply_all(

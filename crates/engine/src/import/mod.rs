@@ -25,7 +25,7 @@ use crate::apply::Applier;
 use crate::file::{Reading, RowReader};
 use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
-use crate::settle::{self, Patience};
+use crate::settle::{self, Patience, SentAt};
 use crate::{Engine, EngineError, observe};
 
 pub use again::{approve, cancel, resume};
@@ -165,6 +165,7 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         looks: !args.dry_run || args.observe,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
+        unheard: SentAt::new(),
     }
 }
 
@@ -250,7 +251,7 @@ async fn carry_out(
         observe::same_account(engine, &applier.ctx).await?;
         // What is not known of earlier runs, and of workers that are gone, blocks its customers.
         settle::take_over(engine, &run.fence).await?;
-        settle::settle(engine, &run.fence, &applier.ctx, Patience::Now).await?;
+        settle::settle(engine, &run.fence, &applier.ctx, Patience::Now, &applier.unheard).await?;
     }
     apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
     Ok(None)

@@ -1,10 +1,11 @@
 //! Settling effects whose outcome is not known (rule 5): the provider is read, and what it shows
 //! decides. What was found counts when it is seen; what is absent only after the quarantine.
 
+mod age;
 mod judge;
 mod person;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backend::{CallCtx, SettleCreate};
@@ -14,6 +15,8 @@ use store::{Applied, EffectOutcome, EffectState, Fence, TokenLink, Unsettled};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use self::age::Ages;
+pub(crate) use self::age::SentAt;
 use self::judge::{Add, DefaultNow, Shown};
 pub use self::person::{Resolution, resolve, settle_account};
 use crate::observe::{self, Found, MethodRead};
@@ -93,7 +96,8 @@ pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), Engi
     }
 }
 
-/// Settles the effects of the account whose outcome is not known.
+/// Settles the effects of the account whose outcome is not known; `ours` are those that this
+/// process sent.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, or somebody wants us to stop. What was settled
@@ -103,11 +107,12 @@ pub(crate) async fn settle(
     fence: &Fence,
     ctx: &CallCtx,
     patience: Patience,
+    ours: &SentAt,
 ) -> Result<Settled, EngineError> {
-    let mut read: BTreeSet<(EffectId, i64)> = BTreeSet::new();
+    let mut ages = Ages::new(ours);
     let mut settled = Settled::default();
     loop {
-        let due = pass(engine, fence, ctx, &mut read, &mut settled).await?;
+        let due = pass(engine, fence, ctx, &mut ages, &mut settled).await?;
         let Some(due) = due.filter(|_| patience == Patience::UntilSettled) else {
             return Ok(settled);
         };
@@ -126,7 +131,7 @@ async fn pass(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
-    read: &mut BTreeSet<(EffectId, i64)>,
+    ages: &mut Ages<'_>,
     settled: &mut Settled,
 ) -> Result<Option<Duration>, EngineError> {
     let (account, quarantine) = (&engine.account.name, engine.account.timing.quarantine);
@@ -135,15 +140,15 @@ async fn pass(
     settled.left = 0;
     loop {
         engine.stop.check()?;
-        let began = Instant::now();
         let page = engine.store.unsettled(account, after.as_ref(), PAGE).await?;
+        let began = Instant::now();
         let Some(last) = page.last() else { return Ok(first) };
         after = Some(last.record.effect.id.clone());
-        let key = |one: &Unsettled| (one.record.effect.id.clone(), one.record.effect.attempt);
-        let (wanted, later): (Vec<Unsettled>, Vec<Unsettled>) =
-            page.into_iter().partition(|one| one.age >= quarantine || !read.contains(&key(one)));
-        let mut waits: Vec<Duration> = later.iter().map(|one| one.age).collect();
-        read.extend(wanted.iter().map(key));
+        let (mut wanted, mut waits) = (Vec::new(), Vec::new());
+        for mut one in page {
+            let is_new = ages.correct(&mut one, began);
+            if is_new || one.age >= quarantine { wanted.push(one) } else { waits.push(one.age) }
+        }
         let mut outcomes = Vec::with_capacity(wanted.len());
         for (one, said) in look(engine, ctx, wanted).await? {
             match outcome(&one, said) {

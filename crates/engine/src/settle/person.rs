@@ -6,7 +6,7 @@ use serde_json::json;
 use store::{Applied, EffectOutcome, EffectState, NewRun, Unsettled};
 
 use super::judge::{self, Add};
-use super::{Patience, Settled, link, settle, take_over};
+use super::{Patience, SentAt, Settled, link, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -69,7 +69,7 @@ pub async fn settle_account(
     let worked = async {
         observe::same_account(engine, &ctx).await?;
         take_over(engine, &run.fence).await?;
-        settle(engine, &run.fence, &ctx, Patience::UntilSettled).await
+        settle(engine, &run.fence, &ctx, Patience::UntilSettled, &SentAt::new()).await
     }
     .await;
     end(engine, run, worked).await
