@@ -190,6 +190,14 @@ impl TestDb {
         Ok(Self { database, url, file, name, folder })
     }
 
+    /// A database on a server that goes with the trial.
+    pub async fn on(server: &Server) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("onfile-test-").tempdir()?;
+        let (_, url) = server.create_database().await?;
+        let file = folder.path().join("store.db");
+        Ok(Self { database: Database::Postgres, url, file, name: None, folder })
+    }
+
     async fn remove(&self, shared: &Shared) -> anyhow::Result<()> {
         match (&self.name, shared.postgres.get()) {
             (Some(name), Some(Ok(server))) => server.drop_database(name).await,

@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod power;
+mod server;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -94,6 +95,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             set_forward_sends_again_after_the_quarantine;
         Sqlite disk: full_loses_nothing_that_was_in_flight, held_for_some_seconds_is_waited_for,
             held_for_long_ends_the_run_which_goes_on;
+        Postgres server: killed_while_creating, killed_while_saving, killed_and_away_for_long;
     }
     all
 }
