@@ -14,6 +14,18 @@ use tokio::runtime::Runtime;
 
 use crate::pg::Server;
 
+/// A trial cannot take place here, and why: it is ignored.
+#[derive(Debug)]
+pub struct Missing(pub &'static str);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 /// The databases that a suite may run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
@@ -129,8 +141,13 @@ impl Env {
                 };
             }
             let runtime = runtime().map_err(failed)?;
-            let ended = runtime.block_on(run(Databases { on, shared }));
-            ended.map(|()| Completion::Completed).map_err(failed)
+            match runtime.block_on(run(Databases { on, shared })) {
+                Ok(()) => Ok(Completion::Completed),
+                Err(error) => match error.downcast::<Missing>() {
+                    Ok(missing) => Ok(Completion::ignored_with(missing.0)),
+                    Err(error) => Err(failed(error)),
+                },
+            }
         })
     }
 }
@@ -197,6 +214,14 @@ impl TestDb {
             }
         };
         Ok(Self { database, url, file, name, folder })
+    }
+
+    /// A database on a server that goes with the trial.
+    pub async fn on(server: &Server) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("onfile-test-").tempdir()?;
+        let (_, url) = server.create_database().await?;
+        let file = folder.path().join("store.db");
+        Ok(Self { database: Database::Postgres, url, file, name: None, folder })
     }
 
     async fn remove(&self, shared: &Shared) -> anyhow::Result<()> {

@@ -1,14 +1,15 @@
 //! A PostgreSQL for the trials: the one `ONFILE_TEST_PG_URL` names, or one of our own that lives
 //! as long as this process.
 //!
-//! Ours runs under a small shell that waits for the end of its standard input. That is a pipe
-//! whose other end only this process has, so the server and its folder go when this process does,
-//! however it ends. It runs with `fsync=off` and `full_page_writes=off`: for speed, and because
+//! Ours runs under a small shell that waits for the end of its standard input, and takes orders
+//! there. That is a pipe whose other end only this process has, so the server and its folder go
+//! when this process does, however it ends. It runs with `fsync=off` and `full_page_writes=off`: for speed, and because
 //! nothing of it outlives the run. Its default collation is an ICU one where there is ICU, so that
 //! a text column that forgot `COLLATE "C"` is found.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -17,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -31,7 +32,12 @@ folder=$1
 shift
 "$@" </dev/null &
 server=$!
-while read -r _; do :; done
+while read -r word; do
+    case $word in
+        kill) kill -QUIT "$server" && wait "$server" ;;
+        start) "$@" </dev/null & server=$! ;;
+    esac
+done
 kill -QUIT "$server" 2>/dev/null
 wait "$server"
 cd / && rm -rf -- "$folder"
@@ -48,18 +54,25 @@ pub struct Server {
     admin: String,
     said: String,
     made: AtomicU32,
-    _own: Option<Own>,
+    own: Option<Own>,
 }
 
 /// A server of our own. Fields drop in order: first the process, then its folder.
 #[derive(Debug)]
 struct Own {
-    _keeper: Keeper,
-    _folder: TempDir,
+    keeper: Keeper,
+    folder: TempDir,
 }
 
 #[derive(Debug)]
 struct Keeper(Child);
+
+impl Keeper {
+    fn order(&self, line: &str) -> anyhow::Result<()> {
+        let mut to = self.0.stdin.as_ref().context("its keeper is gone")?;
+        Ok(to.write_all(line.as_bytes())?)
+    }
+}
 
 impl Drop for Keeper {
     fn drop(&mut self) {
@@ -85,6 +98,11 @@ impl Server {
         }
     }
 
+    /// Whether a server of our own can be started here.
+    pub fn is_installed() -> bool {
+        programs().is_ok()
+    }
+
     /// One line for people.
     pub fn said(&self) -> &str {
         &self.said
@@ -108,7 +126,7 @@ impl Server {
             admin: url.to_owned(),
             said: format!("PostgreSQL {version} (given by ONFILE_TEST_PG_URL)"),
             made: AtomicU32::new(0),
-            _own: None,
+            own: None,
         })
     }
 
@@ -126,19 +144,44 @@ impl Server {
             let keeper = run(&programs, folder.path(), &log, port, user)?;
             let base = format!("postgres://onfile@127.0.0.1:{port}");
             let admin = format!("{base}/postgres?sslmode=disable");
-            if let Some(version) = wait(&admin, &log).await? {
+            if let Some(version) = wait(&admin, &log, 0).await? {
                 return Ok(Self {
                     base,
                     query: "?sslmode=disable".to_owned(),
                     admin,
                     said: format!("PostgreSQL {version} (started by this run, 127.0.0.1:{port})"),
                     made: AtomicU32::new(0),
-                    _own: Some(Own { _keeper: keeper, _folder: folder }),
+                    own: Some(Own { keeper, folder }),
                 });
             }
             // Somebody else took the port in between: the keeper goes, and another one is drawn.
         }
         bail!("five free ports were all taken before postgres could listen")
+    }
+
+    fn own_one(&self) -> anyhow::Result<&Own> {
+        self.own.as_ref().context("somebody else's server is left alone")
+    }
+
+    /// Kills a server of our own: it writes nothing more, and whoever is connected is cut off.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        self.own_one()?.keeper.order("kill\n")?;
+        let deadline = Instant::now() + START;
+        while version(&self.admin).await.is_ok() {
+            ensure!(Instant::now() < deadline, "it was not killed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Starts it again, and waits until it has recovered.
+    pub async fn start_again(&self) -> anyhow::Result<()> {
+        let own = self.own_one()?;
+        let log = own.folder.path().join("log");
+        let before = fs::metadata(&log)?.len();
+        own.keeper.order("start\n")?;
+        let up = wait(&self.admin, &log, before).await?;
+        up.map(drop).context("its port was taken")
     }
 
     /// Makes an empty database and says its name and its url.
@@ -171,8 +214,9 @@ async fn version(url: &str) -> anyhow::Result<String> {
     Ok(version.split(' ').next().unwrap_or_default().to_owned())
 }
 
-/// Waits until the server answers; `None` when it could not have the port.
-async fn wait(url: &str, log: &Path) -> anyhow::Result<Option<String>> {
+/// Waits until the server answers; `None` when it could not have the port. What the log said before
+/// it was started does not count.
+async fn wait(url: &str, log: &Path, before: u64) -> anyhow::Result<Option<String>> {
     let deadline = Instant::now() + START;
     loop {
         let why = match version(url).await {
@@ -180,6 +224,7 @@ async fn wait(url: &str, log: &Path) -> anyhow::Result<Option<String>> {
             Err(error) => error,
         };
         let said = fs::read_to_string(log).unwrap_or_default();
+        let said = said.get(usize::try_from(before)?..).unwrap_or_default();
         if said.contains("could not create any TCP/IP sockets") {
             return Ok(None);
         }

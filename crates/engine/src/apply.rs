@@ -11,7 +11,7 @@ use store::{FinishRows, Group, KnownMethod};
 use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Work, fit};
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
-use crate::settle;
+use crate::settle::Unheard;
 use crate::{Engine, EngineError, Failpoint};
 
 /// What applying came to.
@@ -51,10 +51,10 @@ pub(crate) struct Applier<'a> {
     /// References that wait until an effect of theirs is settled, by their first line, with what is
     /// counted of them.
     pub(crate) parked: BTreeMap<u64, Parked>,
-    /// What settling has read for.
-    pub(crate) read: settle::Read,
     /// Customers that this run has marked as removed.
     pub(crate) removed: u64,
+    /// What was sent and not heard of.
+    pub(crate) unheard: Unheard,
 }
 
 /// What is counted of a reference that waits.
@@ -226,6 +226,7 @@ impl Applier<'_> {
             fence: &self.run.fence,
             ctx: &self.ctx,
             batch: &mut self.batch,
+            unheard: &mut self.unheard,
         };
         let sent = sender.send(calls, &mut done).await;
         for (target, what) in done {

@@ -50,8 +50,18 @@ impl Bucket {
         self.factor_ppm.saturating_add(grown).clamp(FLOOR, WHOLE)
     }
 
+    /// Where the clock was set back since the last cut, the pause that came with it begins anew by
+    /// the clock that counts now; else it would last until that clock has caught up.
+    fn follow_clock(&mut self, now: i64) {
+        let back = self.last_cut.saturating_sub(now).max(0);
+        self.last_cut -= back;
+        self.gate_until -= back;
+        self.tat -= back;
+    }
+
     /// Takes permits, at least one.
     pub(crate) fn lease(&mut self, now: i64, per_second: f64, want: u32) -> Lease {
+        self.follow_clock(now);
         let share = f64::from(u32::try_from(self.factor(now)).unwrap_or(0)) / 1e6;
         // A rate that is no rate is one permit in a quarter of an hour.
         let rate = if per_second.is_finite() { per_second * share } else { 0.0 }.max(0.001);
@@ -75,12 +85,13 @@ impl Bucket {
 
     /// Closes the gate, voids the leases, and cuts the rate, once in a second at most.
     pub(crate) fn close_gate(&mut self, now: i64, pause: Duration) {
+        self.follow_clock(now);
         let until = now.saturating_add(micros(pause));
         // A second, shorter pause does not open a gate that is closed for longer.
         self.gate_until = self.gate_until.max(until);
         self.tat = self.tat.max(until);
         self.epoch += 1;
-        if self.last_cut > now || now.saturating_sub(self.last_cut) >= SECOND {
+        if now.saturating_sub(self.last_cut) >= SECOND {
             self.factor_ppm = (self.factor(now) * 7 / 10).max(FLOOR);
             self.last_cut = now;
         }
@@ -141,6 +152,15 @@ mod tests {
         let mut bucket = Bucket::new(NOW);
         bucket.close_gate(NOW, Duration::from_secs(3600));
         assert_eq!(bucket.lease(NOW, 10.0, 1).wait, Duration::from_secs(3600));
+        // One that a clock closed that is set back since begins anew, and lasts no longer.
+        let mut bucket = Bucket::new(NOW + 3600 * SECOND);
+        bucket.close_gate(NOW + 3600 * SECOND, Duration::from_secs(5));
+        assert_eq!(bucket.lease(NOW, 10.0, 1).wait, Duration::from_secs(5));
+        let wait = bucket.lease(NOW + SECOND, 10.0, 1).wait.as_millis();
+        assert!((4000..4200).contains(&wait), "{wait}");
+        bucket.close_gate(NOW, Duration::from_secs(2));
+        let wait = bucket.lease(NOW, 10.0, 1).wait.as_millis();
+        assert!((4000..5500).contains(&wait), "{wait}");
     }
 
     #[test]

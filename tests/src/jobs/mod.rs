@@ -7,6 +7,7 @@ mod faults;
 mod forecast;
 mod import;
 mod observe;
+mod outage;
 mod pull;
 mod resume;
 mod secrets;
@@ -224,5 +225,6 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             beside_what_cannot_be_the_rest_is_kept,
             a_customer_that_is_gone_is_not_made_again;
     }
+    all.extend(outage::trials(env));
     all
 }

@@ -35,7 +35,7 @@ async fn stopped(mut child: Running) -> anyhow::Result<Ran> {
 }
 
 /// So many customers, each with a card that is its default, by the bulk import.
-fn cards(customers: usize) -> String {
+pub fn cards(customers: usize) -> String {
     let mut rows =
         String::from("reference,name,method,token,token_kind,last4,exp_month,exp_year,default\n");
     for n in 0..customers {

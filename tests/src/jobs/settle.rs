@@ -259,7 +259,8 @@ pub async fn what_cannot_be_told_apart_is_not_sent_together(db: Arc<TestDb>) -> 
 }
 
 pub async fn one_customer_that_cannot_be_found_blocks_nobody_else(db: Arc<TestDb>) -> Result {
-    let faults = "create_customer:1..5=drop_after,find_customer[C-1003]=status(400)";
+    let faults = "create_customer[C-1003]:1=drop_after,create_customer[C-1004]:1=drop_after,\
+                  find_customer[C-1003]=status(400)";
     let world = World::new(db, 0, faults).await?;
     world.soon()?;
     let ran = world.onfile.run(&IMPORT).await?.expect(2)?;

@@ -99,8 +99,8 @@ pub(super) async fn settle(
     let (engine, fence) = (applier.engine, &applier.run.fence);
     tally.waiting = 0;
     settle::take_over(engine, fence).await?;
-    let read = &mut applier.read;
-    let settled = settle::settle(engine, fence, &applier.ctx, read, Patience::UntilSettled).await?;
+    let (ctx, unheard) = (&applier.ctx, &mut applier.unheard);
+    let settled = settle::settle(engine, fence, ctx, unheard, Patience::UntilSettled).await?;
     if settled == settle::Settled::default() {
         // Somebody whose lease is not over has it on its way.
         let mut stop = engine.stop.clone();

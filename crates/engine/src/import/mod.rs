@@ -25,7 +25,7 @@ use crate::apply::Applier;
 use crate::file::{Reading, RowReader};
 use crate::group::Policy;
 use crate::run::{ActiveRun, Findings};
-use crate::settle::{self, Patience};
+use crate::settle::{self, Patience, Unheard};
 use crate::{Engine, EngineError, Failpoint, observe};
 
 pub use again::{approve, cancel, resume, summary_of};
@@ -166,8 +166,8 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         gives_up: false,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
-        read: settle::Read::new(),
         removed: 0,
+        unheard: Unheard::default(),
     }
 }
 
@@ -194,7 +194,7 @@ async fn begin(applier: &mut Applier<'_>, args: &Args) -> Result<(), EngineError
         None => Patience::Now,
     };
     let (engine, fence) = (applier.engine, &applier.run.fence);
-    settle::begin(engine, fence, &applier.ctx, &mut applier.read, patience).await
+    settle::begin(engine, fence, &applier.ctx, &mut applier.unheard, patience).await
 }
 
 /// Stages, plans and applies; the rows as they were counted, if nothing moved them since.

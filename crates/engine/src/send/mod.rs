@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::answer::{After, panicked, read_answer};
 use self::item::effect_of;
 pub(crate) use self::item::{Done, Item, Target, What, rejected};
+use crate::settle::Unheard;
 use crate::{Engine, EngineError, Failpoint};
 
 /// This many calls in a row that reached nobody end the run: the provider is away, and its rows
@@ -34,6 +35,8 @@ struct Landed {
     outcomes: Vec<(EffectOutcome, After)>,
     /// Whether anything got through to the provider.
     reached: bool,
+    /// When its intents had been written, or later.
+    sent: Instant,
 }
 
 type Reserving = Pin<Box<dyn Future<Output = Result<Vec<Permit>, TrafficError>> + Send>>;
@@ -58,6 +61,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) ctx: &'a CallCtx,
     /// How many items a bulk call may carry; halved when the provider says it is too many.
     pub(crate) batch: &'a mut usize,
+    /// Where is written down when what is not heard of was sent.
+    pub(crate) unheard: &'a mut Unheard,
 }
 
 impl Sender<'_> {
@@ -150,6 +155,7 @@ impl Sender<'_> {
             .commit_intents(self.fence, &self.engine.account.name, intents)
             .await?;
         self.engine.reached(Failpoint::AfterIntent).await;
+        let began = Instant::now();
         let mut answers = answers.into_iter();
         for (permit, items, prepared) in ready {
             let whole = items.len();
@@ -189,7 +195,7 @@ impl Sender<'_> {
             };
             let carried = sent.clone();
             let (engine, ctx) = (self.engine.clone(), self.ctx.clone());
-            let task = flight.flying.spawn(fly(engine, ctx, sent, prepared, permit));
+            let task = flight.flying.spawn(fly(engine, ctx, sent, began, prepared, permit));
             flight.carried.insert(task.id(), carried);
         }
         self.engine.reached(Failpoint::InFlight).await;
@@ -237,7 +243,8 @@ impl Sender<'_> {
                 Err(error) => {
                     let carried = flight.carried.remove(&error.id()).unwrap_or_default();
                     flight.failure.get_or_insert(EngineError::Broken("a call's task panicked"));
-                    Landed { outcomes: carried.into_iter().map(panicked).collect(), reached: true }
+                    let outcomes = carried.into_iter().map(panicked).collect();
+                    Landed { outcomes, reached: true, sent: Instant::now() }
                 }
             };
             if landed.reached {
@@ -247,6 +254,9 @@ impl Sender<'_> {
                 let pause = PAUSE * 2_u32.saturating_pow(flight.unreached.min(10) - 1);
                 flight.not_before = Instant::now() + pause.min(LONGEST_PAUSE);
             }
+            let unheard = landed.outcomes.iter().map(|(outcome, _)| outcome);
+            let unheard = unheard.filter(|outcome| outcome.state == EffectState::Unknown);
+            self.unheard.sent(unheard.map(|outcome| outcome.effect.clone()), landed.sent);
             settled.extend(landed.outcomes);
         }
         if flight.unreached >= UNREACHED {
@@ -337,6 +347,7 @@ async fn fly(
     engine: Engine,
     ctx: CallCtx,
     sent: Vec<(EffectId, Item)>,
+    began: Instant,
     prepared: Prepared,
     permit: Permit,
 ) -> Landed {
@@ -356,5 +367,5 @@ async fn fly(
         row.status = call.status;
         outcomes.push((row, after));
     }
-    Landed { outcomes, reached }
+    Landed { outcomes, reached, sent: began }
 }

@@ -1,10 +1,11 @@
 //! Settling effects whose outcome is not known (rule 5): the provider is read, and what it shows
 //! decides. What was found counts when it is seen; what is absent only after the quarantine.
 
+mod age;
 mod judge;
 mod person;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backend::{CallCtx, SettleCreate};
@@ -16,6 +17,7 @@ use store::{Applied, EffectOutcome, EffectState, Fence, TokenLink, Unsettled};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+pub(crate) use self::age::Unheard;
 use self::judge::{Add, DefaultNow, Shown};
 pub use self::person::{Resolution, resolve, settle_account};
 use crate::observe::{self, Found, MethodRead};
@@ -83,10 +85,6 @@ enum Said {
     Unread(EngineError),
 }
 
-/// Which effects were read for already, each in which attempt: before its quarantine is over, once is
-/// enough.
-pub(crate) type Read = BTreeSet<(EffectId, i64)>;
-
 /// Marks as unknown what workers that are gone left on its way.
 ///
 /// # Errors
@@ -111,7 +109,7 @@ pub(crate) async fn begin(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
-    read: &mut Read,
+    unheard: &mut Unheard,
     patience: Patience,
 ) -> Result<(), EngineError> {
     take_over(engine, fence).await?;
@@ -119,7 +117,7 @@ pub(crate) async fn begin(
         return Ok(());
     }
     observe::same_account(engine, ctx).await?;
-    settle(engine, fence, ctx, read, patience).await.map(drop)
+    settle(engine, fence, ctx, unheard, patience).await.map(drop)
 }
 
 /// Settles the effects of the account whose outcome is not known.
@@ -131,12 +129,12 @@ pub(crate) async fn settle(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
-    read: &mut Read,
+    unheard: &mut Unheard,
     patience: Patience,
 ) -> Result<Settled, EngineError> {
     let mut settled = Settled::default();
     loop {
-        let due = pass(engine, fence, ctx, read, patience, &mut settled).await?;
+        let due = pass(engine, fence, ctx, unheard, patience, &mut settled).await?;
         let Some(due) = due.filter(|_| patience == Patience::UntilSettled) else {
             return Ok(settled);
         };
@@ -156,7 +154,7 @@ async fn pass(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
-    read: &mut Read,
+    unheard: &mut Unheard,
     patience: Patience,
     settled: &mut Settled,
 ) -> Result<Option<Duration>, EngineError> {
@@ -166,14 +164,19 @@ async fn pass(
     settled.left = 0;
     loop {
         engine.stop.check()?;
-        let began = Instant::now();
         let page = engine.store.unsettled(account, after.as_ref(), PAGE).await?;
+        let began = Instant::now();
         let Some(last) = page.last() else { return Ok(first) };
         after = Some(last.record.effect.id.clone());
-        let key = |one: &Unsettled| (one.record.effect.id.clone(), one.record.effect.attempt);
-        let (wanted, later): (Vec<Unsettled>, Vec<Unsettled>) =
-            page.into_iter().partition(|one| one.age >= quarantine || !read.contains(&key(one)));
-        let mut waits: Vec<Duration> = later.iter().map(|one| one.age).collect();
+        let (mut wanted, mut waits) = (Vec::new(), Vec::new());
+        for mut one in page {
+            unheard.correct(&mut one, began);
+            if one.age >= quarantine || !unheard.was_read(&one) {
+                wanted.push(one);
+            } else {
+                waits.push(one.age);
+            }
+        }
         let mut outcomes = Vec::with_capacity(wanted.len());
         let mut stop = engine.stop.clone();
         let (said, mut failed) = tokio::select! {
@@ -188,7 +191,7 @@ async fn pass(
                 failed = failed.or(Some(error).filter(|_| patience == Patience::UntilSettled));
                 continue;
             }
-            read.insert(key(&one));
+            unheard.read(&one);
             match outcome(&one, said) {
                 Some(outcome) => outcomes.push(outcome),
                 None => waits.push(one.age),

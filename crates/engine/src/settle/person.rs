@@ -6,7 +6,7 @@ use serde_json::json;
 use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled};
 
 use super::judge::{self, Add};
-use super::{PAGE, Patience, Read, Settled, is_due, link, settle, take_over};
+use super::{PAGE, Patience, Settled, Unheard, is_due, link, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -73,7 +73,7 @@ pub async fn settle_account(
         observe::same_account(engine, &ctx).await?;
         take_over(engine, &run.fence).await?;
         let patience = Patience::UntilSettled;
-        let settled = settle(engine, &run.fence, &ctx, &mut Read::new(), patience).await?;
+        let settled = settle(engine, &run.fence, &ctx, &mut Unheard::default(), patience).await?;
         Ok(Settled { waiting: count_waiting(engine).await?, ..settled })
     }
     .await;
