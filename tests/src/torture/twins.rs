@@ -20,7 +20,7 @@ use store::{
     EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, Unsettled, Which,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, Unsettled, Which,
 };
 
 /// What is left out.
@@ -197,6 +197,7 @@ store! {
         runs_in(account: &AccountName, state: RunState) -> Vec<RunRecord>;
         run(run: &RunId) -> Option<RunRecord>;
         tally(run: &RunId) -> RowTally;
+        subjects(run: &RunId) -> Subjects;
         rows(run: &RunId, after_line: u64, most: u32) -> Vec<RowRecord>;
         bad_rows(run: &RunId, most: u32) -> Vec<RowRecord>;
         unsettled(
