@@ -18,10 +18,6 @@ use crate::{Engine, EngineError, Failpoint};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) rows: u64,
-    pub(crate) customers: u64,
-    pub(crate) customers_created: u64,
-    pub(crate) methods: u64,
-    pub(crate) methods_created: u64,
     /// Rows that were refused or are unresolved.
     pub(crate) failed: u64,
     /// Rows that wait until an effect of their customer is settled.
@@ -143,15 +139,10 @@ impl Applier<'_> {
                 let now = Created::of(work);
                 if !seen && (*standing == Standing::Finished || now != created) {
                     seen = true;
-                    tally.customers += 1;
-                    tally.methods +=
-                        work.rows.iter().filter(|row| row.staged.method.is_some()).count() as u64;
                     for field in work.only_ours(rules) {
                         *tally.kept.entry(field).or_default() += 1;
                     }
                 }
-                tally.customers_created += now.customers.saturating_sub(created.customers);
-                tally.methods_created += now.methods.saturating_sub(created.methods);
                 if *standing == Standing::Waits {
                     parked.push((first_line(work), Parked { created: now, seen }));
                     tally.waiting +=

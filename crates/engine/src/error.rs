@@ -82,7 +82,10 @@ pub enum EngineError {
         message: String,
     },
     /// No call gets through. Rows stay planned.
-    #[error("account {account}: the provider cannot be reached")]
+    #[error(
+        "account {account}: no call gets through to the provider: it cannot be reached, or says \
+         that it is not available"
+    )]
     ProviderAway {
         /// The account.
         account: String,

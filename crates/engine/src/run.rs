@@ -22,6 +22,8 @@ pub(crate) struct ActiveRun {
     started_at: String,
     /// What was said of it when it came to rest, if it was taken up again.
     before: Option<Summary>,
+    /// Whether a process that worked on it before died, and its count of calls with it.
+    lost: bool,
     heart: JoinHandle<()>,
 }
 
@@ -64,7 +66,7 @@ impl ActiveRun {
             .ok_or(EngineError::Broken("a run that was just begun has no part to claim"))?;
         info!(account = engine.account.name.as_str(), run.id = %new.id, job, "run begins");
         engine.reached(Failpoint::AfterBegin).await;
-        Ok(Self::at_work(engine, job, part.fence, engine.clock.now().to_string(), None))
+        Ok(Self::at_work(engine, job, part.fence, engine.clock.now().to_string(), None, false))
     }
 
     /// Takes up a run that rests in one of these states, with its account's writer lease.
@@ -82,7 +84,9 @@ impl ActiveRun {
         let before: Option<Summary> =
             record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let began = record.created_at.to_string();
-        Ok(Self::at_work(engine, job, part.fence, began, before))
+        // One that came to rest says so; one that was at work died.
+        let lost = record.state == RunState::Running;
+        Ok(Self::at_work(engine, job, part.fence, began, before, lost))
     }
 
     fn at_work(
@@ -91,6 +95,7 @@ impl ActiveRun {
         fence: Fence,
         started_at: String,
         before: Option<Summary>,
+        lost: bool,
     ) -> Self {
         let (store, held) = (engine.store.clone(), fence.clone());
         let heart = tokio::spawn(async move {
@@ -101,7 +106,7 @@ impl ActiveRun {
                 }
             }
         });
-        Self { id: fence.run.clone(), fence, job, started_at, before, heart }
+        Self { id: fence.run.clone(), fence, job, started_at, before, lost, heart }
     }
 
     /// Ends the run as its work ended, and says its summary. A job that failed or stopped is
@@ -124,6 +129,8 @@ impl ActiveRun {
         };
         let before = self.before.clone().unwrap_or_default();
         let under_way = engine.store.under_way(&self.id).await?;
+        let now = engine.calls.calls(&engine.account.name, &self.id);
+        let calls = all_calls(before.calls.clone(), now);
         let summary = Summary {
             run: self.id.to_string(),
             job: self.job.to_owned(),
@@ -138,9 +145,9 @@ impl ActiveRun {
             effects: by_state(&under_way),
             unsettled: unsettled(&under_way),
             lease_seconds: None,
-            customers: both(before.customers, found.customers),
-            methods: both(before.methods, found.methods),
-            calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
+            customers: found.customers.or(before.customers),
+            methods: found.methods.or(before.methods),
+            calls: Calls { lost: calls.lost || self.lost, ..calls },
             findings: found.findings,
             kept_in_store: sums(before.kept_in_store, found.kept),
             forecast: found.forecast,
@@ -178,18 +185,6 @@ pub(crate) fn unsettled(under_way: &UnderWay) -> u64 {
     open.map(|(_, count)| count).sum()
 }
 
-/// Counts of before and of now.
-fn both(before: Option<Counts>, now: Option<Counts>) -> Option<Counts> {
-    let (Some(a), Some(b)) = (before, now) else { return before.or(now) };
-    Some(Counts {
-        seen: a.seen + b.seen,
-        created: a.created + b.created,
-        updated: a.updated + b.updated,
-        unchanged: a.unchanged + b.unchanged,
-        removed: a.removed + b.removed,
-    })
-}
-
 /// Counts by name, of before and of now.
 fn sums(mut before: BTreeMap<String, u64>, now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     for (name, count) in now {
@@ -206,5 +201,6 @@ fn all_calls(before: Calls, now: Calls) -> Calls {
         retried: before.retried + now.retried,
         changing: before.changing + now.changing,
         by_endpoint: sums(before.by_endpoint, now.by_endpoint),
+        lost: before.lost || now.lost,
     }
 }

@@ -189,7 +189,8 @@ codes! {
         "look the customer up at the provider, then say what you saw with `onfile effects resolve`";
     /// The answer was lost; read back, it had taken effect.
     FoundLater = "found_later", Row [Created, Updated], "";
-    /// Sent several times, never answered, and never there when it was read back.
+    /// Sent several times, never answered in a way that says what became of it, and never there when it
+    /// was read back.
     NeverAnswered = "never_answered", Row [Refused],
         "ask the provider why; importing the same file again tries once more";
     /// An earlier effect of this customer is not settled.

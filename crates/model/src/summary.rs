@@ -11,7 +11,7 @@ use crate::{Forecast, Ledger, MirrorAge};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// Read from the provider.
+    /// Read from the provider; of an import, those of its rows that are there.
     pub seen: u64,
     /// New.
     pub created: u64,
@@ -37,6 +37,9 @@ pub struct Calls {
     pub by_endpoint: BTreeMap<String, u64>,
     /// Of them, calls that may change something at the provider.
     pub changing: u64,
+    /// Whether a process that worked on the run before died: its calls are not among these.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 /// What was read, and what was not.

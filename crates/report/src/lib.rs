@@ -80,6 +80,12 @@ pub fn summary(summary: &Summary) -> String {
             "\n  calls      {} in all, {} of them changing something; {} throttled, {} reads repeated",
             calls.total, calls.changing, calls.throttled, calls.retried
         );
+        if calls.lost {
+            let _ = writeln!(
+                text,
+                "             those of a process of this run that died are not counted"
+            );
+        }
     }
     for (endpoint, count) in &calls.by_endpoint {
         let _ = writeln!(text, "    {count:>10} × {endpoint}");
@@ -213,6 +219,7 @@ mod tests {
             calls: Calls {
                 total: 3,
                 changing: 2,
+                lost: true,
                 by_endpoint: [("POST /api/customers".to_owned(), 2)].into(),
                 ..Calls::default()
             },
@@ -232,6 +239,7 @@ mod tests {
                          hint: `onfile runs resume 01R` goes on, or import the same file again
 
           calls      3 in all, 2 of them changing something; 0 throttled, 0 reads repeated
+                     those of a process of this run that died are not counted
                      2 × POST /api/customers
         ");
     }

@@ -32,7 +32,7 @@ pub use records::{
     AccountRow, ClaimedPart, EffectQuery, EffectRecord, EffectRow, EffectState, Fence, Group,
     GroupPage, KnownCustomer, KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally,
     RunRecord, RunState, ScanState, SealedToken, SharedToken, StagedMethod, StagedRow, Statement,
-    StoreInfo, TokenLink, UnderWay, Unsettled, Which,
+    StoreInfo, Subjects, TokenLink, UnderWay, Unsettled, Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
@@ -221,6 +221,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The rows of a run by outcome, by code and by plan, counted from the rows alone.
     async fn tally(&self, run: &RunId) -> Result<RowTally, StoreError>;
+
+    /// Counts the customers and payment methods of a run's rows.
+    async fn subjects(&self, run: &RunId) -> Result<Subjects, StoreError>;
 
     /// Rows of a run after a line, in order.
     async fn rows(

@@ -410,6 +410,32 @@ impl RowTally {
     }
 }
 
+/// How many customers and payment methods the rows of an import stand for, whichever process
+/// carried them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Subjects {
+    /// Customers that are at the provider.
+    pub customers: u64,
+    /// Those of them that the run created.
+    pub customers_created: u64,
+    /// Payment methods that are at the provider.
+    pub methods: u64,
+    /// Those of them that the run created.
+    pub methods_created: u64,
+}
+
+/// As the database counts them, in the same order.
+pub(crate) type CountedSubjects = (i64, i64, i64, i64);
+
+impl From<CountedSubjects> for Subjects {
+    fn from((customers, customers_created, methods, methods_created): CountedSubjects) -> Self {
+        let [customers, customers_created, methods, methods_created] =
+            [customers, customers_created, methods, methods_created]
+                .map(|count| u64::try_from(count).unwrap_or(0));
+        Self { customers, customers_created, methods, methods_created }
+    }
+}
+
 /// A customer in an account's mirror.
 #[derive(Debug, Clone)]
 pub struct KnownCustomer {

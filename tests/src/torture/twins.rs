@@ -20,7 +20,7 @@ use store::{
     EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, UnderWay, Unsettled, Which,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
 };
 
 /// What is left out.
@@ -198,6 +198,7 @@ store! {
         run(run: &RunId) -> Option<RunRecord>;
         under_way(run: &RunId) -> UnderWay;
         tally(run: &RunId) -> RowTally;
+        subjects(run: &RunId) -> Subjects;
         rows(run: &RunId, after_line: u64, most: u32) -> Vec<RowRecord>;
         bad_rows(run: &RunId, most: u32) -> Vec<RowRecord>;
         unsettled(

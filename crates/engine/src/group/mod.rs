@@ -3,6 +3,7 @@
 
 mod cells;
 mod decide;
+mod default;
 mod fit;
 mod stated;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod wishes;
 
 use std::collections::BTreeMap;
 
+use self::default::Flag;
 pub(crate) use self::fit::fit;
 use backend::{Capabilities, TokenRoute};
 use model::{
@@ -94,18 +96,6 @@ pub(crate) enum Fate {
     Tied(RemoteMethodId, &'static str),
     /// Declined, refused, unresolved or not tried.
     Ended(Verdict),
-}
-
-/// What a row's `default` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flag {
-    /// Nothing, or what it asked for the last time.
-    Silent,
-    /// That its method be made the default.
-    Wished,
-    /// The method was there before its file, and whose choice the default is, nobody has told us:
-    /// listed, not sent.
-    Listed,
 }
 
 /// One row at work.

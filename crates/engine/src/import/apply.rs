@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::Counts;
-use store::Which;
+use store::{Subjects, Which};
 
 use super::args::{Args, Limit};
 use super::{GROUPS, canary};
@@ -80,15 +80,16 @@ pub(super) async fn apply(
             applied = settle(applier, &mut tally).await;
         }
     }
-    found.customers = Some(Counts {
-        seen: tally.customers,
-        created: tally.customers_created,
-        ..Counts::default()
-    });
-    found.methods =
-        Some(Counts { seen: tally.methods, created: tally.methods_created, ..Counts::default() });
     found.kept = tally.kept;
-    applied
+    // By the rows: an earlier process of this run may have died before it could say anything.
+    let counted = applier.engine.store.subjects(&applier.run.id).await;
+    if let Ok(Subjects { customers, customers_created, methods, methods_created }) = counted {
+        let counts = |seen, created| Some(Counts { seen, created, ..Counts::default() });
+        found.customers = counts(customers, customers_created);
+        found.methods = counts(methods, methods_created);
+    }
+    // What applying failed of comes first.
+    applied.and(counted.map(drop).map_err(EngineError::from))
 }
 
 /// Settles what references wait for: they go on where they stopped.

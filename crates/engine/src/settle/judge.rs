@@ -66,6 +66,18 @@ pub(super) fn add<'a>(sent: Add<'a>, listed: &'a [RemoteMethod], unreadable: u64
     }
 }
 
+/// What is said of an effect that was sent so often and is taken as refused; `status` is that of the
+/// last answer, if there was one.
+pub(super) fn never_answered(attempts: i64, status: Option<i64>) -> String {
+    let answer = match status {
+        Some(status) => {
+            format!("last answered with HTTP {status}, which does not say what became of it")
+        }
+        None => "the last time not answered".into(),
+    };
+    format!("sent {attempts} times, {answer}, and never there")
+}
+
 /// What the default is now says of a default that was sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DefaultNow {
@@ -147,6 +159,19 @@ mod tests {
         assert!(matches!(add(sent, &vague[..1], 0), Shown::Unclear(_)));
         // So may one that could not be read at all.
         assert!(matches!(add(sent, &[], 1), Shown::Unclear(_)));
+    }
+
+    #[test]
+    fn what_is_taken_as_refused_says_how_it_was_answered() {
+        assert_eq!(
+            never_answered(3, Some(500)),
+            "sent 3 times, last answered with HTTP 500, which does not say what became of it, and \
+             never there"
+        );
+        assert_eq!(
+            never_answered(3, None),
+            "sent 3 times, the last time not answered, and never there"
+        );
     }
 
     #[test]

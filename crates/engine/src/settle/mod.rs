@@ -257,7 +257,7 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
         Said::Again(_) if effect.attempt >= ATTEMPTS => with(
             EffectState::Refused,
             Code::NeverAnswered,
-            format!("sent {} times, never answered, and never there", effect.attempt),
+            judge::never_answered(effect.attempt, one.record.status),
         ),
         Said::Again(why) => EffectOutcome { message: Some(why.to_owned()), ..blank },
         Said::Person(code, message) => with(EffectState::Unresolved, code, message),

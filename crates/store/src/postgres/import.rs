@@ -10,10 +10,11 @@ use super::decode::{get, opt_word, signed, unsigned};
 use super::runs::hold;
 use super::{Growing, PostgresStore, mirror};
 use crate::canonical::{Guard, to_json};
+use crate::records::CountedSubjects;
 use crate::staged::{stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, SealedToken, StagedRow,
-    Statement, StoreError, TokenLink, Verdict,
+    Statement, StoreError, Subjects, TokenLink, Verdict,
 };
 
 const STAGE: &str = "INSERT INTO staged_rows (run, line, part, head, tail, row_id, reference, \
@@ -61,6 +62,10 @@ const ADVANCE: &str = "UPDATE parts SET cursor = COALESCE($3, cursor), rows_done
      WHERE run = $1 AND no = $2";
 const TALLY: &str = "SELECT outcome, code, plan, count(*) FROM staged_rows \
      WHERE run = $1 GROUP BY outcome, code, plan";
+const SUBJECTS: &str = "SELECT COUNT(DISTINCT remote_customer_id), \
+     COUNT(CASE WHEN done LIKE '%create_customer%' THEN 1 END), COUNT(remote_method_id), \
+     COUNT(CASE WHEN done LIKE '%add_method%' OR done LIKE '%import_method%' THEN 1 END) \
+     FROM staged_rows WHERE run = $1";
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3";
@@ -310,6 +315,12 @@ impl PostgresStore {
         let mut tally = RowTally::default();
         tally.add(groups)?;
         Ok(tally)
+    }
+
+    pub(super) async fn count_subjects(&self, run: &RunId) -> Result<Subjects, StoreError> {
+        let counted: CountedSubjects =
+            sqlx::query_as(SUBJECTS).bind(run.as_str()).fetch_one(&self.pool).await?;
+        Ok(counted.into())
     }
 
     pub(super) async fn row_records(

@@ -39,7 +39,8 @@ use crate::{
     EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, UnderWay, Unsettled, Which,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects, UnderWay,
+    Unsettled, Which,
 };
 
 /// The server's clock in microseconds.
@@ -434,6 +435,10 @@ impl Store for PostgresStore {
 
     async fn tally(&self, run: &RunId) -> Result<RowTally, StoreError> {
         self.count_rows(run).await
+    }
+
+    async fn subjects(&self, run: &RunId) -> Result<Subjects, StoreError> {
+        self.count_subjects(run).await
     }
 
     async fn rows(

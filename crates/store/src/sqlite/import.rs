@@ -13,11 +13,11 @@ use super::bulk::{Bound, Bulk};
 use super::decode::{as_id, get, list, opt_word, signed, unsigned};
 use super::{SqliteStore, check_fence, mirror};
 use crate::canonical::{Guard, to_json};
-use crate::records::CountedRows;
+use crate::records::{CountedRows, CountedSubjects};
 use crate::staged::{stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement,
-    StoreError, TokenLink, Verdict,
+    StoreError, Subjects, TokenLink, Verdict,
 };
 
 const CHECKPOINT: &str = "UPDATE parts SET cursor = COALESCE(?4, cursor), \
@@ -41,6 +41,10 @@ const TALLY: &str = "SELECT NULL, NULL, plan, count(*) FROM staged_rows \
      WHERE run = ?1 AND line > ?2 AND line <= ?3 AND outcome IS NOT NULL AND code IS NOT NULL \
      GROUP BY outcome, code";
 const TALLY_LINES: i64 = 10_000;
+const SUBJECTS: &str = "SELECT COUNT(DISTINCT remote_customer_id), \
+     COUNT(CASE WHEN done LIKE '%create_customer%' THEN 1 END), COUNT(remote_method_id), \
+     COUNT(CASE WHEN done LIKE '%add_method%' OR done LIKE '%import_method%' THEN 1 END) \
+     FROM staged_rows WHERE run = ?1";
 const ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, field, customer_id, \
      remote_customer_id, method_id, remote_method_id, done, plan FROM staged_rows \
      WHERE run = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
@@ -52,7 +56,7 @@ const BAD_ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, 
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LAST_LINE, TALLY, ROWS, BAD_ROWS];
+    &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LAST_LINE, TALLY, SUBJECTS, ROWS, BAD_ROWS];
 
 #[cfg(test)]
 pub(super) const BULKS: &[&Bulk] =
@@ -365,6 +369,12 @@ impl SqliteStore {
         }
         tx.commit().await?;
         Ok(tally)
+    }
+
+    pub(super) async fn count_subjects(&self, run: &RunId) -> Result<Subjects, StoreError> {
+        let counted: CountedSubjects =
+            sqlx::query_as(SUBJECTS).bind(run.as_str()).fetch_one(&self.readers).await?;
+        Ok(counted.into())
     }
 
     pub(super) async fn read_rows(
