@@ -31,7 +31,7 @@ use tokio::sync::watch;
 pub use error::{EngineError, FileError};
 pub use failpoint::{Failpoint, Failpoints};
 pub use group::Policy;
-pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume};
+pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume, summary_of};
 pub use pull::pull;
 pub use settle::{Resolution, Settled, resolve, settle_account};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Calls, Counts, Coverage, Forecast, Ledger, MirrorAge, RunId, Summary};
-use store::{Fence, NewRun, RunEnd, RunRecord, RunState, StoreError};
+use store::{EffectState, Fence, NewRun, RunEnd, RunRecord, RunState, StoreError, UnderWay};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -123,6 +123,7 @@ impl ActiveRun {
             Some(_) => RunState::Failed,
         };
         let before = self.before.clone().unwrap_or_default();
+        let under_way = engine.store.under_way(&self.id).await?;
         let summary = Summary {
             run: self.id.to_string(),
             job: self.job.to_owned(),
@@ -134,6 +135,9 @@ impl ActiveRun {
             rows: found.rows,
             codes: found.codes,
             planned: found.planned,
+            effects: by_state(&under_way),
+            unsettled: unsettled(&under_way),
+            lease_seconds: None,
             customers: both(before.customers, found.customers),
             methods: both(before.methods, found.methods),
             calls: all_calls(before.calls, engine.calls.calls(&engine.account.name, &self.id)),
@@ -160,6 +164,18 @@ impl ActiveRun {
         );
         Ok(summary)
     }
+}
+
+/// The effects of a run, by the words of their states.
+pub(crate) fn by_state(under_way: &UnderWay) -> BTreeMap<String, u64> {
+    let word = |(state, count): (&EffectState, &u64)| (state.as_str().to_owned(), *count);
+    under_way.effects.iter().map(word).collect()
+}
+
+/// How many of them may have taken place, and nobody knows yet.
+pub(crate) fn unsettled(under_way: &UnderWay) -> u64 {
+    let open = under_way.effects.iter().filter(|(state, _)| state.is_unsettled());
+    open.map(|(_, count)| count).sum()
 }
 
 /// Counts of before and of now.

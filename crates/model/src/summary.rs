@@ -57,6 +57,11 @@ pub struct Coverage {
     pub gaps: Vec<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// The whole summary. A job has the parts that make sense for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -86,6 +91,16 @@ pub struct Summary {
     /// rests.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub planned: BTreeMap<String, u64>,
+    /// The run's effects by where they stand: `done`, `refused`, `unknown`, …
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub effects: BTreeMap<String, u64>,
+    /// Of them, those that may have taken place, and nobody knows yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unsettled: u64,
+    /// Of a run at work: so many seconds its worker's lease lasts, unless it is renewed. None when
+    /// the worker is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u64>,
     /// Customers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customers: Option<Counts>,

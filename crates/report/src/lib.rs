@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use model::{Counts, Ledger, Outcome, Summary};
-use store::RunRecord;
+use store::{RunRecord, RunState};
 
 pub use effects::{effect, effects, settled};
 pub use forecast::forecast;
@@ -37,6 +37,7 @@ pub fn summary(summary: &Summary) -> String {
     for (plan, rows) in &summary.planned {
         let _ = writeln!(text, "    {rows:>10} × planned: {}", plan.replace('+', ", then "));
     }
+    effects_of(&mut text, summary);
     if summary.customers.is_some() || summary.methods.is_some() {
         text.push('\n');
     }
@@ -73,15 +74,58 @@ pub fn summary(summary: &Summary) -> String {
         }
     }
     let calls = &summary.calls;
-    let _ = writeln!(
-        text,
-        "\n  calls      {} in all, {} of them changing something; {} throttled, {} reads repeated",
-        calls.total, calls.changing, calls.throttled, calls.retried
-    );
+    if summary.state != RunState::Running.as_str() {
+        let _ = writeln!(
+            text,
+            "\n  calls      {} in all, {} of them changing something; {} throttled, {} reads repeated",
+            calls.total, calls.changing, calls.throttled, calls.retried
+        );
+    }
     for (endpoint, count) in &calls.by_endpoint {
         let _ = writeln!(text, "    {count:>10} × {endpoint}");
     }
     text
+}
+
+/// What is open of a run, and who could go on with it.
+fn effects_of(text: &mut String, summary: &Summary) {
+    let Summary { run, unsettled, .. } = summary;
+    let at_work = summary.state == RunState::Running.as_str();
+    if at_work || *unsettled > 0 {
+        let states: Vec<String> =
+            summary.effects.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let states = if states.is_empty() { "none sent".to_owned() } else { states.join(", ") };
+        let _ = writeln!(text, "\n  effects    {states}");
+    }
+    match unsettled {
+        0 => {}
+        1 => {
+            let _ =
+                writeln!(text, "  1 effect is not settled yet: onfile effects list --run {run}");
+        }
+        more => {
+            let _ = writeln!(
+                text,
+                "  {more} effects are not settled yet: onfile effects list --run {run}"
+            );
+        }
+    }
+    if at_work {
+        let again = match summary.job.as_str() {
+            "import" => format!("`onfile runs resume {run}` goes on, "),
+            _ => String::new(),
+        };
+        let _ = match summary.lease_seconds {
+            Some(left) => writeln!(
+                text,
+                "  a worker holds it; if its process died, its lease runs out in {left} s: then \
+                 {again}`onfile runs cancel {run}` ends it"
+            ),
+            None => {
+                writeln!(text, "  nobody works at it: {again}`onfile runs cancel {run}` ends it")
+            }
+        };
+    }
 }
 
 fn ledger(text: &mut String, rows: &Ledger) {
@@ -190,6 +234,33 @@ mod tests {
           calls      3 in all, 2 of them changing something; 0 throttled, 0 reads repeated
                      2 × POST /api/customers
         ");
+    }
+
+    #[test]
+    fn a_run_at_work_says_how_far_it_is() {
+        let at_work = Summary {
+            run: "01R".into(),
+            job: "import".into(),
+            account: "gov".into(),
+            state: "running".into(),
+            effects: [("done".to_owned(), 34), ("sending".to_owned(), 18)].into(),
+            unsettled: 18,
+            lease_seconds: Some(41),
+            ..Summary::default()
+        };
+        insta::assert_snapshot!(summary(&at_work), @r"
+        import gov: running   (run 01R)
+
+          effects    34 done, 18 sending
+          18 effects are not settled yet: onfile effects list --run 01R
+          a worker holds it; if its process died, its lease runs out in 41 s: then `onfile runs resume 01R` goes on, `onfile runs cancel 01R` ends it
+        ");
+        let died = summary(&Summary { lease_seconds: None, ..at_work.clone() });
+        assert!(died.contains("nobody works at it: `onfile runs resume 01R` goes on"), "{died}");
+        // Nobody works at one that rests, and what it left open is said all the same.
+        let rests = summary(&Summary { state: "paused".into(), unsettled: 1, ..at_work });
+        assert!(rests.contains("1 effect is not settled yet"), "{rests}");
+        assert!(!rests.contains("works at it") && !rests.contains("holds it"), "{rests}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use records::{
     AccountRow, ClaimedPart, EffectQuery, EffectRecord, EffectRow, EffectState, Fence, Group,
     GroupPage, KnownCustomer, KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally,
     RunRecord, RunState, ScanState, SealedToken, SharedToken, StagedMethod, StagedRow, Statement,
-    StoreInfo, TokenLink, Unsettled, Which,
+    StoreInfo, TokenLink, UnderWay, Unsettled, Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
@@ -153,6 +153,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// One run.
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
+
+    /// The effects of a run by state, and its worker's lease, by the database's clock.
+    async fn under_way(&self, run: &RunId) -> Result<UnderWay, StoreError>;
 
     // --- import -------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::decode::unsigned;
 use crate::{StoreError, TokenFp, Verdict};
 
 /// Which database, for people.
@@ -82,7 +83,7 @@ pub struct ClaimedPart {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
@@ -208,6 +209,30 @@ pub struct RunRecord {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// What a run has under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Its effects by state.
+    pub effects: BTreeMap<EffectState, u64>,
+    /// How long its worker's lease lasts, unless it is renewed; none where nobody holds the run.
+    pub lease: Option<Duration>,
+}
+
+impl UnderWay {
+    /// Of states in the database's words with their counts, and of the microseconds that are left
+    /// of a lease.
+    pub(crate) fn of(states: Vec<(String, i64)>, left: Option<i64>) -> Result<Self, StoreError> {
+        let mut effects = BTreeMap::new();
+        for (word, count) in states {
+            let state = EffectState::parse(&word)
+                .ok_or_else(|| StoreError::corrupt("an effect's state", "it is no word of ours"))?;
+            effects.insert(state, unsigned(count));
+        }
+        let left = left.and_then(|left| u64::try_from(left).ok());
+        Ok(Self { effects, lease: left.filter(|left| *left > 0).map(Duration::from_micros) })
+    }
 }
 
 /// A token at rest: sealed, bound to its row.

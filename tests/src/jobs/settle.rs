@@ -50,7 +50,26 @@ pub async fn what_a_killed_import_sent_is_settled_when_asked_for(db: Arc<TestDb>
         all.unwrap_or_default().iter().filter(|one| one["state"] == state).count()
     };
     ensure!(sending(&open, "sending") == 18, "{open}");
+    // What the store knows of it is said, though it came to no end.
+    let runs = world.onfile.run(&["runs", "--json"]).await?.expect(0)?;
+    let run = text(&runs, "/runs/0/run")?;
+    for args in [["runs", "show", &run, "--json"], ["report", &run, "--json", "-q"]] {
+        let ran = world.onfile.run(&args).await?.expect(0)?;
+        ensure!(text(&ran, "/state")? == "running", "{ran:?}");
+        ensure!(ran.count("/rows/read")? == 20, "{ran:?}");
+        ensure!(ran.count("/effects/done")? == 16, "{ran:?}");
+        ensure!(ran.count("/effects/sending")? == 18, "{ran:?}");
+        ensure!((1..=60).contains(&ran.count("/lease_seconds")?), "{ran:?}");
+    }
+    let shown = world.onfile.run(&["runs", "show", &run]).await?.expect(0)?;
+    let list = format!("18 effects are not settled yet: onfile effects list --run {run}");
+    ensure!(shown.stdout.contains(&list), "{shown:?}");
+    ensure!(shown.stdout.contains("a worker holds it"), "{shown:?}");
     expire(&world.db).await?;
+    let shown = world.onfile.run(&["report", &run]).await?.expect(0)?;
+    ensure!(shown.stdout.contains(&list), "{shown:?}");
+    let hint = format!("nobody works at it: `onfile runs resume {run}` goes on");
+    ensure!(shown.stdout.contains(&hint), "{shown:?}");
     let (held, sent) = (world.held(), world.changing());
     let ran = world.onfile.run(&["effects", "settle", "gov", "--json"]).await?.expect(0)?;
     ensure!(ran.count("/done")? == 18, "{ran:?}");

@@ -20,7 +20,7 @@ use store::{
     EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, Unsettled, Which,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, UnderWay, Unsettled, Which,
 };
 
 /// What is left out.
@@ -196,6 +196,7 @@ store! {
         runs(most: u32) -> Vec<RunRecord>;
         runs_in(account: &AccountName, state: RunState) -> Vec<RunRecord>;
         run(run: &RunId) -> Option<RunRecord>;
+        under_way(run: &RunId) -> UnderWay;
         tally(run: &RunId) -> RowTally;
         rows(run: &RunId, after_line: u64, most: u32) -> Vec<RowRecord>;
         bad_rows(run: &RunId, most: u32) -> Vec<RowRecord>;

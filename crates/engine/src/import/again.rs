@@ -6,7 +6,7 @@ use store::{RowTally, RunRecord, RunState, Store, StoreError, Which};
 use super::args::Args;
 use super::{Ended, JOB, applier, carry_out, conclude, plan};
 use crate::apply::Applier;
-use crate::run::{ActiveRun, Findings};
+use crate::run::{ActiveRun, Findings, by_state, unsettled};
 use crate::{Engine, EngineError};
 
 /// Rows given their outcome in one transaction.
@@ -103,6 +103,50 @@ async fn go_on(
     conclude(engine, run, found, worked).await
 }
 
+/// The summary that was written when the run last came to rest.
+fn kept(record: &RunRecord) -> Option<Summary> {
+    serde_json::from_str(record.summary.as_deref()?).ok()
+}
+
+fn blank(record: &RunRecord) -> Summary {
+    Summary {
+        run: record.id.to_string(),
+        job: record.job.clone(),
+        account: record.account.to_string(),
+        state: record.state.as_str().to_owned(),
+        dry_run: Args::parse(&record.args).is_some_and(|args| args.dry_run),
+        started_at: record.created_at.to_string(),
+        ..Summary::default()
+    }
+}
+
+/// What is known of a run: its summary where it has come to rest, and where it is at work, or its
+/// process died, how far it is by the store.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn summary_of(store: &dyn Store, record: &RunRecord) -> Result<Summary, EngineError> {
+    let kept = kept(record);
+    if record.state != RunState::Running
+        && let Some(summary) = kept
+    {
+        return Ok(Summary { state: record.state.as_str().to_owned(), ..summary });
+    }
+    let RowTally { ledger, codes, planned } = store.tally(&record.id).await?;
+    let under_way = store.under_way(&record.id).await?;
+    Ok(Summary {
+        rows: (ledger.read > 0).then_some(ledger),
+        codes,
+        planned,
+        effects: by_state(&under_way),
+        unsettled: unsettled(&under_way),
+        lease_seconds: under_way.lease.map(|left| left.as_secs()),
+        // What it called is written down when it comes to rest.
+        calls: kept.unwrap_or_default().calls,
+        ..blank(record)
+    })
+}
+
 /// Ends a run that rests: its rows without an outcome get one, and its tokens are destroyed. What
 /// was sent and not heard of is unresolved, and keeps the token that settling it may need; what
 /// this run created says so; the rest is `not_attempted: run_cancelled`. A run that failed stays
@@ -117,17 +161,7 @@ pub async fn cancel(
     run: &RunId,
 ) -> Result<Summary, EngineError> {
     let record = known(store, run).await?;
-    let mut summary: Summary =
-        record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(
-            || Summary {
-                run: run.to_string(),
-                job: record.job.clone(),
-                account: record.account.to_string(),
-                state: record.state.as_str().to_owned(),
-                started_at: record.created_at.to_string(),
-                ..Summary::default()
-            },
-        );
+    let mut summary = kept(&record).unwrap_or_else(|| blank(&record));
     let text = |summary: &Summary| {
         serde_json::to_string(summary).map_err(|_| EngineError::Broken("a summary is always JSON"))
     };
@@ -154,6 +188,9 @@ pub async fn cancel(
         summary.rows = Some(tally.ledger);
         summary.codes = tally.codes;
         summary.planned = tally.planned;
+        let under_way = store.under_way(run).await?;
+        summary.effects = by_state(&under_way);
+        summary.unsettled = unsettled(&under_way);
         store.sum_up(run, &text(&summary)?).await?;
     }
     Ok(summary)

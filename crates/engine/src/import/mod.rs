@@ -28,7 +28,7 @@ use crate::run::{ActiveRun, Findings};
 use crate::settle::{self, Patience};
 use crate::{Engine, EngineError, Failpoint, observe};
 
-pub use again::{approve, cancel, resume};
+pub use again::{approve, cancel, resume, summary_of};
 use args::Args;
 pub use args::Limit;
 use forecast::Expectations;

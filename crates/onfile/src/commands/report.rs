@@ -6,9 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use model::{Ledger, RunId, Summary};
+use model::{Ledger, RunId};
 use serde_json::json;
-use store::Store;
+use store::{RunState, Store};
 
 use super::{env, runs};
 use crate::cli::Global;
@@ -24,9 +24,8 @@ pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Re
     let options = LoadOptions::for_accounts(Vec::<String>::new());
     let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
     let record = runs::known(&*opened.store, run).await?;
-    let id = record.id;
-    let summary: Option<Summary> =
-        record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let summary = engine::summary_of(&*opened.store, &record).await?;
+    let (id, at_work) = (record.id, record.state == RunState::Running);
     match folder {
         Some(folder) => {
             std::fs::create_dir_all(folder)
@@ -39,13 +38,17 @@ pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Re
                 out::json(&json!({ "run": run, "rows": rows, "folder": folder }));
             } else {
                 out::line(&format!("wrote {rows} rows and the summary to {}", folder.display()));
+                if at_work {
+                    out::line(
+                        "the run has not come to rest: rows that have no outcome yet are \
+                         `not_attempted` there",
+                    );
+                }
             }
         }
         None if global.json => out::json(&serde_json::to_value(&summary)?),
         None => {
-            if let Some(summary) = &summary {
-                out::line(::report::summary(summary).trim_end());
-            }
+            out::line(::report::summary(&summary).trim_end());
             let tally = opened.store.tally(&id).await?;
             let planned = tally.planned.values().sum();
             show_bad_rows(&*opened.store, &id, &tally.ledger, planned).await?;

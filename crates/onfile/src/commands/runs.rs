@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use engine::EngineError;
-use model::{RunId, Summary, SystemClock};
+use model::{RunId, SystemClock};
 use serde_json::json;
 use store::{RunRecord, RunState, Store};
 
@@ -61,15 +61,11 @@ async fn list(global: &Global, opened: &Opened) -> Result<()> {
 
 async fn show(global: &Global, opened: &Opened, run: &str) -> Result<()> {
     let record = known(&*opened.store, run).await?;
-    let summary: Option<Summary> =
-        record.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    // The summary is of the last time it came to rest; it may have gone on since.
-    let summary = summary.map(|was| Summary { state: record.state.as_str().to_owned(), ..was });
-    match (global.json, summary) {
-        (true, Some(summary)) => out::json(&serde_json::to_value(&summary)?),
-        (true, None) => out::json(&listed(&record)),
-        (false, Some(summary)) => out::line(report::summary(&summary).trim_end()),
-        (false, None) => out::line(report::runs(&[record]).trim_end()),
+    let summary = engine::summary_of(&*opened.store, &record).await?;
+    if global.json {
+        out::json(&serde_json::to_value(&summary)?);
+    } else {
+        out::line(report::summary(&summary).trim_end());
     }
     Ok(())
 }

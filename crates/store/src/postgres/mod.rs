@@ -39,7 +39,7 @@ use crate::{
     EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Unsettled, Which,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, UnderWay, Unsettled, Which,
 };
 
 /// The server's clock in microseconds.
@@ -381,6 +381,10 @@ impl Store for PostgresStore {
         state: RunState,
     ) -> Result<Vec<RunRecord>, StoreError> {
         self.runs_standing(account, state).await
+    }
+
+    async fn under_way(&self, run: &RunId) -> Result<UnderWay, StoreError> {
+        self.read_under_way(run).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {

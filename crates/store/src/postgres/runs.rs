@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 
 use super::decode::{as_id, get, id, opt_time, time, word};
 use super::{HOLD, PostgresStore, micros, now_us};
-use crate::{ClaimedPart, Fence, NewRun, Owner, RunEnd, RunRecord, RunState, StoreError};
+use crate::{ClaimedPart, Fence, NewRun, Owner, RunEnd, RunRecord, RunState, StoreError, UnderWay};
 
 // The fence and the heartbeat in one. The writer's row is shared by all parts of a run, so that a
 // write touches it only when half of its time is over.
@@ -74,6 +74,12 @@ const RUNS: &str = concat!(run_columns!(), " ORDER BY created_at DESC, id DESC L
 const RUNS_IN: &str =
     concat!(run_columns!(), " WHERE account = $1 AND state = $2 ORDER BY created_at, id");
 const RUN: &str = concat!(run_columns!(), " WHERE id = $1");
+const EFFECTS_BY_STATE: &str = "SELECT state, COUNT(*) FROM effects WHERE run = $1 GROUP BY state";
+const LEASE: &str = concat!(
+    "SELECT MAX(lease_until) - ",
+    now_us!(),
+    " FROM parts WHERE run = $1 AND owner IS NOT NULL"
+);
 
 /// What a fence holds, for those who write on.
 pub(super) struct Held {
@@ -342,6 +348,14 @@ impl PostgresStore {
     pub(super) async fn one_run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         let row = sqlx::query(RUN).bind(run.as_str()).fetch_optional(&self.pool).await?;
         row.as_ref().map(record).transpose()
+    }
+
+    pub(super) async fn read_under_way(&self, run: &RunId) -> Result<UnderWay, StoreError> {
+        let states =
+            sqlx::query_as(EFFECTS_BY_STATE).bind(run.as_str()).fetch_all(&self.pool).await?;
+        let left: Option<i64> =
+            sqlx::query_scalar(LEASE).bind(run.as_str()).fetch_one(&self.pool).await?;
+        UnderWay::of(states, left)
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
     EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Unsettled, Which,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, UnderWay, Unsettled, Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -295,6 +295,10 @@ impl Store for SqliteStore {
         state: RunState,
     ) -> Result<Vec<RunRecord>, StoreError> {
         self.runs_standing(account, state).await
+    }
+
+    async fn under_way(&self, run: &RunId) -> Result<UnderWay, StoreError> {
+        self.read_under_way(run).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::decode::{as_id, get, id, opt_time, time, word};
 use super::{SqliteStore, micros, server_now};
-use crate::{ClaimedPart, Fence, NewRun, Owner, RunEnd, RunRecord, RunState, StoreError};
+use crate::{ClaimedPart, Fence, NewRun, Owner, RunEnd, RunRecord, RunState, StoreError, UnderWay};
 
 const RUN_STATE: &str = "SELECT state FROM runs WHERE id = ?1";
 const ADD_RUN: &str = "INSERT INTO runs (id, job, account, cause, writing, state, args, \
@@ -48,6 +48,8 @@ const RUNS_IN: &str = "SELECT id, job, account, cause, state, args, input_name, 
      ORDER BY created_at, id";
 const RUN: &str = "SELECT id, job, account, cause, state, args, input_name, input_hash, summary, \
      error, created_at, ended_at, config_hash FROM runs WHERE id = ?1";
+const EFFECTS_BY_STATE: &str = "SELECT state, COUNT(*) FROM effects WHERE run = ?1 GROUP BY state";
+const LEASE: &str = "SELECT MAX(lease_until) - ?2 FROM parts WHERE run = ?1 AND owner IS NOT NULL";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
@@ -71,6 +73,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     RUNS,
     RUNS_IN,
     RUN,
+    EFFECTS_BY_STATE,
+    LEASE,
 ];
 
 /// The run that writes to an account, with its worker and the end of its lease, if that is alive.
@@ -372,5 +376,16 @@ impl SqliteStore {
     pub(super) async fn one_run(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         let row = sqlx::query(RUN).bind(run.as_str()).fetch_optional(&self.readers).await?;
         row.as_ref().map(record).transpose()
+    }
+
+    pub(super) async fn read_under_way(&self, run: &RunId) -> Result<UnderWay, StoreError> {
+        let states =
+            sqlx::query_as(EFFECTS_BY_STATE).bind(run.as_str()).fetch_all(&self.readers).await?;
+        let left: Option<i64> = sqlx::query_scalar(LEASE)
+            .bind(run.as_str())
+            .bind(server_now())
+            .fetch_one(&self.readers)
+            .await?;
+        UnderWay::of(states, left)
     }
 }
