@@ -259,7 +259,7 @@ codes! {
         "nothing was sent; mend the rows named by `onfile report RUN`, or allow more with --max-rejected";
     /// The run was stopped.
     Stopped = "stopped", Run [],
-        "onfile runs resume RUN goes on with an import, any other job is started again; what was in flight was finished, and is in the rows";
+        "onfile runs resume RUN goes on with an import, any other job is started again; what was sent and not answered is settled first";
     /// The canary went well, and the rest waits for a person.
     AwaitingApproval = "awaiting_approval", Run [],
         "onfile runs approve RUN sends the rest, onfile runs cancel RUN ends the run";

@@ -30,6 +30,12 @@ pub async fn a_second_stop_gives_up_what_is_in_flight(db: Arc<TestDb>) -> Result
     world.all_fired()?;
     ensure!(text(&ran, "/state")? == "paused", "{ran:?}");
     ensure!(ran.count("/rows/created")? == 2, "{ran:?}");
+    // Nobody says that it was finished.
+    ensure!(!ran.stderr.contains("was finished"), "{ran:?}");
+    ensure!(ran.count("/unsettled")? == 18, "{ran:?}");
+    let shown = world.onfile.run(&["report", &run_of(&ran)?]).await?.expect(0)?;
+    let list = format!("onfile effects list --run {}", run_of(&ran)?);
+    ensure!(shown.stdout.contains(&format!("18 effects are not settled yet: {list}")), "{shown:?}");
     // The account is free at once, and the run goes on where it was left.
     let run = run_of(&ran)?;
     let ran = world.runs("resume", &run, 0).await?;
