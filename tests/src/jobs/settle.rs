@@ -79,6 +79,8 @@ pub async fn what_a_killed_import_sent_is_settled_when_asked_for(db: Arc<TestDb>
     let (held, sent) = (world.held(), world.changing());
     let ran = world.onfile.run(&["effects", "settle", "gov", "--json"]).await?.expect(0)?;
     ensure!(ran.count("/done")? == 18, "{ran:?}");
+    ensure!(ran.stderr.contains("18 effects of a process that died: settled first"), "{ran:?}");
+    ensure!(!ran.stderr.contains("WARN"), "a log among messages: {ran:?}");
     ensure!(world.changing() == sent && world.held() == held, "something was sent");
     let open = world.onfile.run(&["effects"]).await?.expect(0)?;
     ensure!(open.stdout.contains("nothing is open"), "{open:?}");
@@ -134,6 +136,7 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     ensure!(person.stdout.contains("onfile effects list"), "{person:?}");
     let shown = world.onfile.run(&["effects", "show", &id]).await?.expect(0)?;
     ensure!(shown.stdout.contains("VISA ending in 4242, expires 12/2030"), "{shown:?}");
+    ensure!(shown.stdout.contains(&payers), "what may be it is not named: {shown:?}");
     ensure!(shown.stdout.contains(&format!("onfile effects resolve {id} --as")), "{shown:?}");
     // Which of the two it is must be said.
     let resolve = ["effects", "resolve", &id, "--as", "done"];

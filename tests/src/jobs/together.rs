@@ -20,6 +20,7 @@ pub async fn a_second_import_touches_nothing_of_the_first(db: Arc<TestDb>) -> Re
     for args in [&IMPORT[..], &["effects", "settle", "gov", "--json"]] {
         let ran = world.onfile.run(args).await?.expect(1)?;
         ensure!(ran.stderr.contains("error[account_busy]"), "{ran:?}");
+        ensure!(!ran.stderr.contains("RUN"), "a run that is not named: {ran:?}");
     }
     // Reading is nobody's business.
     world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;

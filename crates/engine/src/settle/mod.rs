@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use model::{Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethod};
 use store::{Applied, EffectOutcome, EffectState, Fence, TokenLink, Unsettled};
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::info;
 
 use self::judge::{Add, DefaultNow, Shown};
 pub use self::person::{Resolution, resolve, settle_account};
@@ -87,13 +87,19 @@ enum Said {
 /// When the store cannot be reached, or the run does not hold the account.
 pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), EngineError> {
     let account = &engine.account.name;
+    let mut all = 0;
     loop {
-        let marked = engine.store.take_over(fence, account).await?;
-        if marked == 0 {
-            return Ok(());
+        match engine.store.take_over(fence, account).await? {
+            0 => break,
+            marked => all += marked,
         }
-        warn!(account = account.as_str(), effects = marked, "nobody heard what became of these");
     }
+    if all > 0 {
+        info!(account = account.as_str(), effects = all, "nobody heard what became of these");
+        let effects = if all == 1 { "effect" } else { "effects" };
+        engine.progress.says(&format!("{all} {effects} of a process that died: settled first"));
+    }
+    Ok(())
 }
 
 /// Settles the effects of the account whose outcome is not known.
