@@ -107,6 +107,7 @@ async fn twin(world: &World) -> anyhow::Result<(Ran, String, String)> {
     let payers = world.provider.add_method("pa_main", &ada.id, card, false)?;
     let ran = importing.end().await?.expect(2)?;
     world.all_fired()?;
+    ensure!(ran.stderr.contains(" s to settle 1 effect without an answer"), "{ran:?}");
     ensure!(ran.count("/rows/created")? == 19, "{ran:?}");
     ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
     ensure!(ran.count("/codes/outcome_unknown")? == 1, "{ran:?}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 
 use super::World;
+use super::canary::run_of;
 use super::resume::called;
 use crate::env::TestDb;
 
@@ -36,6 +37,8 @@ pub async fn a_second_import_touches_nothing_of_the_first(db: Arc<TestDb>) -> Re
     ensure!(first.count("/rows/created")? == 20, "{first:?}");
     ensure!(!first.stdout.contains("found_later"), "somebody else settled it: {first:?}");
     let second = second.end().await?.expect(0)?;
+    let said = format!("waiting until run {} is done with account gov", run_of(&first)?);
+    ensure!(second.stderr.matches(&said).count() == 1, "{second:?}");
     ensure!(second.count("/rows/unchanged")? == 20, "{second:?}");
     ensure!(second.count("/calls/changing")? == 0, "{second:?}");
     ensure!(world.sizes() == (16, 18), "{:#?}", world.held());

@@ -97,10 +97,19 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         config_hash: Some(engine.config_hash.clone()),
         parts: 1,
     };
+    let mut waits_for: Option<RunId> = None;
     let run = loop {
         match ActiveRun::begin(engine, JOB, new.clone()).await {
-            Err(EngineError::Store(StoreError::AccountBusy { .. })) if options.wait => {
+            Err(EngineError::Store(StoreError::AccountBusy { run, account, .. }))
+                if options.wait =>
+            {
                 engine.stop.check()?;
+                if waits_for.as_ref() != Some(&run) {
+                    engine
+                        .progress
+                        .says(&format!("waiting until run {run} is done with account {account}"));
+                    waits_for = Some(run);
+                }
                 tokio::time::sleep(BUSY).await;
             }
             run => break run?,

@@ -96,8 +96,8 @@ pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), Engi
     }
     if all > 0 {
         info!(account = account.as_str(), effects = all, "nobody heard what became of these");
-        let effects = if all == 1 { "effect" } else { "effects" };
-        engine.progress.says(&format!("{all} {effects} of a process that died: settled first"));
+        let effects = effects(all);
+        engine.progress.says(&format!("{effects} of a process that died: settled first"));
     }
     Ok(())
 }
@@ -115,39 +115,67 @@ pub(crate) async fn settle(
 ) -> Result<Settled, EngineError> {
     let mut read: BTreeSet<(EffectId, i64)> = BTreeSet::new();
     let mut settled = Settled::default();
+    let mut told = false;
     loop {
         let due = pass(engine, fence, ctx, &mut read, &mut settled).await?;
         let Some(due) = due.filter(|_| patience == Patience::UntilSettled) else {
             return Ok(settled);
         };
-        engine.progress.at("waiting to settle what was not answered", 0, Some(settled.left));
+        if !told {
+            told = true;
+            let (seconds, effects) = (due.last.as_secs() + 1, effects(settled.left));
+            engine
+                .progress
+                .says(&format!("waiting {seconds} s to settle {effects} without an answer"));
+        }
+        let done = settled.done + settled.planned + settled.refused + settled.unresolved;
+        engine.progress.at("settled", done, Some(done + settled.left));
         engine.reached(Failpoint::SettlingWait).await;
         let mut stop = engine.stop.clone();
         tokio::select! {
-            () = sleep(due) => {}
+            () = sleep(due.first) => {}
             () = stop.wanted() => return Err(EngineError::Stopped),
         }
     }
 }
 
-/// Reads once for every effect that was not read for yet, or whose quarantine is over; how long it
-/// is until the first of those left can be told.
+/// How long it is until the first and the last of the effects that are left can be told.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    first: Duration,
+    last: Duration,
+}
+
+impl Due {
+    /// With one more effect.
+    fn with(due: Option<Self>, one: Duration) -> Self {
+        let Self { first, last } = due.unwrap_or(Self { first: one, last: one });
+        Self { first: first.min(one), last: last.max(one) }
+    }
+}
+
+/// So many effects, for a person.
+fn effects(count: u64) -> String {
+    format!("{count} effect{}", if count == 1 { "" } else { "s" })
+}
+
+/// Reads once for every effect that was not read for yet, or whose quarantine is over.
 async fn pass(
     engine: &Engine,
     fence: &Fence,
     ctx: &CallCtx,
     read: &mut BTreeSet<(EffectId, i64)>,
     settled: &mut Settled,
-) -> Result<Option<Duration>, EngineError> {
+) -> Result<Option<Due>, EngineError> {
     let (account, quarantine) = (&engine.account.name, engine.account.timing.quarantine);
-    let mut first: Option<Duration> = None;
+    let mut due: Option<Due> = None;
     let mut after: Option<EffectId> = None;
     settled.left = 0;
     loop {
         engine.stop.check()?;
         let began = Instant::now();
         let page = engine.store.unsettled(account, after.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(first) };
+        let Some(last) = page.last() else { return Ok(due) };
         after = Some(last.record.effect.id.clone());
         let key = |one: &Unsettled| (one.record.effect.id.clone(), one.record.effect.attempt);
         let (wanted, later): (Vec<Unsettled>, Vec<Unsettled>) =
@@ -168,8 +196,9 @@ async fn pass(
         engine.reached(Failpoint::SettlingOutcome).await;
         settled.left += waits.len() as u64;
         let since = began.elapsed();
-        let due = waits.into_iter().map(|age| quarantine.saturating_sub(age + since)).min();
-        first = first.into_iter().chain(due).min();
+        for age in waits {
+            due = Some(Due::with(due, quarantine.saturating_sub(age + since)));
+        }
     }
 }
 
