@@ -252,6 +252,9 @@ async fn carry_out(
         found.forecast = Some(forecast);
         found.unverified = Some(unread.unwrap_or_else(|| plan::unverified(&tally)));
         found.mirror = Some(mirror_age(engine).await?);
+        if let Some(most) = args.canary() {
+            found.canary = Some(canary::choose(&applier, most).await?);
+        }
         return Ok(Some(tally));
     }
     engine.progress.forecast(&engine.account.name, &forecast);
