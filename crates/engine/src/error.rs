@@ -261,9 +261,8 @@ impl EngineError {
     /// The run that it names.
     const fn run(&self) -> Option<&RunId> {
         match self {
-            Self::Store(StoreError::AccountBusy { run, .. } | StoreError::Fenced { run, .. })
-            | Self::ConfigChanged { run, .. }
-            | Self::NotResumable { run, .. } => Some(run),
+            Self::Store(error) => error.run(),
+            Self::ConfigChanged { run, .. } | Self::NotResumable { run, .. } => Some(run),
             _ => None,
         }
     }
@@ -310,6 +309,21 @@ mod tests {
     use backend::ErrorKind;
 
     use super::*;
+
+    #[test]
+    fn the_run_that_holds_an_account_is_named_in_the_hint() {
+        let run = RunId::generate();
+        let busy = StoreError::AccountBusy {
+            account: model::AccountName::new("gov").expect("a name"),
+            run: run.clone(),
+            owner: "w1".into(),
+            until: model::Timestamp::from_micros(1),
+        };
+        let hint = busy.hint();
+        assert_eq!(EngineError::from(busy).hint(None), hint);
+        let hint = hint.expect("a hint");
+        assert!(hint.contains(&format!("`onfile runs resume {run}`")), "{hint}");
+    }
 
     #[test]
     fn a_run_that_rests_is_named_in_its_hint() {

@@ -87,6 +87,9 @@ pub trait Progress: Send + Sync {
     /// A phase, how much of it is done, and of how much if that is known.
     fn at(&self, phase: &'static str, done: u64, of: Option<u64>);
 
+    /// What a person should know of, once.
+    fn says(&self, text: &str);
+
     /// What a job is about to call, before anything is sent.
     fn forecast(&self, account: &AccountName, forecast: &Forecast);
 }
@@ -97,6 +100,7 @@ pub struct Quiet;
 
 impl Progress for Quiet {
     fn at(&self, _: &'static str, _: u64, _: Option<u64>) {}
+    fn says(&self, _: &str) {}
     fn forecast(&self, _: &AccountName, _: &Forecast) {}
 }
 

@@ -43,6 +43,7 @@ pub(crate) struct Findings {
     pub(crate) mirror: Option<MirrorAge>,
     pub(crate) observed: bool,
     pub(crate) unverified: Option<u64>,
+    pub(crate) canary: Option<Vec<u64>>,
 }
 
 impl Drop for ActiveRun {
@@ -154,6 +155,7 @@ impl ActiveRun {
             mirror: found.mirror,
             observed: found.observed,
             unverified: found.unverified,
+            canary: found.canary,
             coverage: found.coverage,
             error: failed.filter(|_| state != RunState::AwaitingApproval).map(ToString::to_string),
         };

@@ -129,6 +129,9 @@ pub struct Summary {
     /// Of a dry run: rows whose plan rests on something that this run has not read at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unverified: Option<u64>,
+    /// Of a dry run: the customers that its canary would take, by the line of their first row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Vec<u64>>,
     /// What was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,

@@ -106,11 +106,12 @@ pub(crate) struct Import {
     #[arg(long, default_value = "5%", value_name = "N|P%")]
     pub(crate) max_rejected: engine::Limit,
     /// Pause when more rows than this are refused or unresolved: a number, or a share of the rows
-    /// that have something to be sent
+    /// that have something to be sent. Calls on their way then are still answered, so that a few
+    /// more may fail
     #[arg(long, value_name = "N|P%")]
     pub(crate) max_failures: Option<engine::Limit>,
     /// Send the first N rows only (and one of each kind), read them back, and wait for
-    /// `onfile runs approve`
+    /// `onfile runs approve`. With --dry-run: say which they would be
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) canary: Option<u64>,
     /// Wait for the account's writing run to end, instead of failing

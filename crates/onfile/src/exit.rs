@@ -72,7 +72,7 @@ pub(crate) fn report(global: &Global, error: &anyhow::Error) -> Exit {
     let (exit, code, hint) = if let Some(error) = error.downcast_ref::<EngineError>() {
         (of_engine(error), error.code(), error.hint(None))
     } else if let Some(error) = error.downcast_ref::<StoreError>() {
-        (of_store(error), error.code(), error.code().hint().map(str::to_owned))
+        (of_store(error), error.code(), error.hint())
     } else if let Some(error) = error.downcast_ref::<backend::BackendError>() {
         (Exit::Error, error.kind.code(), None)
     } else {

@@ -89,6 +89,11 @@ impl engine::Progress for ProgressLine {
         };
     }
 
+    fn says(&self, text: &str) {
+        self.clear();
+        error_line(text);
+    }
+
     fn forecast(&self, account: &AccountName, forecast: &Forecast) {
         self.clear();
         error_line(report::forecast(account.as_str(), forecast).trim_end());

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
-use model::{MethodFacts, Summary};
+use model::{EffectKind, MethodFacts, Summary};
 use store::{EffectRecord, EffectState, Unsettled};
 
 /// Effects as a table.
@@ -41,7 +41,7 @@ pub fn effect(found: &Unsettled) -> String {
     let mut text = format!("effect {}\n", effect.id);
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let _infallible = writeln!(text, "  {name:<12}{value}");
+            let _infallible = writeln!(text, "  {name:<13}{value}");
         }
     };
     let list = |ids: &[model::RemoteMethodId]| match ids {
@@ -54,7 +54,9 @@ pub fn effect(found: &Unsettled) -> String {
     line("state", Some(format!("{}{origin}", effect.state.as_str())));
     line("because", effect.message.clone().or_else(|| effect.code.clone()));
     line("reference", effect.reference.as_ref().map(ToString::to_string));
-    line("sent", found.facts.as_ref().map(facts));
+    let is_add = matches!(effect.kind, EffectKind::AddMethod | EffectKind::ImportMethod);
+    // The row's payment method; anything else of the row sends none.
+    line("sent", found.facts.as_ref().filter(|_| is_add).map(facts));
     line("customer", effect.remote_customer.as_ref().map(ToString::to_string));
     line("method", effect.remote_method.as_ref().map(ToString::to_string));
     line("known before", record.known_before.as_deref().map(list));
@@ -71,10 +73,13 @@ pub fn effect(found: &Unsettled) -> String {
         )),
     );
     let hint = match effect.state {
-        EffectState::Unresolved => Some(format!(
-            "look at the provider, then: onfile effects resolve {} --as done|absent",
-            effect.id
-        )),
+        EffectState::Unresolved => {
+            let named = if is_add { "; with done, --remote-id ID says which it made" } else { "" };
+            Some(format!(
+                "look at the provider, then: onfile effects resolve {} --as done|absent{named}",
+                effect.id
+            ))
+        }
         EffectState::Unknown | EffectState::Sending => Some(format!(
             "onfile effects settle {} asks the provider; so does the next import",
             record.account
@@ -119,4 +124,75 @@ pub fn settled(counts: &[(String, u64)], summary: &Summary) -> String {
     }
     let _infallible = writeln!(text, "  calls {} (run {})", summary.calls.total, summary.run);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::{
+        AccountName, CardFacts, EffectId, Expiry, Last4, RemoteMethodId, RunId, Timestamp,
+    };
+    use store::EffectRow;
+
+    use super::*;
+
+    fn unresolved(kind: EffectKind) -> Unsettled {
+        let at = Timestamp::from_micros(0);
+        Unsettled {
+            record: EffectRecord {
+                effect: EffectRow {
+                    id: EffectId::new("e_1").expect("an id"),
+                    run: RunId::new("01R").expect("an id"),
+                    kind,
+                    subject: "C-1".into(),
+                    reference: None,
+                    fp: None,
+                    line: Some(3),
+                    state: EffectState::Unresolved,
+                    attempt: 1,
+                    origin: None,
+                    remote_customer: None,
+                    remote_method: None,
+                    code: None,
+                    message: Some("two may be it: spm_1, spm_2".into()),
+                },
+                account: AccountName::new("gov").expect("a name"),
+                sent_at: Some(at),
+                created_at: at,
+                updated_at: at,
+                known_before: Some(vec![RemoteMethodId::new("spm_0").expect("an id")]),
+                request_id: None,
+                status: None,
+            },
+            age: Duration::ZERO,
+            facts: Some(MethodFacts::Card(CardFacts {
+                brand: Some("VISA".into()),
+                last4: Last4::new("3003").ok(),
+                expiry: Expiry::new(12, 2030).ok(),
+                ..CardFacts::default()
+            })),
+            tied: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_add_says_what_was_sent_and_how_to_name_what_it_made() {
+        insta::assert_snapshot!(effect(&unresolved(EffectKind::ImportMethod)), @r"
+        effect e_1
+          account      gov
+          what         import_method, attempt 1
+          state        unresolved
+          because      two may be it: spm_1, spm_2
+          sent         VISA ending in 3003, expires 12/2030
+          known before spm_0
+          sent at      1970-01-01T00:00:00.000Z
+          changed at   1970-01-01T00:00:00.000Z
+          run          01R, line 3
+          hint: look at the provider, then: onfile effects resolve e_1 --as done|absent; with done, --remote-id ID says which it made
+        ");
+        // The card of its row is not what creates a customer.
+        let create = effect(&unresolved(EffectKind::CreateCustomer));
+        assert!(!create.contains("3003") && !create.contains("--remote-id"), "{create}");
+    }
 }

@@ -66,6 +66,22 @@ pub(crate) fn mirror(mirror: &MirrorAge, summary: &Summary) -> String {
     format!("  mirror: {age}; {rows}{hint}")
 }
 
+/// The customers that a canary would take, by the line of their first row.
+pub(crate) fn canary(lines: &[u64]) -> String {
+    const SHOWN: usize = 10;
+    let mut shown: Vec<String> = lines.iter().take(SHOWN).map(u64::to_string).collect();
+    if lines.len() > SHOWN {
+        shown.push("…".into());
+    }
+    match lines.len() {
+        0 => "  canary: no row has anything to be sent".into(),
+        1 => format!("  canary: the customer of line {} would go first", shown.join(", ")),
+        some => {
+            format!("  canary: the {some} customers of lines {} would go first", shown.join(", "))
+        }
+    }
+}
+
 /// A number with its thousands apart.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -134,6 +150,17 @@ mod tests {
                        60,000 × POST /api/customers
         ");
         assert_eq!(forecast("gov", &Forecast::default()), "gov: this makes no calls\n");
+    }
+
+    #[test]
+    fn a_dry_run_says_what_its_canary_would_be() {
+        assert_eq!(canary(&[]), "  canary: no row has anything to be sent");
+        assert_eq!(canary(&[4]), "  canary: the customer of line 4 would go first");
+        let many: Vec<u64> = (2..=13).collect();
+        assert_eq!(
+            canary(&many),
+            "  canary: the 12 customers of lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … would go first"
+        );
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub fn summary(summary: &Summary) -> String {
         text.push('\n');
         let _ = writeln!(text, "{}", forecast::mirror(mirror, summary));
     }
+    if let Some(lines) = &summary.canary {
+        let _ = writeln!(text, "{}", forecast::canary(lines));
+    }
     if let Some(forecast) = summary.forecast.as_ref().filter(|_| summary.dry_run) {
         text.push_str(&forecast::lines("  it would make", forecast));
     }

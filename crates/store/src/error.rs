@@ -127,6 +127,24 @@ impl StoreError {
         }
     }
 
+    /// The run that holds what was asked for.
+    #[must_use]
+    pub const fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Fenced { run, .. } | Self::AccountBusy { run, .. } => Some(run),
+            _ => None,
+        }
+    }
+
+    /// What to do about it; runs are named, so that the line can be copied.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self.run() {
+            Some(run) => self.code().hint_in(run.as_str()),
+            None => self.code().hint().map(str::to_owned),
+        }
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -90,6 +90,11 @@ async fn waiting(world: &World) -> anyhow::Result<(Ran, String)> {
 
 pub async fn sends_the_first_rows_alone(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
+    // A dry run says which they would be, by their first lines.
+    let dry = world.job(&[&CANARY[..], &["--dry-run"]].concat(), 0).await?;
+    let lines = dry.json()?.pointer("/canary").cloned().context("no canary")?;
+    ensure!(lines.as_array().is_some_and(|lines| lines.len() == 3), "{dry:?}");
+    ensure!(lines.pointer("/0") == Some(&2.into()), "{dry:?}");
     let (ran, run) = waiting(&world).await?;
     // Row 1 with its whole reference; the first bank account, and the first customer alone.
     let canary = [

@@ -80,6 +80,8 @@ pub async fn what_a_killed_import_sent_is_settled_when_asked_for(db: Arc<TestDb>
     let (held, sent) = (world.held(), world.changing());
     let ran = world.onfile.run(&["effects", "settle", "gov", "--json"]).await?.expect(0)?;
     ensure!(ran.count("/done")? == 18, "{ran:?}");
+    ensure!(ran.stderr.contains("18 effects of a process that died: settled first"), "{ran:?}");
+    ensure!(!ran.stderr.contains("WARN"), "a log among messages: {ran:?}");
     ensure!(world.changing() == sent && world.held() == held, "something was sent");
     let open = world.onfile.run(&["effects"]).await?.expect(0)?;
     ensure!(open.stdout.contains("nothing is open"), "{open:?}");
@@ -106,6 +108,7 @@ async fn twin(world: &World) -> anyhow::Result<(Ran, String, String)> {
     let payers = world.provider.add_method("pa_main", &ada.id, card, false)?;
     let ran = importing.end().await?.expect(2)?;
     world.all_fired()?;
+    ensure!(ran.stderr.contains(" s to settle 1 effect without an answer"), "{ran:?}");
     ensure!(ran.count("/rows/created")? == 19, "{ran:?}");
     ensure!(ran.count("/rows/unresolved")? == 1, "{ran:?}");
     ensure!(ran.count("/codes/outcome_unknown")? == 1, "{ran:?}");
@@ -135,6 +138,7 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     ensure!(person.stdout.contains("onfile effects list"), "{person:?}");
     let shown = world.onfile.run(&["effects", "show", &id]).await?.expect(0)?;
     ensure!(shown.stdout.contains("VISA ending in 4242, expires 12/2030"), "{shown:?}");
+    ensure!(shown.stdout.contains(&payers), "what may be it is not named: {shown:?}");
     ensure!(shown.stdout.contains(&format!("onfile effects resolve {id} --as")), "{shown:?}");
     // Which of the two it is must be said.
     let resolve = ["effects", "resolve", &id, "--as", "done"];

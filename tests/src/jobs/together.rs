@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 
 use super::World;
+use super::canary::run_of;
 use super::resume::called;
 use crate::env::TestDb;
 
@@ -20,6 +21,7 @@ pub async fn a_second_import_touches_nothing_of_the_first(db: Arc<TestDb>) -> Re
     for args in [&IMPORT[..], &["effects", "settle", "gov", "--json"]] {
         let ran = world.onfile.run(args).await?.expect(1)?;
         ensure!(ran.stderr.contains("error[account_busy]"), "{ran:?}");
+        ensure!(!ran.stderr.contains("RUN"), "a run that is not named: {ran:?}");
     }
     // Reading is nobody's business.
     world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
@@ -35,6 +37,8 @@ pub async fn a_second_import_touches_nothing_of_the_first(db: Arc<TestDb>) -> Re
     ensure!(first.count("/rows/created")? == 20, "{first:?}");
     ensure!(!first.stdout.contains("found_later"), "somebody else settled it: {first:?}");
     let second = second.end().await?.expect(0)?;
+    let said = format!("waiting until run {} is done with account gov", run_of(&first)?);
+    ensure!(second.stderr.matches(&said).count() == 1, "{second:?}");
     ensure!(second.count("/rows/unchanged")? == 20, "{second:?}");
     ensure!(second.count("/calls/changing")? == 0, "{second:?}");
     ensure!(world.sizes() == (16, 18), "{:#?}", world.held());

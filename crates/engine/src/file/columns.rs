@@ -162,6 +162,18 @@ impl Columns {
                            one";
             return Err(fail(Code::MissingColumn, "reference", message.into()));
         }
+        if !header.iter().any(|cell| known(cell) == Some(Column::Reference)) {
+            let message = "the header has no such column, expected it in every file";
+            let error = fail(Code::MissingColumn, "reference", message.into());
+            let near = header
+                .iter()
+                .map(|cell| folded(cell))
+                .find(|name| nearest(name) == Some("reference"));
+            let near = near.map(|near| {
+                format!("is it the column `{near}`? call it `reference`; {}", error.hint)
+            });
+            return Err(FileError { hint: near.unwrap_or(error.hint.clone()), ..error });
+        }
         let mut columns: Vec<Column> = Vec::new();
         let mut names = Vec::new();
         for cell in &header {
@@ -187,10 +199,6 @@ impl Columns {
             }
             columns.push(column);
             names.push(name);
-        }
-        if !columns.contains(&Column::Reference) {
-            let message = "the header has no such column, expected it in every file";
-            return Err(fail(Code::MissingColumn, "reference", message.into()));
         }
         let exempt: Vec<String> = reading.not_pan.iter().map(|name| folded(name)).collect();
         if let Some(wrong) = exempt.iter().find(|name| !names.contains(name)) {
@@ -265,7 +273,12 @@ impl Columns {
 /// What other systems call our columns, too far off to be a slip of the pen.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("customer_id", "reference"),
+    ("ref", "reference"),
+    ("customer_ref", "reference"),
     ("customer_reference", "reference"),
+    ("customer_number", "reference"),
+    ("account_id", "reference"),
+    ("user_id", "reference"),
     ("customer", "reference"),
     ("external_id", "reference"),
     ("id", "reference"),
@@ -316,8 +329,27 @@ mod tests {
             "f.csv:1: column e-mail: this column is not known, expected one that onfile reads"
         );
         assert!(error.hint.contains("`email`"), "{}", error.hint);
-        let error = read(&["customer_id", "name"]).expect_err("unknown");
-        assert!(error.hint.contains("`reference`"), "{}", error.hint);
+    }
+
+    #[test]
+    fn a_reference_of_another_name_is_what_is_missing() {
+        for name in ["ref", "customer_id", "ID", "refrence"] {
+            for ignore_unknown in [false, true] {
+                let reading = Reading { ignore_unknown, ..Reading::default() };
+                let header = ["name", name, "note"].into_iter();
+                let error = Columns::read("f.csv", 1, header, &reading).expect_err("missing");
+                assert_eq!(error.code, Code::MissingColumn, "{name}");
+                assert_eq!(error.column.as_deref(), Some("reference"));
+                let near = format!("is it the column `{}`?", folded(name));
+                assert!(error.hint.starts_with(&near), "{}", error.hint);
+            }
+        }
+        // Nothing like it: the hint says what it is.
+        let error = read(&["name", "note"]).expect_err("missing");
+        assert_eq!(
+            (error.code, error.hint.as_str()),
+            (Code::MissingColumn, Code::MissingColumn.hint().unwrap_or_default())
+        );
     }
 
     #[test]

@@ -143,7 +143,8 @@ async fn has_failed(applier: &Applier<'_>, heads: &[u64]) -> Result<bool, Engine
     Ok(false)
 }
 
-async fn choose(applier: &Applier<'_>, most: u64) -> Result<Vec<u64>, EngineError> {
+/// The references of a canary by their first line, of the plan as it stands.
+pub(super) async fn choose(applier: &Applier<'_>, most: u64) -> Result<Vec<u64>, EngineError> {
     let mut choice = Choice::of(most);
     let mut after = 0;
     loop {

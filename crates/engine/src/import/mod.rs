@@ -97,10 +97,19 @@ pub async fn import(engine: &Engine, options: ImportOptions) -> Result<Ended, En
         config_hash: Some(engine.config_hash.clone()),
         parts: 1,
     };
+    let mut waits_for: Option<RunId> = None;
     let run = loop {
         match ActiveRun::begin(engine, JOB, new.clone()).await {
-            Err(EngineError::Store(StoreError::AccountBusy { .. })) if options.wait => {
+            Err(EngineError::Store(StoreError::AccountBusy { run, account, .. }))
+                if options.wait =>
+            {
                 engine.stop.check()?;
+                if waits_for.as_ref() != Some(&run) {
+                    engine
+                        .progress
+                        .says(&format!("waiting until run {run} is done with account {account}"));
+                    waits_for = Some(run);
+                }
                 tokio::time::sleep(BUSY).await;
             }
             run => break run?,
@@ -270,6 +279,9 @@ async fn carry_out(
         found.forecast = Some(forecast);
         found.unverified = Some(unread.unwrap_or_else(|| plan::unverified(&tally)));
         found.mirror = Some(mirror_age(engine).await?);
+        if let Some(most) = args.canary() {
+            found.canary = Some(canary::choose(&applier, most).await?);
+        }
         return Ok(Some(tally));
     }
     engine.progress.forecast(&engine.account.name, &forecast);

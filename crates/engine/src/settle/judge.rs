@@ -54,10 +54,14 @@ pub(super) fn add<'a>(sent: Add<'a>, listed: &'a [RemoteMethod], unreadable: u64
     match (agreeing.as_slice(), vague) {
         ([one], false) => Shown::There(one),
         ([], false) => Shown::Absent,
-        (several, false) => Shown::Unclear(format!(
-            "{} new payment methods of this customer agree with what was sent",
-            several.len()
-        )),
+        (several, false) => {
+            let ids: Vec<&str> = several.iter().map(|method| method.id.as_str()).collect();
+            Shown::Unclear(format!(
+                "{} new payment methods of this customer agree with what was sent: {}",
+                several.len(),
+                ids.join(", ")
+            ))
+        }
         (_, true) => Shown::Unclear(
             "a new payment method of this customer shows too little to tell whether it is the one \
              that was sent"
@@ -152,7 +156,8 @@ mod tests {
         let sent = Add { facts: &facts, before: &[], tied: &[] };
         let twice =
             [method("a", card("4242", Some(2030)), false), method("b", facts.clone(), false)];
-        assert!(matches!(add(sent, &twice, 0), Shown::Unclear(_)));
+        // Which they are is said: a person must name one.
+        assert!(matches!(add(sent, &twice, 0), Shown::Unclear(why) if why.ends_with(": a, b")));
         // One that shows no expiry may be ours as well.
         let vague = [method("a", card("4242", None), false), method("b", facts.clone(), false)];
         assert!(matches!(add(sent, &vague, 0), Shown::Unclear(_)));

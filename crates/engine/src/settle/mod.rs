@@ -15,7 +15,7 @@ use model::{
 };
 use store::{Applied, EffectOutcome, EffectState, Fence, TokenLink, Unsettled};
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::info;
 
 pub(crate) use self::age::Unheard;
 use self::judge::{Add, DefaultNow, Shown};
@@ -91,13 +91,19 @@ enum Said {
 /// When the store cannot be reached, or the run does not hold the account.
 pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), EngineError> {
     let account = &engine.account.name;
+    let mut all = 0;
     loop {
-        let marked = engine.store.take_over(fence, account).await?;
-        if marked == 0 {
-            return Ok(());
+        match engine.store.take_over(fence, account).await? {
+            0 => break,
+            marked => all += marked,
         }
-        warn!(account = account.as_str(), effects = marked, "nobody heard what became of these");
     }
+    if all > 0 {
+        info!(account = account.as_str(), effects = all, "nobody heard what became of these");
+        let effects = effects(all);
+        engine.progress.says(&format!("{effects} of a process that died: settled first"));
+    }
+    Ok(())
 }
 
 /// What a writing run begins with: what workers that are gone left on its way is taken over, and what
@@ -133,23 +139,51 @@ pub(crate) async fn settle(
     patience: Patience,
 ) -> Result<Settled, EngineError> {
     let mut settled = Settled::default();
+    let mut told = false;
     loop {
         let due = pass(engine, fence, ctx, unheard, patience, &mut settled).await?;
         let Some(due) = due.filter(|_| patience == Patience::UntilSettled) else {
             return Ok(settled);
         };
-        engine.progress.at("waiting to settle what was not answered", 0, Some(settled.left));
+        if !told {
+            told = true;
+            let (seconds, effects) = (due.last.as_secs() + 1, effects(settled.left));
+            engine
+                .progress
+                .says(&format!("waiting {seconds} s to settle {effects} without an answer"));
+        }
+        let done = settled.done + settled.planned + settled.refused + settled.unresolved;
+        engine.progress.at("settled", done, Some(done + settled.left));
         engine.reached(Failpoint::SettlingWait).await;
         let mut stop = engine.stop.clone();
         tokio::select! {
-            () = sleep(due) => {}
+            () = sleep(due.first) => {}
             () = stop.wanted() => return Err(EngineError::Stopped),
         }
     }
 }
 
-/// Reads once for every effect that was not read for yet, or whose quarantine is over; how long it
-/// is until the first of those left can be told.
+/// How long it is until the first and the last of the effects that are left can be told.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    first: Duration,
+    last: Duration,
+}
+
+impl Due {
+    /// With one more effect.
+    fn with(due: Option<Self>, one: Duration) -> Self {
+        let Self { first, last } = due.unwrap_or(Self { first: one, last: one });
+        Self { first: first.min(one), last: last.max(one) }
+    }
+}
+
+/// So many effects, for a person.
+fn effects(count: u64) -> String {
+    format!("{count} effect{}", if count == 1 { "" } else { "s" })
+}
+
+/// Reads once for every effect that was not read for yet, or whose quarantine is over.
 async fn pass(
     engine: &Engine,
     fence: &Fence,
@@ -157,16 +191,16 @@ async fn pass(
     unheard: &mut Unheard,
     patience: Patience,
     settled: &mut Settled,
-) -> Result<Option<Duration>, EngineError> {
+) -> Result<Option<Due>, EngineError> {
     let (account, quarantine) = (&engine.account.name, engine.account.timing.quarantine);
-    let mut first: Option<Duration> = None;
+    let mut due: Option<Due> = None;
     let mut after: Option<EffectId> = None;
     settled.left = 0;
     loop {
         engine.stop.check()?;
         let page = engine.store.unsettled(account, after.as_ref(), PAGE).await?;
         let began = Instant::now();
-        let Some(last) = page.last() else { return Ok(first) };
+        let Some(last) = page.last() else { return Ok(due) };
         after = Some(last.record.effect.id.clone());
         let (mut wanted, mut waits) = (Vec::new(), Vec::new());
         for mut one in page {
@@ -207,8 +241,9 @@ async fn pass(
         }
         settled.left += waits.len() as u64;
         let since = began.elapsed();
-        let due = waits.into_iter().map(|age| quarantine.saturating_sub(age + since)).min();
-        first = first.into_iter().chain(due).min();
+        for age in waits {
+            due = Some(Due::with(due, quarantine.saturating_sub(age + since)));
+        }
     }
 }
 
