@@ -147,6 +147,12 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     let ada = world.provider.customer_by_reference("pa_main", "C-1001").context("no such")?;
     let ours = ada.methods.iter().find(|method| method.last4 == "4242" && method.id != payers);
     let ours = ours.context("no such card")?.id.clone();
+    // Nor can it be the card of another row.
+    let other =
+        ada.methods.iter().find(|method| method.last4 != "4242").context("no other card")?;
+    let wrong = [&resolve[..], &["--remote-id", &other.id]].concat();
+    let ran = world.onfile.run(&wrong).await?.expect(1)?;
+    ensure!(ran.stderr.contains("error[not_shown]"), "{ran:?}");
     let named = [&resolve[..], &["--remote-id", &ours, "--note", "seen in the dashboard"]].concat();
     let ran = world.onfile.run(&named).await?.expect(0)?;
     ensure!(ran.stdout.contains("seen in the dashboard"), "{ran:?}");

@@ -1,7 +1,10 @@
 //! Settling that a person asks for: all effects of an account, or one that only a person can tell.
 
 use backend::{CallCtx, Lane};
-use model::{Code, EffectId, EffectKind, Origin, RemoteMethod, RemoteMethodId, RunId, Summary};
+use model::{
+    Agreement, Code, EffectId, EffectKind, MethodFacts, Origin, RemoteMethod, RemoteMethodId,
+    RunId, Summary,
+};
 use serde_json::json;
 use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled};
 
@@ -270,8 +273,22 @@ fn chosen<'a>(
     named: Option<&RemoteMethodId>,
 ) -> Result<&'a RemoteMethod, String> {
     if let Some(named) = named {
-        let found = listed.iter().find(|method| method.id == *named);
-        return found.ok_or_else(|| format!("the customer has no payment method {named}"));
+        let method = listed
+            .iter()
+            .find(|method| method.id == *named)
+            .ok_or_else(|| format!("the customer has no payment method {named}"))?;
+        // A person may know more than a list shows, but not that another row's is this one.
+        let before = sent.record.known_before.as_deref().unwrap_or_default();
+        let differs = |facts: &MethodFacts| method.facts.agreement(facts) == Agreement::Differs;
+        return if before.contains(named) {
+            Err(format!("payment method {named} was there before this was sent"))
+        } else if sent.tied.contains(named) {
+            Err(format!("payment method {named} came from another token"))
+        } else if sent.facts.as_ref().is_some_and(differs) {
+            Err(format!("payment method {named} is another than what was sent"))
+        } else {
+            Ok(method)
+        };
     }
     if sent.facts.is_none() {
         return Err("what was to be saved is not known any more: name it".into());
