@@ -76,6 +76,7 @@ const SMALL: &[&str] = &[
 /// What walks over an account or a run on purpose: counts, and whether there is anything at all.
 const WALKS: &[&str] = &[
     "COUNT(*)",
+    "COUNT(DISTINCT remote_customer_id)",
     "max(line)",
     "outcome IN ('unresolved'",
     "GROUP BY outcome",
