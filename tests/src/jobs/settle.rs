@@ -79,7 +79,7 @@ pub async fn what_a_killed_import_sent_is_settled_when_asked_for(db: Arc<TestDb>
     let (held, sent) = (world.held(), world.changing());
     let ran = world.onfile.run(&["effects", "settle", "gov", "--json"]).await?.expect(0)?;
     ensure!(ran.count("/done")? == 18, "{ran:?}");
-    ensure!(ran.stderr.contains("18 effects of a process that died: settled first"), "{ran:?}");
+    ensure!(ran.stderr.contains("18 effects of a process that is gone: settled first"), "{ran:?}");
     ensure!(!ran.stderr.contains("WARN"), "a log among messages: {ran:?}");
     ensure!(world.changing() == sent && world.held() == held, "something was sent");
     let open = world.onfile.run(&["effects"]).await?.expect(0)?;
@@ -123,7 +123,10 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     db: Arc<TestDb>,
 ) -> Result {
     let world = World::new(db, 0, LOST).await?;
-    let (_, id, payers) = twin(&world).await?;
+    let (first, id, payers) = twin(&world).await?;
+    let report = ["report", &run_of(&first)?];
+    let ran = world.onfile.run(&report).await?.expect(0)?;
+    ensure!(ran.stdout.contains("1 effect is not settled yet"), "{ran:?}");
     // Nothing is sent for her until somebody has looked.
     let again = world.onfile.run(&IMPORT).await?.expect(2)?;
     ensure!(again.count("/calls/changing")? == 0, "{again:?}");
@@ -149,6 +152,8 @@ pub async fn what_reading_cannot_tell_blocks_its_customer_until_a_person_does(
     let named = [&resolve[..], &["--remote-id", &ours, "--note", "seen in the dashboard"]].concat();
     let ran = world.onfile.run(&named).await?.expect(0)?;
     ensure!(ran.stdout.contains("seen in the dashboard"), "{ran:?}");
+    let ran = world.onfile.run(&report).await?.expect(0)?;
+    ensure!(!ran.stdout.contains("not settled yet"), "{ran:?}");
     let ran = world.onfile.run(&named).await?.expect(1)?;
     ensure!(ran.stderr.contains("error[effect_state]"), "{ran:?}");
     let again = world.onfile.run(&IMPORT).await?.expect(0)?;

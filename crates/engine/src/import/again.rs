@@ -127,19 +127,22 @@ fn blank(record: &RunRecord) -> Summary {
 /// When the store cannot be reached.
 pub async fn summary_of(store: &dyn Store, record: &RunRecord) -> Result<Summary, EngineError> {
     let kept = kept(record);
+    let under_way = store.under_way(&record.id).await?;
+    // Settling moves them long after the run has come to rest.
+    let (effects, unsettled) = (by_state(&under_way), unsettled(&under_way));
     if record.state != RunState::Running
         && let Some(summary) = kept
     {
-        return Ok(Summary { state: record.state.as_str().to_owned(), ..summary });
+        let state = record.state.as_str().to_owned();
+        return Ok(Summary { state, effects, unsettled, ..summary });
     }
     let RowTally { ledger, codes, planned } = store.tally(&record.id).await?;
-    let under_way = store.under_way(&record.id).await?;
     Ok(Summary {
         rows: (ledger.read > 0).then_some(ledger),
         codes,
         planned,
-        effects: by_state(&under_way),
-        unsettled: unsettled(&under_way),
+        effects,
+        unsettled,
         lease_seconds: under_way.lease.map(|left| left.as_secs()),
         // What it called is written down when it comes to rest.
         calls: kept.unwrap_or_default().calls,

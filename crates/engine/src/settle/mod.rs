@@ -97,7 +97,7 @@ pub(crate) async fn take_over(engine: &Engine, fence: &Fence) -> Result<(), Engi
     if all > 0 {
         info!(account = account.as_str(), effects = all, "nobody heard what became of these");
         let effects = effects(all);
-        engine.progress.says(&format!("{effects} of a process that died: settled first"));
+        engine.progress.says(&format!("{effects} of a process that is gone: settled first"));
     }
     Ok(())
 }
