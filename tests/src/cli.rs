@@ -213,8 +213,11 @@ async fn help(folder: tempfile::TempDir) -> Result {
     let wrong = onfile.run(&["help", "codez"]).await?.expect(1)?;
     ensure!(wrong.stderr.contains("codes, config, sandbox"), "{wrong:?}");
     let one = onfile.run(&["help", "codes", "outcome_unknown"]).await?.expect(0)?.stdout;
-    for text in ["No answer, or one that does not tell", "unresolved", "hint: look the customer up"]
-    {
+    for text in [
+        "No answer, or one that does not tell",
+        "unresolved",
+        "hint: `onfile effects list` names it",
+    ] {
         ensure!(one.contains(text), "{text}: {one}");
     }
     // A word of both lists.

@@ -1,10 +1,11 @@
 //! What became of effects whose answer was lost, as a person asks for it and says it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use sandbox::NewMethod;
+use tokio::time::Instant;
 
 use super::World;
 use super::canary::{run_of, text};
