@@ -38,15 +38,13 @@ impl Kept {
 
 /// Plans rows that were just read, as if the file had no other rows of their references, and adds
 /// them to `all`.
-pub(super) async fn plan_rows(
+pub(super) fn plan_rows(
     applier: &Applier<'_>,
-    rows: Vec<StagedRow>,
+    groups: Vec<Group>,
     all: &mut Vec<StagedRow>,
     kept: &mut Kept,
-) -> Result<(), EngineError> {
-    let Applier { engine, run, .. } = applier;
-    all.reserve(rows.len());
-    let groups = engine.store.know(&run.fence, &engine.account.name, rows).await?;
+) {
+    all.reserve(groups.iter().map(|group| group.rows.len()).sum());
     applier.with_rules(|rules| {
         for group in groups {
             let Planned { rows, only_ours, expected } = plan_group(applier, rules, group);
@@ -69,7 +67,6 @@ pub(super) async fn plan_rows(
             }
         }
     });
-    Ok(())
 }
 
 /// Plans staged references again: those whose rows stand apart in the file, now that all of them

@@ -63,9 +63,18 @@ pub(super) async fn stage(
     let mut decided = Vec::new();
     let planned = async {
         let mut staged = 0;
-        while let Some(Batch { clusters, declined: mut rows }) = read_in.recv().await {
+        // What the store knows of the next batches is looked up while this one is planned.
+        let batches = stream::poll_fn(|cx| read_in.poll_recv(cx));
+        let mut known = batches
+            .map(async |Batch { clusters, declined }| {
+                let groups = engine.store.know(&run.fence, &engine.account.name, clusters).await?;
+                Ok::<_, EngineError>((groups, declined))
+            })
+            .buffered(2);
+        while let Some(batch) = known.next().await {
             engine.stop.check()?;
-            plan::plan_rows(applier, clusters, &mut rows, kept).await?;
+            let (groups, mut rows) = batch?;
+            plan::plan_rows(applier, groups, &mut rows, kept);
             staged += rows.len() as u64;
             let keeps_token = |row: &&StagedRow| {
                 let token = row.method.as_ref().and_then(|method| method.sealed.as_ref());
