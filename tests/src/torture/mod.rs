@@ -33,7 +33,7 @@ use crate::env::{Database, Databases, Env, TestDb, say, variable};
 /// Seeds at work at once: each mostly waits.
 const AT_ONCE: usize = 4;
 /// Within so many seeds a twin must be caught.
-const TWIN_SEEDS: u64 = 60;
+const TWIN_SEEDS: u64 = 300;
 /// Seeds that prove nothing if a failpoint was left out.
 const MANY_KILLS: usize = 50;
 
