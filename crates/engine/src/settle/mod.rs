@@ -82,7 +82,7 @@ enum Said {
     /// Nothing yet.
     TooEarly,
     /// It could not be read now.
-    Unread(EngineError),
+    Unread(Option<EngineError>),
 }
 
 /// Marks as unknown what workers that are gone left on its way.
@@ -222,7 +222,7 @@ async fn pass(
             if let Said::Unread(error) = said {
                 waits.push(one.age);
                 // At the beginning of a run it blocks its own customer only.
-                failed = failed.or(Some(error).filter(|_| patience == Patience::UntilSettled));
+                failed = failed.or(error.filter(|_| patience == Patience::UntilSettled));
                 continue;
             }
             unheard.read(&one);
@@ -346,7 +346,7 @@ fn unread(error: EngineError, due: bool) -> Result<Said, EngineError> {
     match error {
         EngineError::Backend(error) if error.is_account_fault() => Err(error.into()),
         EngineError::Backend(error) if error.kind.read_is_retryable() => {
-            Ok(Said::Unread(error.into()))
+            Ok(Said::Unread(Some(error.into())))
         }
         EngineError::Backend(error) if due => Ok(Said::Person(
             Code::OutcomeUnknown,
@@ -438,19 +438,21 @@ fn by_lists(
 ) -> Result<Vec<Said>, EngineError> {
     let read = match read {
         Ok(read) => read,
-        // Each of them hears why; the error itself is said once.
         Err(error) => {
-            let due = effects.iter().all(|one| is_due(engine, one));
-            let mut first = Some(unread(error, due)?);
-            let rest = |first: &Said| match first {
-                Said::Person(code, why) => Said::Person(*code, why.clone()),
-                _ => Said::TooEarly,
-            };
-            let said =
-                effects.iter().rev().skip(1).map(|_| first.as_ref().map_or(Said::TooEarly, rest));
-            let mut said: Vec<Said> = said.collect();
-            said.extend(first.take());
-            return Ok(said);
+            return Ok(match unread(error, true)? {
+                // Said once: it is one error.
+                Said::Unread(mut error) => {
+                    effects.iter().map(|_| Said::Unread(error.take())).collect()
+                }
+                Said::Person(code, why) => {
+                    let person = |one| match is_due(engine, one) {
+                        true => Said::Person(code, why.clone()),
+                        false => Said::TooEarly,
+                    };
+                    effects.iter().map(person).collect()
+                }
+                _ => effects.iter().map(|_| Said::TooEarly).collect(),
+            });
         }
     };
     let mut said: Vec<Said> = effects.iter().map(|one| by_list(engine, one, &read)).collect();
