@@ -34,4 +34,4 @@ pub use outcome::{EffectKind, Ledger, Origin, Outcome};
 pub use pan::{contains_card_number, without_card_number};
 pub use profile::{Address, FieldName, Profile};
 pub use remote::{RemoteCustomer, RemoteMethod, RemoteStatus};
-pub use summary::{Calls, Counts, Coverage, Summary};
+pub use summary::{Calls, Counts, Coverage, Summary, Unread};

@@ -58,6 +58,25 @@ pub struct Coverage {
     pub as_of: Option<String>,
     /// What was not read, and why.
     pub gaps: Vec<String>,
+    /// What else bears on these figures: what the provider does not promise, what was met on the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Customers whose payment methods this run left unread on purpose (`methods_max_age`,
+    /// `calls_budget`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub methods_unread: Option<Unread>,
+}
+
+/// Customers whose payment methods were not read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unread {
+    /// How many.
+    pub customers: u64,
+    /// Of how many that are live.
+    pub of: u64,
+    /// The oldest of what the store has of them was read then (RFC 3339); none if one was never read.
+    pub oldest: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -8,7 +8,7 @@ mod rows;
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
-use model::{Counts, Ledger, Outcome, Summary};
+use model::{Counts, Ledger, Outcome, Summary, Unread};
 use store::{RunRecord, RunState};
 
 pub use effects::{effect, effects, settled};
@@ -75,6 +75,12 @@ pub fn summary(summary: &Summary) -> String {
         for gap in &coverage.gaps {
             let _ = writeln!(text, "             not read: {gap}");
         }
+        if let Some(unread) = &coverage.methods_unread {
+            let _ = writeln!(text, "             not read on purpose: {}", unread_methods(unread));
+        }
+        for note in &coverage.notes {
+            let _ = writeln!(text, "             note: {note}");
+        }
     }
     let calls = &summary.calls;
     if summary.state != RunState::Running.as_str() {
@@ -94,6 +100,15 @@ pub fn summary(summary: &Summary) -> String {
         let _ = writeln!(text, "    {count:>10} × {endpoint}");
     }
     text
+}
+
+/// How many customers' payment methods were left unread, and how old what the store has of them is.
+fn unread_methods(unread: &Unread) -> String {
+    let age = match unread.oldest.as_deref() {
+        Some(oldest) => format!("the oldest read at {oldest}"),
+        None => "some of them never read".to_owned(),
+    };
+    format!("the payment methods of {} of {} customers, {age}", unread.customers, unread.of)
 }
 
 /// What is open of a run, and who could go on with it.

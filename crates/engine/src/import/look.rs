@@ -74,11 +74,11 @@ pub(super) async fn look(
     if listed.is_some() || !look.gaps.is_empty() {
         found.coverage = Some(Coverage {
             complete: look.whole,
-            confirmed: false,
             customers_read: look.customers,
             methods_read: look.methods,
             as_of: Some(as_of.to_string()),
             gaps: look.gaps.iter().map(|(what, count)| format!("{count} {what}")).collect(),
+            ..Coverage::default()
         });
     }
     looked
