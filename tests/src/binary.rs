@@ -43,6 +43,12 @@ impl Ran {
             .with_context(|| format!("no count at {path}: {self:?}"))
     }
 
+    /// The run that the document is of.
+    pub fn run_id(&self) -> anyhow::Result<String> {
+        let run = self.json()?.pointer("/run").and_then(Value::as_str).map(str::to_owned);
+        run.with_context(|| format!("no run: {self:?}"))
+    }
+
     /// Fails unless it ended with this code.
     pub fn expect(self, code: i32) -> anyhow::Result<Self> {
         anyhow::ensure!(self.code == code, "expected exit {code}: {self:#?}");

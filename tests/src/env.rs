@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context as _;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use model::SystemClock;
-use sqlx::Connection as _;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use store::{Store, StoreError, StoreOptions, WrapKey};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -201,6 +201,29 @@ pub struct TestDb {
 }
 
 impl TestDb {
+    /// The rows of a query whose columns are all text and have values.
+    pub async fn look(&self, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let mut rows = Vec::new();
+        match self.database {
+            Database::Sqlite => {
+                let mut connection = sqlx::SqliteConnection::connect(&self.url).await?;
+                for row in sqlx::query(sql).fetch_all(&mut connection).await? {
+                    rows.push((0..row.len()).map(|i| row.try_get(i)).collect::<Result<_, _>>()?);
+                }
+                connection.close().await?;
+            }
+            Database::Postgres => {
+                let mut connection = sqlx::PgConnection::connect(&self.url).await?;
+                for row in sqlx::query(sql).fetch_all(&mut connection).await? {
+                    rows.push((0..row.len()).map(|i| row.try_get(i)).collect::<Result<_, _>>()?);
+                }
+                connection.close().await?;
+            }
+        }
+        Ok(rows)
+    }
+
     async fn create(database: Database, shared: &Shared) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("onfile-test-").tempdir()?;
         let file = folder.path().join("store.db");

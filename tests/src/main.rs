@@ -11,8 +11,10 @@ mod bad_input;
 mod binary;
 mod cli;
 mod env;
+mod inproc;
 mod jobs;
 mod pg;
+mod shift;
 mod store_suite;
 mod torture;
 
@@ -23,8 +25,14 @@ use libtest_mimic::{Arguments, Trial};
 use crate::env::Env;
 
 /// Every suite of this binary.
-const SUITES: &[fn(&Env) -> Vec<Trial>] =
-    &[store_suite::trials, jobs::trials, cli::trials, bad_input::trials, torture::trials];
+const SUITES: &[fn(&Env) -> Vec<Trial>] = &[
+    store_suite::trials,
+    jobs::trials,
+    shift::trials,
+    cli::trials,
+    bad_input::trials,
+    torture::trials,
+];
 
 fn main() -> ExitCode {
     if binary::is_asked_for() {

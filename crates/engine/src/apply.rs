@@ -9,6 +9,7 @@ use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
 use store::{FinishRows, Group, KnownMethod};
 
 use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Work, fit};
+use crate::observe::Brakes;
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
 use crate::settle::Unheard;
@@ -47,8 +48,8 @@ pub(crate) struct Applier<'a> {
     /// References that wait until an effect of theirs is settled, by their first line, with what is
     /// counted of them.
     pub(crate) parked: BTreeMap<u64, Parked>,
-    /// Customers that this run has marked as removed.
-    pub(crate) removed: u64,
+    /// How much of what is gone this run may mark as removed.
+    pub(crate) brakes: Brakes,
     /// What was sent and not heard of.
     pub(crate) unheard: Unheard,
 }

@@ -104,6 +104,17 @@ pub enum EngineError {
         /// Rows that have something to be sent.
         waiting: u64,
     },
+    /// More is gone at the provider than one run may mark as removed (rule 1): a person decides.
+    #[error(
+        "{customers} customers and {methods} payment methods are not there any more, beyond what one \
+         run may mark as removed by itself; they are not marked"
+    )]
+    MassRemoval {
+        /// Customers that the list does not have.
+        customers: u64,
+        /// Payment methods that their customers' lists do not have.
+        methods: u64,
+    },
     /// Something of the canary did not take place, or is not there when it is read back.
     #[error("{}", canary_failed(*line, *rows, why))]
     CanaryFailed {
@@ -212,6 +223,7 @@ impl EngineError {
             Self::ProviderAway { .. } => Code::ProviderAway,
             Self::TooManyRejected { .. } => Code::TooManyRejected,
             Self::AwaitingApproval { .. } => Code::AwaitingApproval,
+            Self::MassRemoval { .. } => Code::MassRemoval,
             Self::CanaryFailed { .. } => Code::CanaryFailed,
             Self::TooManyFailures { .. } => Code::TooManyFailures,
             Self::ConfigChanged { .. } => Code::ConfigChanged,
@@ -245,6 +257,7 @@ impl EngineError {
             | Self::FindNotHonoured { .. }
             | Self::TooManyRejected { .. }
             | Self::AwaitingApproval { .. }
+            | Self::MassRemoval { .. }
             | Self::CanaryFailed { .. }
             | Self::ConfigChanged { .. }
             | Self::NoSuchRun(_)

@@ -12,16 +12,19 @@ mod apply;
 mod error;
 mod failpoint;
 pub mod file;
+mod forecast;
 mod group;
 mod import;
 mod observe;
 mod pull;
 mod run;
+mod scan;
 mod send;
 mod settle;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backend::{Account, CallCounter};
 use model::{AccountName, Clock, Forecast};
@@ -31,8 +34,9 @@ use tokio::sync::watch;
 pub use error::{EngineError, FileError};
 pub use failpoint::{Failpoint, Failpoints};
 pub use group::Policy;
-pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume, summary_of};
-pub use pull::pull;
+pub use import::{Ended, ImportOptions, Limit, cancel, import, summary_of};
+pub use pull::{PullOptions, pull};
+pub use run::{approve, resume};
 pub use settle::{Resolution, Settled, resolve, settle_account};
 
 /// What every job works with: one account, one store.
@@ -56,6 +60,8 @@ pub struct Engine {
     /// Leave a customer's fields out that the provider does not take as they are, instead of
     /// rejecting the row.
     pub omit_unfit: bool,
+    /// Which payment methods a pull reads.
+    pub reads: Reads,
     /// Asks us to stop.
     pub stop: Stop,
     /// Told how far a job is; does not hold it up.
@@ -68,6 +74,16 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("account", &self.account.name).finish_non_exhaustive()
     }
+}
+
+/// Which payment methods a pull reads, where each customer's are a call of their own (rule 3).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reads {
+    /// Those that were read longer ago than this; 0 for all.
+    pub methods_max_age: Duration,
+    /// As many as so many calls of one run allow: first those of customers that are new, that an
+    /// effect has touched, or of whom a card expires soon, then those that were read the longest ago.
+    pub calls_budget: Option<u64>,
 }
 
 /// SHA-256, in hex, of named parts of a configuration, in order.

@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use backend::{
-    BackendError, CallCtx, Cursor, ErrorKind, Page, PageRequest, RemoteCustomer, RemoteMethod,
+    BackendError, CallCtx, ErrorKind, MethodListing, Page, PageRequest, RemoteCustomer,
+    RemoteMethod,
 };
 use futures::{StreamExt, stream};
 use model::{Profile, Reference, RemoteCustomerId, RemoteMethodId, RemoteStatus, Timestamp};
-use store::{CustomersWrite, Fence, MethodList, MethodsWrite};
-use tracing::warn;
+use store::{CustomersApplied, CustomersWrite, Fence, MethodList, MethodsWrite, Overlap};
 
 use crate::{Engine, EngineError};
 
 /// How many known ids are looked for before anything of an account is believed.
 pub(crate) const KNOWN_IDS: u32 = 5;
-/// So many customers, and so many payment methods, are marked as removed by one run, or 1 % of those
-/// that are live if that is more: beyond, something else is wrong.
+/// The finding of a brake that held.
+const MASS_REMOVAL: &str = "mass_removal";
+/// See [`Brake`].
 const REMOVALS: u64 = 100;
 /// A list of one customer's methods longer than this many pages is not one.
 const METHOD_PAGES: usize = 1000;
@@ -109,6 +110,11 @@ pub(crate) async fn methods_of(
     ctx: &CallCtx,
     customer: &RemoteCustomerId,
 ) -> Result<Option<MethodRead>, BackendError> {
+    let began = engine.clock.now();
+    if engine.account.capabilities().methods == MethodListing::Inline {
+        let customer = engine.account.get_customer(ctx, customer).await?;
+        return Ok(customer.and_then(|customer| MethodRead::inline(customer, began)));
+    }
     let mut request = PageRequest::first(engine.account.capabilities().methods_page.unwrap_or(100));
     let mut read: Option<MethodRead> = None;
     for _ in 0..METHOD_PAGES {
@@ -131,33 +137,93 @@ pub(crate) async fn methods_of(
     ))
 }
 
+/// How many customers, or how many payment methods, one run may mark as removed: 100, or 1 % of
+/// those that are live if that is more. Beyond, something else is wrong, and a person decides
+/// (rule 1).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brake {
+    left: u64,
+    /// Those that were not marked for it.
+    pub(crate) over: u64,
+}
+
+impl Brake {
+    /// For a run that began with so many live ones, and has marked so many.
+    pub(crate) fn of(live: u64, marked: u64) -> Self {
+        Self { left: (live / 100).max(REMOVALS).saturating_sub(marked), over: 0 }
+    }
+
+    /// None, since a person has approved of it.
+    pub(crate) const fn lifted() -> Self {
+        Self { left: u64::MAX, over: 0 }
+    }
+
+    /// Whether nothing more is marked.
+    pub(crate) const fn holds(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Leaves those among them that may be marked.
+    pub(crate) fn admit<T>(&mut self, mut candidates: Vec<T>) -> Vec<T> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(candidates.len());
+        self.over += (candidates.len() - most) as u64;
+        candidates.truncate(most);
+        candidates
+    }
+
+    const fn took(&mut self, marked: u64) {
+        self.left = self.left.saturating_sub(marked);
+    }
+}
+
+/// The brakes of a run: for customers, and for payment methods.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brakes {
+    pub(crate) customers: Brake,
+    pub(crate) methods: Brake,
+}
+
+impl Brakes {
+    /// Of a run that begins.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub(crate) async fn of(engine: &Engine) -> Result<Self, EngineError> {
+        let live = engine.store.mirror_stats(&engine.account.name).await?;
+        Ok(Self { customers: Brake::of(live.customers, 0), methods: Brake::of(live.methods, 0) })
+    }
+
+    /// That something was not marked for it.
+    pub(crate) fn finding(&self) -> Option<(String, u64)> {
+        (self.customers.over + self.methods.over > 0).then(|| (MASS_REMOVAL.to_owned(), 1))
+    }
+}
+
+/// Who reads, and for which run.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) ctx: &'a CallCtx,
+    pub(crate) fence: &'a Fence,
+    pub(crate) overlap: Overlap,
+}
+
 /// Lists the customers of payment methods that were not listed any more once more: what is not there
-/// again is marked as removed (rule 3); how many that are. `before` were removed by this run already:
-/// beyond [`REMOVALS`] nothing more is marked (rule 1).
+/// again is marked as removed (rule 3), as far as the brake admits it; how many that are.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached.
 pub(crate) async fn prove_removed(
-    engine: &Engine,
-    ctx: &CallCtx,
-    fence: &Fence,
-    missing: &[(RemoteCustomerId, RemoteMethodId)],
-    before: u64,
+    reader: Reader<'_>,
+    missing: Vec<(RemoteCustomerId, RemoteMethodId)>,
+    brake: &mut Brake,
 ) -> Result<u64, EngineError> {
+    let Reader { engine, ctx, fence, overlap } = reader;
+    let missing = brake.admit(missing);
     if missing.is_empty() {
         return Ok(0);
     }
-    let account = &engine.account.name;
-    let live = engine.store.mirror_stats(account).await?.methods + before;
-    if before + missing.len() as u64 > (live / 100).max(REMOVALS) {
-        warn!(
-            account = account.as_str(),
-            missing = missing.len(),
-            "too many payment methods are gone at once; they are not marked as removed"
-        );
-        return Ok(0);
-    }
-    let customers: BTreeSet<RemoteCustomerId> = missing.iter().map(|(id, _)| id.clone()).collect();
+    let customers: BTreeSet<RemoteCustomerId> = missing.into_iter().map(|(id, _)| id).collect();
     let reads: Vec<Result<Option<MethodRead>, BackendError>> = stream::iter(customers)
         .map(|id| async move { methods_of(engine, ctx, &id).await })
         .buffer_unordered(engine.account.in_flight())
@@ -168,43 +234,40 @@ pub(crate) async fn prove_removed(
         match read {
             // One that could not be read in full may be the one that is missing.
             Ok(read) => lists.extend(read.filter(|r| r.unreadable == 0).map(|r| r.list)),
-            Err(error) if error.is_account_fault() || error.kind.read_is_retryable() => {
-                return Err(error.into());
-            }
+            Err(error) if is_everybodys(&error) => return Err(error.into()),
             Err(_) => {}
         }
     }
-    let write = MethodsWrite { account: account.clone(), lists, second: true };
-    Ok(engine.store.apply_methods(fence, write).await?.removed)
+    let account = engine.account.name.clone();
+    let write = MethodsWrite { account, lists, second: true, overlap };
+    let removed = engine.store.apply_methods(fence, write).await?.removed;
+    brake.took(removed);
+    Ok(removed)
+}
+
+/// Whether a failed read says something of the account or the provider, not of one customer.
+pub(crate) const fn is_everybodys(error: &BackendError) -> bool {
+    error.is_account_fault() || error.kind.read_is_retryable()
 }
 
 /// Marks customers as removed that the provider said are not there, once one that is known to be live
-/// has answered since (rule 1); whether they are marked. `as_of` is not later than the start of any of
-/// these reads, `before` customers were marked by this run already.
+/// has answered since (rule 1), as far as the brake admits it; what that changed. `as_of` is not later
+/// than the start of any of these reads.
 ///
 /// # Errors
 /// [`EngineError::WrongAccount`] when no other answers; when the provider or the store cannot be
 /// reached.
 pub(crate) async fn mark_removed(
-    engine: &Engine,
-    ctx: &CallCtx,
-    fence: &Fence,
+    reader: Reader<'_>,
     gone: Vec<RemoteCustomerId>,
     as_of: Timestamp,
-    before: u64,
-) -> Result<bool, EngineError> {
-    if gone.is_empty() || !engine.account.capabilities().get_customer {
-        return Ok(false);
-    }
-    let account = engine.account.name.clone();
-    let live = engine.store.mirror_stats(&account).await?.customers + before;
-    if before + gone.len() as u64 > (live / 100).max(REMOVALS) {
-        warn!(
-            account = account.as_str(),
-            gone = gone.len(),
-            "too many customers are gone at once; they are not marked as removed"
-        );
-        return Ok(false);
+    brake: &mut Brake,
+) -> Result<CustomersApplied, EngineError> {
+    let Reader { engine, ctx, fence, overlap } = reader;
+    let can_prove = engine.account.capabilities().get_customer;
+    let gone = if can_prove { brake.admit(gone) } else { Vec::new() };
+    if gone.is_empty() {
+        return Ok(CustomersApplied::default());
     }
     same_account(engine, ctx).await?;
     let tombstone = |id| RemoteCustomer {
@@ -216,9 +279,11 @@ pub(crate) async fn mark_removed(
         methods: None,
     };
     let customers = gone.into_iter().map(tombstone).collect();
-    let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
-    engine.store.apply_customers(fence, write).await?;
-    Ok(true)
+    let account = engine.account.name.clone();
+    let write = CustomersWrite { account, scan: None, as_of, customers, overlap };
+    let applied = engine.store.apply_customers(fence, write).await?;
+    brake.took(applied.removed);
+    Ok(applied)
 }
 
 /// One customer's payment methods, and what could not be read of them.
@@ -238,113 +303,19 @@ impl MethodRead {
         }
     }
 
+    /// As they came with their customer; none of one that is gone.
+    fn inline(customer: RemoteCustomer, as_of: Timestamp) -> Option<Self> {
+        let methods = customer.methods.filter(|_| customer.status == RemoteStatus::Live)?;
+        let list = MethodList { customer: customer.id, as_of, methods };
+        Some(Self { list, unreadable: 0, card_numbers: 0 })
+    }
+
     fn take(&mut self, page: Page<RemoteMethod>) {
         self.unreadable += page.unreadable.len() as u64;
         self.card_numbers += page.card_numbers_at.len() as u64;
         for method in page.items {
             if self.list.methods.iter().all(|known| known.id != method.id) {
                 self.list.methods.push(method);
-            }
-        }
-    }
-}
-
-/// A page of customers, or the end of the list.
-#[derive(Debug)]
-pub(crate) struct CustomerPages {
-    ahead: usize,
-    size: u32,
-    next: Option<Cursor>,
-    /// Whether the pages are full so far: only then is it worth reading ahead.
-    full: bool,
-    /// What a page ahead came to, told when the list gets there.
-    failed: Option<BackendError>,
-    ready: std::collections::VecDeque<Page<RemoteCustomer>>,
-}
-
-impl CustomerPages {
-    /// Pages of this size, so many of them read at once.
-    pub(crate) fn new(size: u32, ahead: usize) -> Self {
-        Self {
-            ahead: ahead.max(1),
-            size,
-            next: Some(Cursor::Offset(0)),
-            full: false,
-            failed: None,
-            ready: std::collections::VecDeque::new(),
-        }
-    }
-
-    /// The next page; `None` once an empty page was the answer.
-    ///
-    /// Where pages are numbered, several are read at once. One that is shorter than asked for is
-    /// not the end: those read behind it began in the wrong place, so they are dropped and the
-    /// list goes on from where it stopped.
-    pub(crate) async fn next(
-        &mut self,
-        engine: &Engine,
-        ctx: &CallCtx,
-    ) -> Result<Option<Page<RemoteCustomer>>, EngineError> {
-        if let Some(page) = self.ready.pop_front() {
-            return Ok(Some(page));
-        }
-        if let Some(error) = self.failed.take() {
-            return Err(error.into());
-        }
-        let Some(cursor) = self.next.take() else { return Ok(None) };
-        let requests: Vec<PageRequest> = match cursor {
-            // The first page goes alone: it shows whether the provider links its pages, and
-            // whether there is a second.
-            Cursor::Offset(start) => (0..if self.full { self.ahead as u64 } else { 1 })
-                .map(|i| PageRequest {
-                    cursor: Cursor::Offset(start + i * u64::from(self.size)),
-                    size: self.size,
-                })
-                .collect(),
-            link @ Cursor::Link(_) => vec![PageRequest { cursor: link, size: self.size }],
-        };
-        let pages: Vec<Result<Page<RemoteCustomer>, BackendError>> = stream::iter(requests)
-            .map(|request| async move { engine.account.list_customers(ctx, &request).await })
-            .buffered(self.ahead)
-            .collect()
-            .await;
-        let mut pages = pages.into_iter().peekable();
-        while let Some(page) = pages.next() {
-            let page = match page {
-                Ok(page) => page,
-                Err(error) => {
-                    self.next = None;
-                    self.failed = Some(error);
-                    break;
-                }
-            };
-            let goes_on = page.next.clone();
-            let linked = matches!(goes_on, Some(Cursor::Link(_)));
-            if page.received == 0 && !linked {
-                self.next = None;
-                break;
-            }
-            let short = page.received < u64::from(self.size);
-            if short && matches!(pages.peek(), Some(Ok(behind)) if behind.received > 0) {
-                warn!(
-                    account = engine.account.name.as_str(),
-                    asked = self.size,
-                    received = page.received,
-                    "a page shorter than asked for is not the last"
-                );
-            }
-            self.full = !short;
-            self.next = goes_on;
-            self.ready.push_back(page);
-            if short || linked {
-                break;
-            }
-        }
-        match (self.ready.pop_front(), self.failed.take()) {
-            (None, Some(error)) => Err(error.into()),
-            (page, failed) => {
-                self.failed = failed;
-                Ok(page)
             }
         }
     }

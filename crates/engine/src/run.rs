@@ -4,14 +4,82 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Calls, Counts, Coverage, Forecast, Ledger, MirrorAge, RunId, Summary};
-use store::{EffectState, Fence, NewRun, RunEnd, RunRecord, RunState, StoreError, UnderWay};
+use store::{EffectState, Fence, NewRun, RunEnd, RunRecord, RunState, Store, StoreError, UnderWay};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::{Engine, EngineError, Failpoint};
+use crate::import::{self, Ended};
+use crate::{Engine, EngineError, Failpoint, pull};
 
 const LEASE: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Where a run must stand for it to be taken up, and the word for it.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    states: &'static [RunState],
+    wanted: &'static str,
+}
+
+impl Rest {
+    /// To be approved.
+    pub(crate) const APPROVAL: Self =
+        Self { states: &[RunState::AwaitingApproval], wanted: "awaiting approval" };
+    /// To be resumed. One that is at work is held by its worker, and the store says so.
+    pub(crate) const PAUSE: Self =
+        Self { states: &[RunState::Paused, RunState::Running], wanted: "paused" };
+}
+
+/// Lets a run that waits for a person go on: an import with the rest behind its canary, a pull with
+/// what it found gone beyond the brake.
+///
+/// # Errors
+/// When it does not wait for that, when its account is in use, or when the configuration means
+/// something else by now. A run that went on and failed is an [`Ended`] with its error.
+pub async fn approve(engine: &Engine, run: &RunId) -> Result<Ended, EngineError> {
+    let record = resting(engine, run, &Rest::APPROVAL).await?;
+    match record.job.as_str() {
+        import::JOB => import::approve(engine, &record).await,
+        pull::JOB => pull::approve(engine, &record).await,
+        _ => Err(no_way_on(run)),
+    }
+}
+
+/// Goes on with a run that was stopped, or whose process is gone: an import from its rows, never from
+/// the file; a pull with the payment methods that it has not read. What an import sent without
+/// hearing of it is not sent again.
+///
+/// # Errors
+/// As [`approve`]; and when an import's file had not been read to its end.
+pub async fn resume(engine: &Engine, run: &RunId) -> Result<Ended, EngineError> {
+    let record = resting(engine, run, &Rest::PAUSE).await?;
+    match record.job.as_str() {
+        import::JOB => import::resume(engine, &record).await,
+        pull::JOB => pull::resume(engine, &record).await,
+        _ => Err(no_way_on(run)),
+    }
+}
+
+fn no_way_on(run: &RunId) -> EngineError {
+    EngineError::NotResumable { run: run.clone(), why: "a job of its kind is run again" }
+}
+
+/// One run.
+pub(crate) async fn known(store: &dyn Store, run: &RunId) -> Result<RunRecord, EngineError> {
+    store.run(run).await?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))
+}
+
+async fn resting(engine: &Engine, run: &RunId, rest: &Rest) -> Result<RunRecord, EngineError> {
+    let record = known(&*engine.store, run).await?;
+    if record.account != engine.account.name {
+        return Err(EngineError::Broken("a run goes on at its own account"));
+    }
+    if !rest.states.contains(&record.state) {
+        let (run, state, wanted) = (run.clone(), record.state, rest.wanted);
+        return Err(EngineError::NotResting { run, state, wanted });
+    }
+    Ok(record)
+}
 
 /// A run at work on its one part.
 #[derive(Debug)]
@@ -21,7 +89,7 @@ pub(crate) struct ActiveRun {
     job: &'static str,
     started_at: String,
     /// What was said of it when it came to rest, if it was taken up again.
-    before: Option<Summary>,
+    pub(crate) before: Option<Summary>,
     /// Whether a process that worked on it before died, and its count of calls with it.
     lost: bool,
     heart: JoinHandle<()>,
@@ -70,16 +138,22 @@ impl ActiveRun {
         Ok(Self::at_work(engine, job, part.fence, engine.clock.now().to_string(), None, false))
     }
 
-    /// Takes up a run that rests in one of these states, with its account's writer lease.
+    /// Takes up a run that rests so, with its account's writer lease.
     pub(crate) async fn take_up(
         engine: &Engine,
         job: &'static str,
         record: &RunRecord,
-        from: &[RunState],
+        rest: &Rest,
         args: &str,
     ) -> Result<Self, EngineError> {
         let run = &record.id;
-        let part = engine.store.reopen_run(run, from, args, &engine.owner, LEASE).await?;
+        let opened = engine.store.reopen_run(run, rest.states, args, &engine.owner, LEASE).await;
+        let part = match opened {
+            Err(StoreError::RunState { run, state }) => {
+                return Err(EngineError::NotResting { run, state, wanted: rest.wanted });
+            }
+            part => part?,
+        };
         info!(account = engine.account.name.as_str(), run.id = %run, job, "run goes on");
         engine.reached(Failpoint::AfterBegin).await;
         let before: Option<Summary> =
@@ -124,7 +198,9 @@ impl ActiveRun {
         }
         let state = match failed {
             None => RunState::Done,
-            Some(EngineError::AwaitingApproval { .. }) => RunState::AwaitingApproval,
+            Some(EngineError::AwaitingApproval { .. } | EngineError::MassRemoval { .. }) => {
+                RunState::AwaitingApproval
+            }
             Some(error) if error.is_pause() => RunState::Paused,
             Some(_) => RunState::Failed,
         };

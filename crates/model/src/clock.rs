@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Before any other.
+    pub const MIN: Self = Self(i64::MIN);
+
     /// From microseconds since the epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
@@ -35,6 +38,18 @@ impl Timestamp {
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|at| Self(at.as_microsecond()))
+    }
+
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, time: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// So much earlier.
+    #[must_use]
+    pub fn minus(self, time: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// How much later `self` is than `earlier`; zero when it is not.
@@ -89,5 +104,7 @@ mod tests {
         let (a, b) = (Timestamp::from_seconds(10), Timestamp::from_seconds(12));
         assert_eq!(b.since(a).as_secs(), 2);
         assert_eq!(a.since(b).as_secs(), 0);
+        assert_eq!(a.plus(b.since(a)), b);
+        assert_eq!(b.minus(b.since(a)), a);
     }
 }

@@ -264,6 +264,9 @@ codes! {
     /// The canary went well, and the rest waits for a person.
     AwaitingApproval = "awaiting_approval", Run [],
         "onfile runs approve RUN sends the rest, onfile runs cancel RUN ends the run";
+    /// More is gone at the provider than one run marks as removed by itself.
+    MassRemoval = "mass_removal", Run [],
+        "see at the provider whether so much was removed; onfile runs approve RUN looks at each once more and marks what is gone, onfile runs cancel RUN leaves it as it is";
     /// Something of the canary was refused, or is not there when the provider is asked.
     CanaryFailed = "canary_failed", Run [],
         "nothing more was sent; see the row in `onfile report RUN`, mend it or the account, and import the file again: nothing is created twice";

@@ -155,6 +155,15 @@ impl Expiry {
         }
     }
 
+    /// The month of a point in time, by UTC; of one beyond what an expiry can be, the nearest.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        let at = jiff::Timestamp::from_microsecond(at.micros()).unwrap_or_default();
+        let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let year = u16::try_from(date.year()).unwrap_or(2000).clamp(2000, 2099);
+        Self { year, month: u8::try_from(date.month()).unwrap_or(1) }
+    }
+
     /// 1 to 12.
     #[must_use]
     pub const fn month(self) -> u8 {

@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Pull {
         /// The account
         account: String,
+        /// Read the customer list a second time, with other page boundaries, to see whether anything
+        /// was missed while it shifted
+        #[arg(long)]
+        confirm: bool,
     },
     /// Runs: list, show, approve, resume, cancel
     Runs {
@@ -155,12 +159,14 @@ pub(crate) enum Runs {
         /// Its id
         run: String,
     },
-    /// Sends the rest of an import whose canary went well
+    /// Lets a run that waits for you go on: an import sends the rest behind its canary, a pull marks
+    /// what is gone however much it is
     Approve {
         /// The run's id
         run: String,
     },
-    /// Goes on with an import that was stopped, from its rows
+    /// Goes on with a run that was stopped: an import from its rows, a pull with the payment methods
+    /// that it has not read
     Resume {
         /// The run's id
         run: String,

@@ -44,7 +44,7 @@ pub(crate) fn of_engine(error: &EngineError) -> Exit {
         EngineError::TooManyRejected { .. } => Exit::Differences,
         EngineError::Store(error) => of_store(error),
         EngineError::ConfigChanged { .. } => Exit::Config,
-        EngineError::AwaitingApproval { .. } => Exit::Stopped,
+        EngineError::AwaitingApproval { .. } | EngineError::MassRemoval { .. } => Exit::Stopped,
         error if error.is_pause() => Exit::Stopped,
         _ => Exit::Error,
     }

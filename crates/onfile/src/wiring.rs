@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use backend::{Account, BackendError, ErrorKind, Timing, Traffic};
-use engine::{Engine, Progress, Stop};
+use engine::{Engine, Progress, Reads, Stop};
 use model::{AccountName, Clock, SystemClock};
 use secrecy::ExposeSecret;
 use store::{AccountRow, Owner, Store, StoreOptions, WrapKey};
@@ -135,6 +135,10 @@ impl Opened {
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),
             calls: Arc::<CallCounts>::clone(&self.calls),
+            reads: Reads {
+                methods_max_age: account.methods_max_age,
+                calls_budget: account.calls_budget,
+            },
             omit_unfit: account.on_unfit_field == OnUnfit::Omit,
             stop,
             progress,

@@ -9,6 +9,7 @@
 mod bucket;
 mod canonical;
 mod decode;
+mod due;
 mod effects;
 mod error;
 mod keys;
@@ -23,7 +24,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, EffectId, RemoteCustomerId, RunId};
+use model::{AccountName, EffectId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp};
 
 pub use error::StoreError;
 pub use keys::{Keys, TokenFp, WrapKey};
@@ -35,9 +36,9 @@ pub use records::{
     StoreInfo, Subjects, TokenLink, UnderWay, Unsettled, Which,
 };
 pub use writes::{
-    Applied, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome, FinishRows, Intent,
-    IntentAnswer, Join, KeptFields, Lease, MethodCounts, MethodList, MethodsApplied, MethodsWrite,
-    NewRun, NewScan, RowPlan, RowResult, RunEnd, Verdict,
+    Applied, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome, FinishRows,
+    Intent, IntentAnswer, Join, KeptFields, Lease, MethodCounts, MethodList, MethodsApplied,
+    MethodsUnread, MethodsWrite, NewRun, NewScan, Overlap, RowPlan, RowResult, RunEnd, Verdict,
 };
 
 /// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
@@ -287,9 +288,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Begins a scan and says its id.
     async fn begin_scan(&self, fence: &Fence, scan: &NewScan) -> Result<String, StoreError>;
 
-    /// Writes customers that were read: mirror, links, canonical records, changes, and the scan's
-    /// checkpoint. A row whose mirror is as new as the read (`as_of`), or newer, is left alone
-    /// and counted as stale. Customers with inline methods have those written too.
+    /// Writes customers that were read: mirror, links, canonical records, changes, and which scan saw
+    /// them. A row whose mirror is as new as the read (`as_of`), or newer, is left alone and counted
+    /// as stale. Customers with inline methods have those written too; the payment methods of one
+    /// that is gone are gone with it.
     async fn apply_customers(
         &self,
         fence: &Fence,
@@ -307,6 +309,50 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Ends a scan.
     async fn end_scan(&self, fence: &Fence, scan: &str, state: ScanState)
     -> Result<(), StoreError>;
+
+    /// Live customers of a scan's account that the scan has not seen, and that nothing else has
+    /// read since it began: by id, behind `after`.
+    async fn unseen_customers(
+        &self,
+        scan: &str,
+        after: Option<&RemoteCustomerId>,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError>;
+
+    /// Live customers whose payment methods are due to be read: by id, behind `after`.
+    async fn due_customers(
+        &self,
+        account: &AccountName,
+        due: &Due,
+        after: Option<&RemoteCustomerId>,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError>;
+
+    /// When the payment methods of a customer were read of whom `before_it` others were read longer
+    /// ago; none if all but so many were read since then, or never.
+    async fn read_longest_ago(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        before_it: u64,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Payment methods that are live in the mirror and not in their customer's list, which was read
+    /// since then: by customer and id, behind `after`.
+    async fn unlisted_methods(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        after: Option<&(RemoteCustomerId, RemoteMethodId)>,
+        most: u32,
+    ) -> Result<Vec<(RemoteCustomerId, RemoteMethodId)>, StoreError>;
+
+    /// Live customers whose payment methods were not read since then.
+    async fn methods_unread(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<MethodsUnread, StoreError>;
 
     // --- traffic ------------------------------------------------------------------------------
 

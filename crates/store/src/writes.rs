@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use model::{
-    AccountName, Code, CustomerId, EffectId, EffectKind, MethodId, Origin, Outcome, Profile,
-    Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId, RunId, Timestamp,
+    AccountName, Code, CustomerId, EffectId, EffectKind, Expiry, MethodId, Origin, Outcome,
+    Profile, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId, RunId,
+    Timestamp,
 };
 
 use crate::{EffectState, RunState, Statement, TokenFp, TokenLink};
@@ -273,14 +274,25 @@ pub struct CustomersWrite {
     pub as_of: Timestamp,
     /// What was read.
     pub customers: Vec<RemoteCustomer>,
-    /// Where the scan goes on after this page.
-    pub checkpoint: Option<String>,
+    /// See [`Overlap`].
+    pub overlap: Overlap,
+}
+
+/// What becomes of a read of a customer that overlaps an open effect of that customer (rule 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is written: whoever reads knows what is on its way.
+    Written,
+    /// It is dropped, and named in the answer: it is to be made again. An effect is open while it is
+    /// being sent, and without an answer for so long after it was sent.
+    Dropped(Duration),
 }
 
 /// What writing customers did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CustomersApplied {
-    /// Rows handed in, repeats within the write counted once.
+    /// Rows handed in, repeats within the write counted once, without those of `repeated` and
+    /// `overlapping`.
     pub seen: u64,
     /// New to the mirror.
     pub created: u64,
@@ -290,8 +302,16 @@ pub struct CustomersApplied {
     pub unchanged: u64,
     /// Left alone: the mirror is newer than this read.
     pub stale: u64,
+    /// Seen before by the same scan: they slid to another page.
+    pub repeated: u64,
+    /// Dropped: an effect of theirs is open.
+    pub overlapping: u64,
+    /// Newly removed. They are among `updated`.
+    pub removed: u64,
     /// Payment methods that came inline.
     pub methods: MethodCounts,
+    /// Payment methods that are gone with their customer.
+    pub methods_removed: u64,
 }
 
 /// Counts of payment methods written.
@@ -307,6 +327,14 @@ pub struct MethodCounts {
     pub unchanged: u64,
     /// Left alone: the mirror is newer than this read.
     pub stale: u64,
+}
+
+impl MethodCounts {
+    /// Without what is counted as removed elsewhere.
+    pub(crate) const fn without_removed(&mut self, removed: u64) {
+        self.seen = self.seen.saturating_sub(removed);
+        self.updated = self.updated.saturating_sub(removed);
+    }
 }
 
 /// The whole list of one customer's payment methods.
@@ -330,6 +358,33 @@ pub struct MethodsWrite {
     /// Whether each list is its customer's second one: what the mirror has and it lacks is marked
     /// as removed (rule 3).
     pub second: bool,
+    /// See [`Overlap`].
+    pub overlap: Overlap,
+}
+
+/// Whose payment methods a pull reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Not those that were read since then.
+    pub since: Timestamp,
+    /// Only customers that were seen since then.
+    pub seen: Timestamp,
+    /// Of the others, those that were read before this. Those that were never read, that an effect
+    /// has touched since, or of whom a card expires are due anyway.
+    pub before: Timestamp,
+    /// The month up to which a card expires soon.
+    pub expires: Expiry,
+}
+
+/// Customers whose payment methods a pull did not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MethodsUnread {
+    /// How many.
+    pub customers: u64,
+    /// Those of them that were never read.
+    pub never: u64,
+    /// When the longest ago of the others was read.
+    pub oldest: Option<Timestamp>,
 }
 
 /// What writing method lists did.
@@ -339,6 +394,8 @@ pub struct MethodsApplied {
     pub counts: MethodCounts,
     /// Live in the mirror and absent from the list.
     pub missing: Vec<(RemoteCustomerId, RemoteMethodId)>,
+    /// Lists that were dropped: an effect of their customer is open.
+    pub overlapping: u64,
     /// How many of these are marked as removed now; they are not among `counts`.
     pub removed: u64,
 }

@@ -175,7 +175,7 @@ pub async fn bounds_rows_that_stand_apart(db: Arc<TestDb>) -> Result {
     let rows: String = (2000..2030).map(|reference| card(reference, reference, "")).collect();
     let ran = import(&world, &rows, &["--canary", "3"]).await?.expect(3)?;
     ensure!(said(&ran, "least")?.get("POST /api/customers") == Some(&30), "{ran:?}");
-    let run = ran.json()?.pointer("/run").and_then(|run| run.as_str()).context("run")?.to_owned();
+    let run = ran.run_id()?;
     let ended = world.onfile.run(&["runs", "approve", &run, "--json"]).await?.expect(0)?;
     // Of what was left.
     ensure!(said(&ended, "least")?.get("POST /api/customers") == Some(&27), "{ended:?}");
@@ -224,7 +224,7 @@ pub async fn is_said_before_anything_is_sent(db: Arc<TestDb>) -> Result {
     ensure!(quiet.stderr.is_empty(), "{}", quiet.stderr);
     // It is kept with the run.
     let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
-    let run = ran.json()?.pointer("/run").and_then(|run| run.as_str()).context("run")?.to_owned();
+    let run = ran.run_id()?;
     world.onfile.run(&["report", &run, "--out", "out"]).await?.expect(0)?;
     let kept = std::fs::read_to_string(world.db.folder().join("out/report.json"))?;
     let kept: serde_json::Value = serde_json::from_str(&kept)?;

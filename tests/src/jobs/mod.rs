@@ -169,7 +169,12 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             what_looks_like_being_rejected_is_said_where_nothing_is_sent, nothing_to_do_calls_nothing, adds_one_by_one, batches_are_cut,
             a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,
             every_row_is_reported, the_most_urgent_rows_are_shown;
-        pull: reads_everything_once, reads_every_shape, a_short_page_is_not_the_end,
+        pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
+            a_page_given_twice_hides_nobody, fewer_rows_than_asked_for_are_what_a_page_has,
+            a_list_that_ends_with_an_error_marks_nothing,
+            of_an_account_that_is_empty_half_way_marks_nothing,
+            goes_on_with_what_it_has_not_read, reads_the_methods_that_are_due,
+            reads_everything_once, reads_every_shape, a_short_page_is_not_the_end,
             after_an_import_is_unchanged, of_an_empty_wrong_account_fails;
         faults: a_lost_bulk_answer_is_not_repeated,
             what_never_arrived_is_sent_again_after_the_quarantine,

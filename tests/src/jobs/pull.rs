@@ -7,6 +7,7 @@ use sandbox::proxy_token::{Config, Envelope, IdField, MethodShape, NextLink, Sha
 use sandbox::{FaultPlan, Sandbox, SandboxConfig, VendorConfig};
 
 use super::World;
+use crate::binary::Ran;
 use crate::env::TestDb;
 
 type Result = anyhow::Result<()>;
@@ -120,5 +121,202 @@ pub async fn of_an_empty_wrong_account_fails(db: Arc<TestDb>) -> Result {
     let ran = world.onfile.run(&["pull", "gov"]).await?.expect(4)?;
     ensure!(ran.stderr.contains("merchant"), "{ran:?}");
     ensure!(world.provider.log().is_empty());
+    Ok(())
+}
+
+/// Customers and payment methods that the store has in a state.
+async fn stored(world: &World, state: &str) -> anyhow::Result<(u64, u64)> {
+    let mut counts = Vec::new();
+    for table in ["remote_customers", "remote_methods"] {
+        let sql = format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table} WHERE state = '{state}'");
+        counts.push(world.db.look(&sql).await?.concat().concat().parse()?);
+    }
+    Ok((counts[0], counts[1]))
+}
+
+/// Calls of an endpoint since the log was cleared.
+fn calls(world: &World, endpoint: &str) -> usize {
+    world.provider.log_after(0, usize::MAX, Some(endpoint)).len()
+}
+
+/// What a coverage says beside its figures.
+fn said(ran: &Ran, of: &str) -> anyhow::Result<String> {
+    Ok(ran.json()?.pointer(&format!("/coverage/{of}")).map(ToString::to_string).unwrap_or_default())
+}
+
+/// Deletes the first so many customers at the provider; with how many payment methods.
+fn delete(world: &World, customers: usize) -> anyhow::Result<usize> {
+    let gone = world.provider.customers("pa_main").into_iter().take(customers);
+    let mut methods = 0;
+    for customer in gone {
+        methods += customer.methods.len();
+        world.provider.delete_customer("pa_main", &customer.id)?;
+    }
+    Ok(methods)
+}
+
+pub async fn marks_what_is_gone(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 120, "").await?;
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    let methods = delete(&world, 7)?;
+    let kept = world.provider.customers("pa_main").into_iter().find(|c| c.methods.len() > 1);
+    let kept = kept.expect("somebody has two");
+    world.provider.remove_method("pa_main", &kept.id, &kept.methods[0].id)?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/seen")? == 113, "{ran:?}");
+    ensure!(ran.count("/customers/removed")? == 7, "{ran:?}");
+    ensure!(ran.count("/methods/removed")? == methods as u64 + 1, "{ran:?}");
+    ensure!(stored(&world, "removed").await? == (7, methods as u64 + 1));
+    ensure!(stored(&world, "live").await? == (113, methods_of(&world)));
+    // Each of them says so in the history, once.
+    let changes =
+        "SELECT subject, subject_id FROM changes WHERE field = 'state' AND after = 'removed'";
+    ensure!(world.db.look(changes).await?.len() == 8 + methods);
+    let again = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    ensure!(
+        again.count("/customers/removed")? + again.count("/methods/removed")? == 0,
+        "{again:?}"
+    );
+    Ok(())
+}
+
+pub async fn more_than_a_few_wait_for_a_person(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 300, "").await?;
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    let methods = delete(&world, 150)? as u64;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(3)?;
+    ensure!(ran.stderr.contains("error[mass_removal]"), "{ran:?}");
+    ensure!(ran.count("/findings/mass_removal")? == 1, "{ran:?}");
+    ensure!(ran.json()?.pointer("/state") == Some(&"awaiting_approval".into()), "{ran:?}");
+    ensure!(ran.count("/customers/removed")? == 100, "{ran:?}");
+    ensure!(stored(&world, "removed").await?.0 == 100);
+    // Nobody asked for those that are left, nor for their payment methods.
+    let run = ran.run_id()?;
+    // One of them comes back meanwhile: what is approved is proven all the same.
+    let left = "SELECT reference FROM remote_customers WHERE state = 'live' ORDER BY reference";
+    let back = world.db.look(left).await?.concat().remove(0);
+    world.provider.create_customer("pa_main", Some(&back), "Back", "back@example.com")?;
+    let ran = world.onfile.run(&["runs", "approve", &run, "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/removed")? == 150, "{ran:?}");
+    ensure!(stored(&world, "removed").await? == (150, methods));
+    ensure!(stored(&world, "live").await? == (151, methods_of(&world)));
+    Ok(())
+}
+
+pub async fn a_page_given_twice_hides_nobody(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 600, "list_customers:3=repeat_page").await?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/created")? == 600, "{ran:?}");
+    ensure!(ran.json()?.pointer("/coverage/complete") == Some(&true.into()), "{ran:?}");
+    world.all_fired()
+}
+
+pub async fn fewer_rows_than_asked_for_are_what_a_page_has(db: Arc<TestDb>) -> Result {
+    let vendor = Config { max_page: 20, ..Config::default() };
+    let world = World::at(db, 250, "", vendor).await?;
+    let ran = world.onfile.run(&["pull", "gov", "--json", "--confirm"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/created")? == 250, "{ran:?}");
+    ensure!(ran.json()?.pointer("/coverage/confirmed") == Some(&true.into()), "{ran:?}");
+    ensure!(said(&ran, "notes")?.contains("20 customers a page where 100"), "{ran:?}");
+    ensure!(!said(&ran, "notes")?.contains("shifted"), "{ran:?}");
+    Ok(())
+}
+
+pub async fn a_list_that_ends_with_an_error_marks_nothing(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 250, "").await?;
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    delete(&world, 5)?;
+    // The third page, and each time that it is asked for again.
+    world.provider.put_faults(FaultPlan::parse("list_customers:3..40=status(500)")?)?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(3)?;
+    ensure!(ran.json()?.pointer("/coverage/complete") == Some(&false.into()), "{ran:?}");
+    ensure!(said(&ran, "gaps")?.contains("not read to its end"), "{ran:?}");
+    ensure!(stored(&world, "removed").await? == (0, 0), "{ran:?}");
+    world.all_fired()?;
+    world.provider.clear_faults();
+    let run = ran.run_id()?;
+    let ran = world.onfile.run(&["runs", "resume", &run, "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/removed")? == 5, "{ran:?}");
+    ensure!(ran.count("/customers/seen")? == 245, "{ran:?}");
+    Ok(())
+}
+
+pub async fn of_an_account_that_is_empty_half_way_marks_nothing(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 250, "").await?;
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    // The first read finds the account; from the list on it is another one.
+    for faults in [
+        "list_customers=empty_account",
+        "list_customers=empty_account,get_customer:2..90=empty_account",
+    ] {
+        world.provider.put_faults(FaultPlan::parse(faults)?)?;
+        let ran = world.onfile.run(&["pull", "gov", "--json"]).await?;
+        world.all_fired()?;
+        ensure!(stored(&world, "removed").await? == (0, 0), "{faults}: {ran:?}");
+        if faults.contains("get_customer") {
+            ensure!(ran.code == 1 && ran.stderr.contains("error[wrong_account]"), "{ran:?}");
+        } else {
+            // The list said nothing, and each customer was there when it was asked for.
+            ensure!(ran.count("/customers/seen")? == 250, "{ran:?}");
+            ensure!(said(&ran, "notes")?.contains("250 customers were on no page"), "{ran:?}");
+        }
+    }
+    Ok(())
+}
+
+pub async fn goes_on_with_what_it_has_not_read(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 250, "list_methods:120=status(403)").await?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(3)?;
+    world.all_fired()?;
+    let run = ran.run_id()?;
+    let read = "SELECT CAST(COUNT(methods_read_at) AS TEXT) FROM remote_customers";
+    let read: usize = world.db.look(read).await?.concat().concat().parse()?;
+    ensure!(read > 50 && read < 250, "{read} were read before it stopped");
+    world.provider.clear_log();
+    let ran = world.onfile.run(&["runs", "resume", &run, "--json"]).await?.expect(0)?;
+    ensure!(calls(&world, "list_methods") == 250 - read, "{ran:?}");
+    ensure!(ran.count("/customers/seen")? == 250, "{ran:?}");
+    ensure!(ran.count("/customers/created")? == 250, "{ran:?}");
+    ensure!(ran.count("/methods/created")? == methods_of(&world), "{ran:?}");
+    ensure!(stored(&world, "live").await? == (250, methods_of(&world)), "{ran:?}");
+    Ok(())
+}
+
+pub async fn reads_the_methods_that_are_due(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 200, "").await?;
+    world.configure("methods_max_age = \"7d\"")?;
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    world.provider.clear_log();
+    // All are known, and none is old: those of cards that expire soon are read, and nobody else's.
+    let soon = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    let expiring = calls(&world, "list_methods");
+    ensure!(expiring < 100, "{expiring} of 200 have a card that expires soon");
+    let unread = soon.count("/coverage/methods_unread/customers")?;
+    ensure!(unread + expiring as u64 == 200, "{soon:?}");
+    ensure!(soon.count("/methods/removed")? == 0, "{soon:?}");
+    // A new customer, one that an import touched, and 30 that were read a month ago.
+    world.provider.create_customer("pa_main", Some("NEW"), "New", "new@example.com")?;
+    let month = 30 * 86_400_000_000_i64;
+    let old = format!(
+        "UPDATE remote_customers SET methods_read_at = methods_read_at - {month} WHERE remote_id IN \
+         (SELECT remote_id FROM remote_customers ORDER BY remote_id LIMIT 30)"
+    );
+    super::resume::execute(&world.db, &old).await?;
+    world.provider.clear_log();
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    let read = calls(&world, "list_methods");
+    ensure!(read > 30 && read <= expiring + 31, "{read} lists: {ran:?}");
+    // No more calls than the budget has; the oldest are read first.
+    world.configure("calls_budget = 40")?;
+    super::resume::execute(&world.db, &old).await?;
+    world.provider.clear_log();
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/calls/total")? <= 40, "{ran:?}");
+    ensure!(calls(&world, "list_methods") > 20, "{ran:?}");
+    let left = "SELECT CAST(COUNT(*) AS TEXT) FROM (SELECT methods_read_at AS at FROM \
+                remote_customers ORDER BY remote_id LIMIT 30) AS oldest WHERE at < \
+                (SELECT MIN(started_at) FROM scans)";
+    let left: usize = world.db.look(left).await?.concat().concat().parse()?;
+    ensure!(left < 30, "{left} of the oldest 30 were left: {ran:?}");
     Ok(())
 }

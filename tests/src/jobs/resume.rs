@@ -197,8 +197,8 @@ pub async fn sets_the_default_that_was_left(db: Arc<TestDb>) -> Result {
 }
 
 /// One statement on the database itself.
-async fn execute(db: &TestDb, sql: String) -> Result {
-    let sql = AssertSqlSafe(sql);
+pub async fn execute(db: &TestDb, sql: &str) -> Result {
+    let sql = AssertSqlSafe(sql.to_owned());
     match db.database {
         Database::Sqlite => {
             let mut connection = sqlx::SqliteConnection::connect(db.url()).await?;
@@ -217,7 +217,7 @@ async fn execute(db: &TestDb, sql: String) -> Result {
 /// Lets every lease run out, as time does.
 pub async fn expire(db: &TestDb) -> Result {
     for table in ["parts", "writers"] {
-        execute(db, format!("UPDATE {table} SET lease_until = 1")).await?;
+        execute(db, &format!("UPDATE {table} SET lease_until = 1")).await?;
     }
     Ok(())
 }
@@ -244,7 +244,7 @@ pub async fn tokens(db: &TestDb, run: &str) -> anyhow::Result<i64> {
 }
 
 async fn set_state(db: &TestDb, state: &str) -> Result {
-    execute(db, format!("UPDATE runs SET state = '{state}'")).await
+    execute(db, &format!("UPDATE runs SET state = '{state}'")).await
 }
 
 /// Kills a job that has a batch on its way: what became of it is not known.
@@ -379,15 +379,15 @@ async fn hold_rows(db: &TestDb) -> Result {
         Database::Sqlite => {
             let trigger = "CREATE TRIGGER held BEFORE UPDATE ON staged_rows \
                            BEGIN SELECT RAISE(ABORT, 'held'); END";
-            execute(db, trigger.into()).await
+            execute(db, trigger).await
         }
         Database::Postgres => {
             let function = "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS \
                             $$ BEGIN RAISE EXCEPTION 'held'; END $$";
-            execute(db, function.into()).await?;
+            execute(db, function).await?;
             let trigger = "CREATE TRIGGER held BEFORE UPDATE ON staged_rows \
                            FOR EACH ROW EXECUTE FUNCTION held()";
-            execute(db, trigger.into()).await
+            execute(db, trigger).await
         }
     }
 }
@@ -410,7 +410,7 @@ pub async fn what_was_not_wholly_planned_is_not_resumed(db: Arc<TestDb>) -> Resu
     let run = run_of(&world.job(&["import", "gov", "shared.csv", "--json"], 1).await?)?;
     ensure!(world.changing() == 0);
     expire(&world.db).await?;
-    execute(&world.db, format!("UPDATE runs SET state = 'paused' WHERE id = '{run}'")).await?;
+    execute(&world.db, &format!("UPDATE runs SET state = 'paused' WHERE id = '{run}'")).await?;
     let ran = world.runs_refused("resume", &run, 1).await?;
     ensure!(ran.stderr.contains("error[not_resumable]"), "{ran:?}");
     ensure!(world.changing() == 0);

@@ -1,7 +1,7 @@
 //! Reads of payment methods: lists, links by facts, what a list lacks.
 
 use model::{CardFacts, Expiry, Last4, MethodFacts, RemoteMethod};
-use store::{Fence, MethodList, MethodsApplied, MethodsWrite};
+use store::{Fence, MethodList, MethodsApplied, MethodsWrite, Overlap};
 
 use crate::store_suite::cases;
 use crate::store_suite::support::{Cx, at, card, customer, name, remote, remote_method};
@@ -31,7 +31,12 @@ async fn lists(
     methods: Vec<RemoteMethod>,
 ) -> anyhow::Result<MethodsApplied> {
     let list = MethodList { customer: remote(of)?, as_of: at(seconds), methods };
-    let write = MethodsWrite { account: name(account)?, lists: vec![list], second: false };
+    let write = MethodsWrite {
+        account: name(account)?,
+        lists: vec![list],
+        second: false,
+        overlap: Overlap::Written,
+    };
     Ok(cx.store().apply_methods(fence, write).await?)
 }
 
@@ -105,6 +110,7 @@ async fn a_list_of_an_unknown_customer_is_stale(cx: &Cx) -> anyhow::Result<()> {
         account: name("alpha")?,
         lists: vec![list("404", "m9")?, list("1", "m1")?],
         second: false,
+        overlap: Overlap::Written,
     };
     let applied = cx.store().apply_methods(&fence, write).await?;
     assert_eq!(counts(&applied), [2, 1, 0, 0, 1]);
@@ -208,7 +214,8 @@ async fn lists_of_many_customers(cx: &Cx) -> anyhow::Result<()> {
         let methods = vec![card(&format!("a{n}"), "4242")?, card(&format!("b{n}"), "1111")?];
         lists.push(MethodList { customer: remote(&format!("c{n}"))?, as_of: at(10), methods });
     }
-    let write = MethodsWrite { account: name("alpha")?, lists, second: false };
+    let write =
+        MethodsWrite { account: name("alpha")?, lists, second: false, overlap: Overlap::Written };
     let applied = cx.store().apply_methods(&fence, write.clone()).await?;
     assert_eq!(counts(&applied), [1_400, 1_400, 0, 0, 0]);
     let again = cx.store().apply_methods(&fence, write).await?;
@@ -224,7 +231,7 @@ async fn what_a_second_list_lacks_is_removed(cx: &Cx) -> anyhow::Result<()> {
     let without = |seconds: i64, second: bool| -> anyhow::Result<MethodsWrite> {
         let (customer, methods) = (remote("1")?, vec![card("m1", "4242")?]);
         let lists = vec![MethodList { customer, as_of: at(seconds), methods }];
-        Ok(MethodsWrite { account: name("alpha")?, lists, second })
+        Ok(MethodsWrite { account: name("alpha")?, lists, second, overlap: Overlap::Written })
     };
     let live = || cx.number("SELECT count(*) FROM remote_methods WHERE state = 'live'");
     // One list proves nothing, nor does one that began before the row was read.

@@ -131,7 +131,7 @@ async fn two_stores_work_side_by_side(cx: &Cx) -> anyhow::Result<()> {
                     scan: None,
                     as_of: crate::store_suite::support::at(i64::from(page)),
                     customers,
-                    checkpoint: None,
+                    overlap: store::Overlap::Written,
                 };
                 store.apply_customers(&fence, write).await?;
             }

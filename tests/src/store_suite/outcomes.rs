@@ -190,7 +190,7 @@ async fn an_answer_is_newer_than_a_read_that_began_before(cx: &Cx) -> anyhow::Re
         scan: None,
         as_of: before,
         customers: vec![older],
-        checkpoint: None,
+        overlap: store::Overlap::Written,
     };
     let applied = cx.store().apply_customers(&fence, write).await?;
     assert_eq!((applied.stale, applied.updated), (1, 0));

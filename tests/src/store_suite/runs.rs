@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{Clock, EffectKind, Outcome, RunId, SystemClock};
 use store::{
     CustomersWrite, EffectOutcome, EffectState, Fence, FinishRows, MethodList, MethodsWrite,
-    NewScan, RowPlan, RunEnd, RunState, ScanState, StoreError, Verdict,
+    NewScan, Overlap, RowPlan, RunEnd, RunState, ScanState, StoreError, Verdict,
 };
 
 use crate::store_suite::cases;
@@ -351,7 +351,7 @@ async fn every_fenced_write(
         scan: None,
         as_of: at(50),
         customers: vec![customer("1", Some("r1"), "Changed")?],
-        checkpoint: None,
+        overlap: Overlap::Written,
     };
     let lists = MethodsWrite {
         account: alpha.clone(),
@@ -361,6 +361,7 @@ async fn every_fenced_write(
             methods: vec![card("m9", "9999")?],
         }],
         second: false,
+        overlap: Overlap::Written,
     };
     let done = EffectOutcome {
         effect: effect.clone(),

@@ -12,8 +12,8 @@ use model::{
 };
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use store::{
-    AccountRow, CustomersWrite, Fence, Group, Intent, Join, NewRun, Owner, StagedMethod, StagedRow,
-    Store, StoreError, Which,
+    AccountRow, CustomersWrite, Fence, Group, Intent, Join, NewRun, Overlap, Owner, StagedMethod,
+    StagedRow, Store, StoreError, Which,
 };
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
@@ -248,7 +248,7 @@ impl Cx {
             scan: None,
             as_of: at(seconds),
             customers,
-            checkpoint: None,
+            overlap: Overlap::Written,
         };
         Ok(self.store.apply_customers(fence, write).await?)
     }

@@ -10,7 +10,7 @@
 mod crash;
 mod kill;
 mod oracle;
-mod seed;
+pub mod seed;
 mod twins;
 mod world;
 

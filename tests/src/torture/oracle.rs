@@ -7,8 +7,9 @@ use model::{Outcome, Reference};
 use sandbox::{CustomerView, Handle, MethodKind, MethodView};
 use store::{EffectRow, EffectState, RowRecord, RunRecord, Store};
 
+use crate::inproc::MERCHANT;
+
 use super::seed::{Plan, Row};
-use super::world::MERCHANT;
 
 /// More rows or effects than a run has.
 const ALL: u32 = 100_000;

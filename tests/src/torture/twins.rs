@@ -12,15 +12,17 @@ use backend::{
     TokenRoute, Traffic,
 };
 use model::{
-    AccountName, Address, EffectId, MethodFacts, Reference, RemoteCustomerId, RunId, Token,
+    AccountName, Address, EffectId, MethodFacts, Reference, RemoteCustomerId, RemoteMethodId,
+    RunId, Timestamp, Token,
 };
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
+    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
     EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
-    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
-    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
+    NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
+    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled,
+    Which,
 };
 
 /// What is left out.
@@ -209,6 +211,29 @@ store! {
         effects(query: &EffectQuery) -> Vec<EffectRecord>;
         effect(id: &EffectId) -> Option<Unsettled>;
         effects_of_run(run: &RunId, most: u32) -> Vec<EffectRow>;
+        unseen_customers(
+            scan: &str,
+            after: Option<&RemoteCustomerId>,
+            most: u32
+        ) -> Vec<RemoteCustomerId>;
+        due_customers(
+            account: &AccountName,
+            due: &Due,
+            after: Option<&RemoteCustomerId>,
+            most: u32
+        ) -> Vec<RemoteCustomerId>;
+        read_longest_ago(
+            account: &AccountName,
+            since: Timestamp,
+            before_it: u64
+        ) -> Option<Timestamp>;
+        unlisted_methods(
+            account: &AccountName,
+            since: Timestamp,
+            after: Option<&(RemoteCustomerId, RemoteMethodId)>,
+            most: u32
+        ) -> Vec<(RemoteCustomerId, RemoteMethodId)>;
+        methods_unread(account: &AccountName, since: Timestamp) -> MethodsUnread;
         lease_permits(account: &AccountName, per_second: f64, want: u32) -> Lease;
         close_gate(account: &AccountName, pause: Duration) -> ();
     }

@@ -5,23 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use backend::{Account, CallCounter, CustomerBackend, Timing, Traffic};
+use backend::Timing;
 use engine::file::Reading;
-use engine::{Engine, Failpoints, ImportOptions, Limit, Policy, Quiet, Stop};
-use model::{AccountName, Calls, Clock, RunId, SystemClock};
-use provider_proxy_token::{ProxyToken, ProxyTokenConfig, ProxyTokenCredentials};
+use engine::{Engine, Failpoints, ImportOptions, Limit, Policy, Stop};
+use model::{Clock as _, SystemClock};
 use sandbox::proxy_token::Config;
 use sandbox::{FaultPlan, Handle, NewMethod, Running, Sandbox, SandboxConfig, VendorConfig};
-use store::{AccountRow, Owner, Store};
-use transport::{CallLog, CallRecord, LocalPermits, Rate, Transport, TransportConfig};
+use store::Store;
 
 use super::seed::{LATEST, Plan};
 use super::twins::Twin;
 use crate::env::{TestDb, store_for};
+use crate::inproc::{self, MERCHANT, Setup};
 
-/// The provider's account.
-pub const MERCHANT: &str = "pa_main";
 const SEND_WINDOW: Duration = Duration::from_millis(150);
 const TIMEOUT: Duration = Duration::from_millis(250);
 /// What a fault may add, and as much again for a machine that has other things to do.
@@ -36,20 +32,6 @@ pub struct World {
     pub store: Arc<dyn Store>,
     twin: Option<Twin>,
     processes: AtomicU64,
-}
-
-/// Counts nothing.
-#[derive(Debug)]
-struct Uncounted;
-
-impl CallLog for Uncounted {
-    fn record(&self, _: CallRecord) {}
-}
-
-impl CallCounter for Uncounted {
-    fn calls(&self, _: &AccountName, _: &RunId) -> Calls {
-        Calls::default()
-    }
 }
 
 /// A provider with what the plan says was there before, and its faults.
@@ -93,20 +75,8 @@ impl World {
         std::fs::write(db.folder().join("file.csv"), plan.file(now()))?;
         let store = store_for(&db).await?;
         let world = Self { plan, provider, db, store, twin, processes: AtomicU64::default() };
-        world.store.bind_accounts(&[world.account_row()?]).await?;
+        world.store.bind_accounts(&[inproc::account_row(&world.provider)?]).await?;
         Ok(world)
-    }
-
-    fn account_row(&self) -> anyhow::Result<AccountRow> {
-        Ok(AccountRow {
-            name: AccountName::new("gov")?,
-            kind: provider_proxy_token::KIND.to_owned(),
-            host: self.provider.addr().to_string(),
-            merchant: MERCHANT.to_owned(),
-            environment: "test".to_owned(),
-            namespace: "default".to_owned(),
-            rank: 0,
-        })
     }
 
     fn timing(&self) -> Timing {
@@ -128,52 +98,22 @@ impl World {
         failpoints: Option<Arc<dyn Failpoints>>,
     ) -> anyhow::Result<Engine> {
         let no = self.processes.fetch_add(1, Ordering::Relaxed);
-        let row = self.account_row()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let timing = self.timing();
-        let config = ProxyTokenConfig {
-            payment_account_uid: MERCHANT.to_owned(),
-            credentials: ProxyTokenCredentials::OAuth {
-                token_url: self.provider.token_url().parse()?,
-                client_id: "sandbox-client".into(),
-                client_secret: "sandbox-secret".into(),
-                scope: provider_proxy_token::DEFAULT_SCOPE.to_owned(),
-            },
-            import_batch: self.plan.import_batch,
-            import_dedupes: false,
-            webhook_secrets: Vec::new(),
-            replay_window: provider_proxy_token::DEFAULT_REPLAY_WINDOW,
-        };
-        let rate = Rate { per_second: 5000.0, burst: 50, in_flight: self.plan.in_flight };
-        let base = self.provider.base_url().parse().context("the sandbox's address")?;
-        let transport = Transport::new(
-            TransportConfig { timing, ..TransportConfig::new(row.name.clone(), base, rate) },
-            config.credentials()?,
-            Arc::new(LocalPermits::new(&rate)),
-            Arc::new(Uncounted),
-            Arc::clone(&clock),
-        )?;
-        let traffic: Arc<dyn Traffic> = Arc::<Transport>::clone(&transport);
-        let mut backend: Arc<dyn CustomerBackend> = Arc::new(ProxyToken::new(&config, transport)?);
         let mut store = store_for(&self.db).await?;
         if let Some(twin) = self.twin {
-            backend = twin.backend(backend, Arc::clone(&traffic));
             store = twin.store(store);
         }
-        let name = row.name.clone();
-        Ok(Engine {
-            store,
-            account: Account::new(name, row.namespace.clone(), timing, backend, traffic),
-            identity: row.identity(),
-            config_hash: "torture".to_owned(),
-            clock,
-            owner: Owner(format!("torture/{no}")),
-            calls: Arc::new(Uncounted),
-            omit_unfit: false,
-            stop,
-            progress: Arc::new(Quiet),
-            failpoints,
-        })
+        let setup = Setup {
+            owner: format!("torture/{no}"),
+            timing: self.timing(),
+            import_batch: self.plan.import_batch,
+            in_flight: self.plan.in_flight,
+        };
+        let engine =
+            inproc::engine(&self.provider, store, setup, |backend, traffic| match self.twin {
+                None => backend,
+                Some(twin) => twin.backend(backend, traffic),
+            })?;
+        Ok(Engine { stop, failpoints, ..engine })
     }
 
     /// The import of the file.

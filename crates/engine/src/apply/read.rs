@@ -2,12 +2,12 @@
 
 use futures::{StreamExt, stream};
 use model::{Code, Outcome, Reference, RemoteCustomerId, Timestamp};
-use store::{CustomersWrite, KnownMethod, MethodsWrite, Verdict};
+use store::{CustomersWrite, KnownMethod, MethodsWrite, Overlap, Verdict};
 
 use super::{Applier, known};
 use crate::EngineError;
 use crate::group::{CustomerNow, Work};
-use crate::observe::{self, Found, MethodRead};
+use crate::observe::{self, Found, MethodRead, Reader};
 
 impl Applier<'_> {
     /// Reads customers whose fields the file wishes otherwise, and writes what was read: a mirror
@@ -60,7 +60,8 @@ impl Applier<'_> {
             }
         }
         let account = self.engine.account.name.clone();
-        let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
+        let write =
+            CustomersWrite { account, scan: None, as_of, customers, overlap: Overlap::Written };
         self.engine.store.apply_customers(&self.run.fence, write).await?;
         self.gone(works, &gone, as_of).await
     }
@@ -86,9 +87,7 @@ impl Applier<'_> {
         for (place, read) in read {
             let Some(work) = works.get_mut(place) else { continue };
             match read {
-                Err(error) if error.is_account_fault() || error.kind.read_is_retryable() => {
-                    return Err(error.into());
-                }
+                Err(error) if observe::is_everybodys(&error) => return Err(error.into()),
                 Err(error) => {
                     work.customer = CustomerNow::Failed(Verdict::with(
                         Outcome::NotAttempted,
@@ -109,11 +108,12 @@ impl Applier<'_> {
                 Ok(None) => gone.push(place),
             }
         }
-        let write =
-            MethodsWrite { account: self.engine.account.name.clone(), lists, second: false };
+        let account = self.engine.account.name.clone();
+        let write = MethodsWrite { account, lists, second: false, overlap: Overlap::Written };
         let fence = &self.run.fence;
         let missing = self.engine.store.apply_methods(fence, write).await?.missing;
-        observe::prove_removed(self.engine, &self.ctx, fence, &missing, 0).await?;
+        let reader = Reader { engine, ctx, fence, overlap: Overlap::Written };
+        observe::prove_removed(reader, missing, &mut self.brakes.methods).await?;
         self.gone(works, &gone, as_of).await
     }
 
@@ -127,11 +127,12 @@ impl Applier<'_> {
     ) -> Result<(), EngineError> {
         let ids: Vec<RemoteCustomerId> =
             places.iter().filter_map(|place| works.get(*place)?.customer_id()).collect();
-        let (before, many) = (self.removed, ids.len() as u64);
-        let marked =
-            observe::mark_removed(self.engine, &self.ctx, &self.run.fence, ids, as_of, before)
-                .await?;
-        self.removed += if marked { many } else { 0 };
+        let many = ids.len() as u64;
+        let (engine, ctx, fence) = (self.engine, &self.ctx, &self.run.fence);
+        let reader = Reader { engine, ctx, fence, overlap: Overlap::Written };
+        let brake = &mut self.brakes.customers;
+        let applied = observe::mark_removed(reader, ids, as_of, brake).await?;
+        let marked = applied.removed + applied.unchanged == many;
         for place in places {
             let Some(work) = works.get_mut(*place) else { continue };
             if marked {

@@ -5,8 +5,7 @@ use store::{RowTally, RunRecord, RunState, Store, StoreError, Which};
 
 use super::args::Args;
 use super::{Ended, JOB, applier, begin, carry_out, conclude, plan};
-use crate::apply::Applier;
-use crate::run::{ActiveRun, Findings, by_state, unsettled};
+use crate::run::{self, ActiveRun, Findings, Rest, by_state, unsettled};
 use crate::{Engine, EngineError};
 
 /// Rows given their outcome in one transaction.
@@ -17,11 +16,10 @@ const ROWS: u32 = 2000;
 /// # Errors
 /// When it does not wait for that, when its account is in use, or when the configuration means
 /// something else by now. A run that went on and failed is an [`Ended`] with its error.
-pub async fn approve(engine: &Engine, run: &RunId) -> Result<Ended, EngineError> {
-    let wanted = "awaiting approval";
-    let (record, mut args) = resting(engine, run, &[RunState::AwaitingApproval], wanted).await?;
+pub(crate) async fn approve(engine: &Engine, record: &RunRecord) -> Result<Ended, EngineError> {
+    let mut args = resting(engine, record)?;
     args.approved_at = Some(engine.clock.now().to_string());
-    go_on(engine, &record, &args, &[RunState::AwaitingApproval], wanted).await
+    go_on(engine, record, &args, &Rest::APPROVAL).await
 }
 
 /// Goes on with an import that was stopped, or whose process is gone: from its rows, never from
@@ -29,35 +27,15 @@ pub async fn approve(engine: &Engine, run: &RunId) -> Result<Ended, EngineError>
 ///
 /// # Errors
 /// As [`approve`]; and when the file had not been read to its end.
-pub async fn resume(engine: &Engine, run: &RunId) -> Result<Ended, EngineError> {
-    // One that is at work is held by its worker, and the store says so.
-    let from = [RunState::Paused, RunState::Running];
-    let (record, args) = resting(engine, run, &from, "paused").await?;
-    go_on(engine, &record, &args, &from, "paused").await
+pub(crate) async fn resume(engine: &Engine, record: &RunRecord) -> Result<Ended, EngineError> {
+    let args = resting(engine, record)?;
+    go_on(engine, record, &args, &Rest::PAUSE).await
 }
 
-async fn known(store: &dyn Store, run: &RunId) -> Result<RunRecord, EngineError> {
-    store.run(run).await?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))
-}
-
-/// The run and its options, if it can go on here and now.
-async fn resting(
-    engine: &Engine,
-    run: &RunId,
-    from: &[RunState],
-    wanted: &'static str,
-) -> Result<(RunRecord, Args), EngineError> {
-    let record = known(&*engine.store, run).await?;
+/// The run's options, if it can go on here and now.
+fn resting(engine: &Engine, record: &RunRecord) -> Result<Args, EngineError> {
+    let run = &record.id;
     let not = |why| EngineError::NotResumable { run: run.clone(), why };
-    if record.job != JOB {
-        return Err(not("only imports go on where they stopped"));
-    }
-    if record.account != engine.account.name {
-        return Err(EngineError::Broken("a run goes on at its own account"));
-    }
-    if !from.contains(&record.state) {
-        return Err(EngineError::NotResting { run: run.clone(), state: record.state, wanted });
-    }
     if record.config_hash.as_ref() != Some(&engine.config_hash) {
         let account = engine.account.name.to_string();
         return Err(EngineError::ConfigChanged { run: run.clone(), account });
@@ -66,19 +44,20 @@ async fn resting(
     if record.input_hash.is_none() {
         return Err(not("it ended before its file was read to the end, and nothing was sent"));
     }
-    let args = Args::parse(&record.args).ok_or_else(|| not("another version began it"))?;
-    Ok((record, args))
+    Args::parse(&record.args).ok_or_else(|| not("another version began it"))
 }
 
 /// Plans what has no outcome once more, and carries it out.
 async fn plan_and_apply(
-    mut applier: Applier<'_>,
+    engine: &Engine,
+    run: &ActiveRun,
     args: &Args,
     rows: u64,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
+    let mut applier = applier(engine, run, args).await?;
     begin(&mut applier, args).await?;
-    let shared = applier.engine.store.shared_tokens(&applier.run.fence).await?;
+    let shared = engine.store.shared_tokens(&applier.run.fence).await?;
     applier.shared = shared.into_iter().map(|token| (token.line, token.other)).collect();
     let mut kept = plan::Kept::default();
     plan::replan(&applier, Which::Open, &mut kept).await?;
@@ -89,18 +68,12 @@ async fn go_on(
     engine: &Engine,
     record: &RunRecord,
     args: &Args,
-    from: &[RunState],
-    wanted: &'static str,
+    rest: &Rest,
 ) -> Result<Ended, EngineError> {
-    let run = match ActiveRun::take_up(engine, JOB, record, from, &args.text()?).await {
-        Err(EngineError::Store(StoreError::RunState { run, state })) => {
-            return Err(EngineError::NotResting { run, state, wanted });
-        }
-        run => run?,
-    };
+    let run = ActiveRun::take_up(engine, JOB, record, rest, &args.text()?).await?;
     let mut found = Findings { dry_run: args.dry_run, ..Findings::default() };
     let rows = engine.store.tally(&run.id).await?.ledger.read;
-    let worked = plan_and_apply(applier(engine, &run, args), args, rows, &mut found).await;
+    let worked = plan_and_apply(engine, &run, args, rows, &mut found).await;
     conclude(engine, run, found, worked).await
 }
 
@@ -164,7 +137,7 @@ pub async fn cancel(
     clock: &dyn Clock,
     run: &RunId,
 ) -> Result<Summary, EngineError> {
-    let record = known(store, run).await?;
+    let record = run::known(store, run).await?;
     let mut summary = kept(&record).unwrap_or_else(|| blank(&record));
     let text = |summary: &Summary| {
         serde_json::to_string(summary).map_err(|_| EngineError::Broken("a summary is always JSON"))

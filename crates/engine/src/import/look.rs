@@ -3,31 +3,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use backend::{CallCtx, FindBy, Lane, Page, RemoteCustomer};
+use backend::{CallCtx, FindBy, Lane, RemoteCustomer};
 use futures::{StreamExt, stream};
-use model::{
-    Code, Coverage, Outcome, Reference, RemoteCustomerId, RemoteMethod, RemoteStatus, Timestamp,
-};
-use store::{
-    CustomersWrite, Group, KnownMethod, MethodsWrite, NewScan, RowPlan, ScanState, Verdict, Which,
-};
+use model::{Code, Coverage, Outcome, Reference, RemoteCustomerId, RemoteMethod, Timestamp};
+use store::{CustomersWrite, Group, KnownMethod, MethodsWrite, Overlap, RowPlan, Verdict, Which};
 
 use super::GROUPS;
 use super::forecast::Expectations;
 use super::plan::{self, Planned};
 use crate::apply::{Applier, known};
 use crate::group::{CustomerNow, Row, Step, Work};
-use crate::observe::{self, CustomerPages, Found, MethodRead};
+use crate::observe::{self, Found, MethodRead};
 use crate::run::Findings;
+use crate::scan::Scan;
 use crate::{Engine, EngineError};
 
 /// Of more references than this that the mirror does not have, the customer list is read first: a
 /// page of it shows many, a find one.
 const LIST_FROM: u64 = 100;
-/// Pages read at once.
-const AHEAD: usize = 4;
-/// This many pages in a row that bring no new customer, and the list goes round in circles.
-const KNOWN_PAGES: u32 = 8;
 /// This many reads in a row that fail, and no more are made.
 const AWAY: u32 = 16;
 
@@ -155,19 +148,15 @@ impl Look<'_, '_> {
 
     /// Reads the customer list into the mirror, up to so many pages.
     async fn list(&mut self, most: u64) -> Result<(), EngineError> {
-        let Applier { engine, run, .. } = self.applier;
-        let account = engine.account.name.clone();
-        let size = engine.account.capabilities().customers_page;
-        let scan = NewScan { account, pass: 1, page_size: size };
-        let scan = engine.store.begin_scan(&run.fence, &scan).await?;
-        let read = self.pages(&scan, size, most).await;
+        let (engine, ctx) = (self.applier.engine, self.applier.ctx.clone());
+        let mut scan = Scan::begin(engine, &ctx, &self.applier.run.fence, false).await?;
+        let read = self.pages(&mut scan, most).await;
+        scan.end().await?;
         self.whole = matches!(read, Ok(true));
-        let state = if self.whole { ScanState::Unconfirmed } else { ScanState::Incomplete };
-        engine.store.end_scan(&run.fence, &scan, state).await?;
         match read {
             Err(EngineError::Backend(error)) if !error.is_account_fault() => {
                 tracing::warn!(
-                    account = engine.account.name.as_str(), run.id = %run.id, %error,
+                    account = engine.account.name.as_str(), run.id = %self.applier.run.id, %error,
                     "the customer list cannot be read to its end"
                 );
                 self.gap("customer list was not read to its end: a page could not be read", 1);
@@ -178,56 +167,20 @@ impl Look<'_, '_> {
     }
 
     /// Whether the list was read to its end, and all of it could be read.
-    async fn pages(&mut self, scan: &str, size: u32, most: u64) -> Result<bool, EngineError> {
-        let engine = self.applier.engine;
-        let mut pages = CustomerPages::new(size, AHEAD);
-        let mut seen = HashSet::new();
-        let (mut known, mut unreadable) = (0, 0);
+    async fn pages(&mut self, scan: &mut Scan<'_>, most: u64) -> Result<bool, EngineError> {
+        let mut unreadable = 0;
         for _ in 0..most {
-            engine.stop.check()?;
-            let Some(page) = pages.next(engine, &self.applier.ctx).await? else {
+            let Some(page) = scan.next().await? else {
                 self.gap("customers could not be read", unreadable);
                 return Ok(unreadable == 0);
             };
-            unreadable += page.unreadable.len() as u64;
-            let new = self.take(scan, page, &mut seen).await?;
-            known = if new == 0 { known + 1 } else { 0 };
-            if known == KNOWN_PAGES {
-                self.gap("customer list was not read to its end: it repeats itself", 1);
-                return Ok(false);
-            }
-            engine.progress.at("customers read", self.customers, None);
+            unreadable += page.unreadable + page.counts.overlapping;
+            self.customers += page.counts.seen;
+            self.retired.extend(page.retired);
+            self.applier.engine.progress.at("customers read", self.customers, None);
         }
         self.gap("customer list was not read to its end: finding the rest takes no more calls", 1);
         Ok(false)
-    }
-
-    /// Writes a page of the list; how many customers of it are new to this list.
-    async fn take(
-        &mut self,
-        scan: &str,
-        page: Page<RemoteCustomer>,
-        seen: &mut HashSet<RemoteCustomerId>,
-    ) -> Result<usize, EngineError> {
-        let Applier { engine, run, .. } = self.applier;
-        let fresh: Vec<RemoteCustomer> =
-            page.items.into_iter().filter(|customer| seen.insert(customer.id.clone())).collect();
-        let new = fresh.len();
-        if new == 0 {
-            return Ok(0);
-        }
-        let deleted = fresh.iter().filter(|customer| customer.status == RemoteStatus::Deleted);
-        self.retired.extend(deleted.filter_map(|customer| customer.reference.clone()));
-        self.customers += new as u64;
-        let write = CustomersWrite {
-            account: engine.account.name.clone(),
-            scan: Some(scan.to_owned()),
-            as_of: page.as_of,
-            customers: fresh,
-            checkpoint: None,
-        };
-        engine.store.apply_customers(&run.fence, write).await?;
-        Ok(new)
     }
 
     /// Looks at every reference that has an open row; how many rows rest on something that was not
@@ -399,11 +352,13 @@ impl Look<'_, '_> {
         self.customers += customers.len() as u64;
         if !customers.is_empty() {
             let account = account.clone();
-            let write = CustomersWrite { account, scan: None, as_of, customers, checkpoint: None };
+            let write =
+                CustomersWrite { account, scan: None, as_of, customers, overlap: Overlap::Written };
             engine.store.apply_customers(&run.fence, write).await?;
         }
         if !methods.is_empty() {
-            let write = MethodsWrite { account, lists: methods, second: false };
+            let write =
+                MethodsWrite { account, lists: methods, second: false, overlap: Overlap::Written };
             engine.store.apply_methods(&run.fence, write).await?;
         }
         Ok(())

@@ -24,17 +24,19 @@ use store::{NewRun, RowTally, StoreError, Which};
 use crate::apply::Applier;
 use crate::file::{Reading, RowReader};
 use crate::group::Policy;
+use crate::observe::Brakes;
 use crate::run::{ActiveRun, Findings};
 use crate::settle::{self, Patience, Unheard};
 use crate::{Engine, EngineError, Failpoint, observe};
 
-pub use again::{approve, cancel, resume, summary_of};
+pub(crate) use again::{approve, resume};
+pub use again::{cancel, summary_of};
 use args::Args;
 pub use args::Limit;
 use forecast::Expectations;
 
 /// The job's name.
-const JOB: &str = "import";
+pub(crate) const JOB: &str = "import";
 /// References decided on and applied together.
 const GROUPS: u32 = 500;
 /// How often an account in use is looked at again.
@@ -145,7 +147,7 @@ async fn conclude(
         worked => worked.err(),
     };
     found.rows = Some(ledger);
-    found.findings = findings(&codes, &planned);
+    found.findings.extend(findings(&codes, &planned));
     found.codes = codes;
     if found.dry_run {
         for (code, rows) in plan::expected_warnings(&planned) {
@@ -162,8 +164,12 @@ async fn conclude(
     }
 }
 
-fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'a> {
-    Applier {
+async fn applier<'a>(
+    engine: &'a Engine,
+    run: &'a ActiveRun,
+    args: &Args,
+) -> Result<Applier<'a>, EngineError> {
+    Ok(Applier {
         engine,
         run,
         ctx: CallCtx::for_run(Lane::Bulk, &run.id),
@@ -175,9 +181,9 @@ fn applier<'a>(engine: &'a Engine, run: &'a ActiveRun, args: &Args) -> Applier<'
         gives_up: false,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
-        removed: 0,
+        brakes: Brakes::of(engine).await?,
         unheard: Unheard::default(),
-    }
+    })
 }
 
 /// What the rows say that somebody should look at, whatever became of them. A plan says it too.
@@ -214,7 +220,7 @@ async fn work(
     reader: RowReader,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
-    let mut applier = applier(engine, run, args);
+    let mut applier = applier(engine, run, args).await?;
     begin(&mut applier, args).await?;
     let mut kept = plan::Kept::default();
     let staged = stage::stage(&applier, reader, &mut kept).await?;
@@ -289,7 +295,9 @@ async fn carry_out(
     if !tally.planned.is_empty() {
         observe::same_account(engine, &applier.ctx).await?;
     }
-    apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await?;
+    let applied = apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await;
+    found.findings.extend(applier.brakes.finding());
+    applied?;
     Ok(None)
 }
 

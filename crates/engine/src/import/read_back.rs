@@ -9,12 +9,13 @@ use model::{
     Agreement, Code, EffectKind, MethodFacts, Outcome, Reference, RemoteCustomer, RemoteCustomerId,
     RemoteMethod, RemoteMethodId, RemoteStatus,
 };
-use store::{EffectState, Group, MethodList, MethodsWrite};
+use store::{EffectState, Group, MethodList, MethodsWrite, Overlap};
 use tokio::time::{Instant, sleep};
 
 use super::{GROUPS, effects_in};
 use crate::apply::Applier;
-use crate::observe::{self, CustomerPages};
+use crate::observe;
+use crate::scan::Pages;
 use crate::{Engine, EngineError};
 
 /// What is wrong with a row of the canary.
@@ -63,7 +64,8 @@ pub(super) async fn check(applier: &Applier<'_>, heads: &[u64]) -> Result<(), En
             faults.extend(wrong);
             lists.extend(list);
         }
-        let write = MethodsWrite { account: engine.account.name.clone(), lists, second: false };
+        let account = engine.account.name.clone();
+        let write = MethodsWrite { account, lists, second: false, overlap: Overlap::Written };
         engine.store.apply_methods(&applier.run.fence, write).await?;
     }
     let rows = faults.iter().map(|fault| fault.line).collect::<BTreeSet<_>>().len() as u64;
@@ -249,8 +251,8 @@ async fn customer(
     if capabilities.find != FindBy::Nothing {
         return Ok(engine.account.find_customer(ctx, reference).await?);
     }
-    let mut pages = CustomerPages::new(capabilities.customers_page, 1);
-    while let Some(page) = pages.next(engine, ctx).await? {
+    let mut pages = Pages::new(engine, ctx, capabilities.customers_page);
+    while let Some(page) = pages.next().await? {
         if let Some(customer) = page.items.into_iter().find(|customer| customer.id == *id) {
             return Ok(Some(customer));
         }

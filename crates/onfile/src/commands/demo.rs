@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::file::Reading;
-use engine::{Ended, Engine, ImportOptions, Limit, Policy, Quiet, Stop};
+use engine::{Ended, Engine, ImportOptions, Limit, Policy, PullOptions, Quiet, Stop};
 use rand::Rng as _;
 use tokio::time::Instant;
 
@@ -38,7 +38,8 @@ pub(crate) async fn run(global: &Global) -> Result<Exit> {
     let file = folder.join("sample.csv");
 
     let imported = import(&engine, &file).await?;
-    let pulled = engine::pull(&engine, "demo").await?;
+    let pulled =
+        engine::pull(&engine, &PullOptions { confirm: true, cause: "demo".into() }).await?;
     let again = import(&engine, &file).await?;
     opened.store.close().await;
     let held = provider.customers("pa_main");

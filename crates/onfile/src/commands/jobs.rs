@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use engine::file::Reading;
-use engine::{Ended, Engine, EngineError, ImportOptions, Policy, Stop, Stopper};
+use engine::{Ended, Engine, EngineError, ImportOptions, Policy, PullOptions, Stop, Stopper};
 use model::{Code, RunId};
 use store::RunState;
 
@@ -104,9 +104,10 @@ pub(crate) fn misused(global: &Global, message: &str, hint: &str) -> Exit {
     Exit::Error
 }
 
-pub(crate) async fn pull(global: &Global, account: &str) -> Result<Exit> {
+pub(crate) async fn pull(global: &Global, account: &str, confirm: bool) -> Result<Exit> {
     let config = load(global, account)?;
-    job(global, config, account, async |engine: &Engine| engine::pull(engine, "person").await).await
+    let options = PullOptions { confirm, cause: "person".into() };
+    job(global, config, account, async |engine: &Engine| engine::pull(engine, &options).await).await
 }
 
 /// Goes on with a run that rests: after its canary, or where it stopped.

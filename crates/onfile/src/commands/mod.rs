@@ -25,7 +25,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Report { run, out } => report::run(global, &run, out.as_deref()).await,
         Command::Check { accounts } => check::run(global, &accounts).await,
         Command::Import(args) => jobs::import(global, args).await,
-        Command::Pull { account } => jobs::pull(global, &account).await,
+        Command::Pull { account, confirm } => jobs::pull(global, &account, confirm).await,
         Command::Effects { what } => effects::run(global, what).await,
         Command::Runs { what } => runs::run(global, what).await,
         Command::Keys { what: Keys::Generate } => {

@@ -10,7 +10,8 @@ use model::{
 use super::kept::recomputed;
 use super::merge::{Sources, profile_changes};
 use super::{
-    Change, Context, FileFields, Guard, MirrorState, Standing, Vote, from_json, standing, to_json,
+    Change, Context, FileFields, Guard, MirrorState, OpenEffects, Standing, Vote, from_json,
+    standing, to_json,
 };
 use crate::{CustomersApplied, StoreError};
 
@@ -24,6 +25,8 @@ pub(crate) struct MirrorCustomer {
     pub state: MirrorState,
     pub as_of: Timestamp,
     pub customer: Option<CustomerId>,
+    /// Whether the scan at hand has seen it already.
+    pub seen: bool,
 }
 
 /// A mirror row as it is to be: inserted, or over the one with its id. On an update `first_seen`
@@ -98,7 +101,7 @@ pub(crate) struct CustomerPlan {
     pub touches: Vec<RemoteCustomerId>,
     /// The same of those whose payment methods came inline: `methods_read_at` moves too.
     pub touches_inline: Vec<RemoteCustomerId>,
-    /// Newly removed: their live payment methods become `removed` too.
+    /// Newly removed: their live payment methods go with them.
     pub removed: Vec<RemoteCustomerId>,
     pub changes: Vec<Change>,
     /// Our customer of each live customer at hand.
@@ -205,6 +208,22 @@ impl CustomerPlanner {
         (Self { news, as_of, guard }, inline)
     }
 
+    /// Drops customers that were read while an effect of theirs was open, with what came inline; how
+    /// many.
+    pub(crate) fn drop_open(
+        &mut self,
+        open: &OpenEffects,
+        inline: &mut Vec<(RemoteCustomerId, Vec<RemoteMethod>)>,
+    ) -> u64 {
+        let (dropped, kept) = std::mem::take(&mut self.news)
+            .into_iter()
+            .partition(|news: &News| open.has(&news.id, news.reference.as_deref()));
+        self.news = kept;
+        let dropped: HashSet<RemoteCustomerId> = dropped.into_iter().map(|news| news.id).collect();
+        inline.retain(|(id, _)| !dropped.contains(id));
+        dropped.len() as u64
+    }
+
     /// The ids whose mirror rows are needed, sorted.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &RemoteCustomerId> {
         self.news.iter().map(|news| &news.id)
@@ -251,7 +270,6 @@ impl CustomerPlanner {
             dirty: BTreeSet::new(),
             plan: CustomerPlan::default(),
         };
-        work.plan.counts.seen = self.news.len() as u64;
         work.plan.mirrors.reserve(self.news.len());
         // A reference freed by a deletion can be taken up by another customer of the same write.
         let (gone, rest): (Vec<_>, Vec<_>) = self.news.into_iter().partition(|news| news.deleted);
@@ -287,19 +305,23 @@ impl Work<'_> {
         mirror: &HashMap<RemoteCustomerId, MirrorCustomer>,
     ) -> Result<(), StoreError> {
         let Some(row) = mirror.get(&news.id) else {
+            self.plan.counts.seen += 1;
             self.plan.counts.created += 1;
             self.plan.new.push(news.id.clone());
             self.write(news, as_of, None);
             return Ok(());
         };
         let standing = news.standing(guard, as_of, row);
+        let first = u64::from(!row.seen);
+        self.plan.counts.seen += first;
+        self.plan.counts.repeated += u64::from(row.seen);
         if let Some(customer) = row.customer.clone().filter(|_| standing != Standing::Changed) {
             self.plan.links.insert(news.id.clone(), customer);
         }
         match standing {
-            Standing::Stale => self.plan.counts.stale += 1,
+            Standing::Stale => self.plan.counts.stale += first,
             Standing::Same => {
-                self.plan.counts.unchanged += 1;
+                self.plan.counts.unchanged += first;
                 let touches = if news.inline {
                     &mut self.plan.touches_inline
                 } else {
@@ -321,6 +343,7 @@ impl Work<'_> {
                     }));
                 }
                 if deleted {
+                    self.plan.counts.removed += 1;
                     self.plan.removed.push(id);
                 }
             }

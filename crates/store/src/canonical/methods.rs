@@ -9,6 +9,7 @@ use model::{
 
 use super::merge::{Sources, fact_changes, merge_facts};
 use super::{Change, Context, Guard, MirrorState, Standing, Vote, from_json, standing, to_json};
+use crate::due::month;
 use crate::{MethodCounts, StoreError};
 
 /// Customer and payment method at the provider: the key of a mirror row within an account.
@@ -39,6 +40,8 @@ pub(crate) struct MirrorMethod {
     /// To be sealed; only on the way in.
     pub credential: Option<Token>,
     pub method: Option<MethodId>,
+    /// The month in which a card expires, as [`month`] has it.
+    pub expires: Option<i64>,
 }
 
 /// A canonical payment method that exists, with the live mirror rows linked to it at any account.
@@ -318,6 +321,10 @@ impl Work<'_> {
         row: Option<&MirrorMethod>,
     ) {
         let json = to_json(&method.facts);
+        let expires = match &method.facts {
+            MethodFacts::Card(card) => card.expiry.map(month),
+            MethodFacts::BankAccount(_) | MethodFacts::CryptoWallet(_) => None,
+        };
         let link = match row.and_then(|row| row.method.clone()) {
             Some(link) => {
                 self.revote(&link, &key, as_of, Some(method.facts.clone()));
@@ -339,6 +346,7 @@ impl Work<'_> {
             removed_at: None,
             credential: method.credential,
             method: link,
+            expires,
         };
         self.written.insert(key, written);
     }

@@ -10,6 +10,7 @@ mod customers;
 mod kept;
 mod merge;
 mod methods;
+mod reads;
 
 use model::{AccountName, ContentHash, RemoteCustomerId, RunId, Timestamp};
 
@@ -22,6 +23,7 @@ pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,
     NewsOfMethod, key_of,
 };
+pub(crate) use reads::{ListsPlan, OpenEffects, gone_with, plan_lists};
 
 /// The state of a mirror row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,8 +26,8 @@ const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job, \
      WHERE a.name = $1 AND r.id = $2";
 const HOLD_NAMESPACE: &str = "SELECT name FROM accounts WHERE namespace = \
      (SELECT namespace FROM accounts WHERE name = $1) ORDER BY name FOR NO KEY UPDATE";
-const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id \
-     FROM remote_customers WHERE account = $1 AND remote_id = ANY($2)";
+const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id, \
+     COALESCE(scan = $3, FALSE) FROM remote_customers WHERE account = $1 AND remote_id = ANY($2)";
 const BY_REFERENCE: &str = "SELECT id, reference, sources, hash FROM customers \
      WHERE namespace = $1 AND reference = ANY($2)";
 const BY_ID: &str = "SELECT id, reference, sources, hash FROM customers WHERE id = ANY($1)";
@@ -37,7 +37,7 @@ const VOTES: &str = "SELECT c.customer_id, a.rank, c.account, c.remote_id, c.as_
 const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers \
      WHERE account = $1 AND remote_id = ANY($2)";
 const MIRROR_METHODS: &str = "SELECT remote_customer_id, remote_id, kind, facts, is_default, \
-     hash, state, as_of, method_id FROM remote_methods \
+     hash, state, as_of, method_id, expires FROM remote_methods \
      WHERE account = $1 AND remote_customer_id = ANY($2)";
 const METHODS: &str = "SELECT id, customer_id, facts, sources, hash FROM methods \
      WHERE customer_id = ANY($1) AND erased_at IS NULL";
@@ -49,9 +49,6 @@ const TOUCH: &str = "UPDATE remote_customers SET as_of = GREATEST(as_of, $3), \
      WHERE account = $1 AND remote_id = ANY($2) AND (as_of < $3 \
      OR ($5 IS NOT NULL AND scan IS DISTINCT FROM $5) \
      OR ($4 IS NOT NULL AND (methods_read_at IS NULL OR methods_read_at < $4)))";
-const REMOVE_METHODS: &str = "UPDATE remote_methods SET state = 'removed', removed_at = $3, \
-     as_of = GREATEST(as_of, $4) WHERE account = $1 AND state = 'live' \
-     AND remote_customer_id = ANY($2)";
 const PUT_CUSTOMERS: &str = "INSERT INTO customers (id, namespace, reference, email_key, profile, \
      sources, hash, created_at, updated_at) SELECT u.id, $1, u.reference, u.email, u.profile, \
      u.sources, u.hash, $2, $2 FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], \
@@ -79,17 +76,17 @@ const PUT_METHODS: &str = "INSERT INTO methods (id, customer_id, kind, facts, so
      updated_at = EXCLUDED.updated_at";
 const PUT_MIRROR_METHODS: &str = "INSERT INTO remote_methods AS r (account, remote_customer_id, \
      remote_id, kind, facts, is_default, hash, state, as_of, remote_created_at, first_seen, \
-     removed_at, credential, method_id) SELECT $1, u.customer, u.id, u.kind, u.facts, \
-     u.is_default, u.hash, u.state, u.as_of, u.made_at, $2, u.removed_at, u.credential, u.method \
-     FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bytea[], \
-     $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[], $14::text[]) AS u \
-     (customer, id, kind, facts, is_default, hash, state, as_of, made_at, removed_at, credential, \
-     method) ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET \
+     removed_at, credential, method_id, expires) SELECT $1, u.customer, u.id, u.kind, u.facts, \
+     u.is_default, u.hash, u.state, u.as_of, u.made_at, $2, u.removed_at, u.credential, u.method, \
+     u.expires FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
+     $8::bytea[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[], \
+     $14::text[], $15::bigint[]) AS u (customer, id, kind, facts, is_default, hash, state, as_of, \
+     made_at, removed_at, credential, method, expires) ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET \
      kind = EXCLUDED.kind, facts = EXCLUDED.facts, is_default = EXCLUDED.is_default, \
      hash = EXCLUDED.hash, state = EXCLUDED.state, as_of = EXCLUDED.as_of, \
      remote_created_at = COALESCE(EXCLUDED.remote_created_at, r.remote_created_at), \
      removed_at = EXCLUDED.removed_at, credential = COALESCE(EXCLUDED.credential, r.credential), \
-     method_id = EXCLUDED.method_id";
+     method_id = EXCLUDED.method_id, expires = EXCLUDED.expires";
 const TOUCH_METHODS: &str = "UPDATE remote_methods m SET as_of = u.at \
      FROM UNNEST($2::text[], $3::text[], $4::bigint[]) AS u (customer, id, at) \
      WHERE m.account = $1 AND m.remote_customer_id = u.customer AND m.remote_id = u.id \
@@ -158,9 +155,11 @@ async fn mirror_of(
     tx: &mut PgConnection,
     account: &AccountName,
     planner: &CustomerPlanner,
+    scan: Option<&str>,
 ) -> Result<HashMap<RemoteCustomerId, MirrorCustomer>, StoreError> {
     let ids: Vec<&str> = planner.ids().map(RemoteCustomerId::as_str).collect();
-    let rows = sqlx::query(MIRROR).bind(account.as_str()).bind(ids).fetch_all(tx).await?;
+    let query = sqlx::query(MIRROR).bind(account.as_str()).bind(ids).bind(scan);
+    let rows = query.fetch_all(tx).await?;
     let mut mirror = HashMap::with_capacity(rows.len());
     for row in &rows {
         let known = MirrorCustomer {
@@ -170,6 +169,7 @@ async fn mirror_of(
             state: word(row, 4, "a mirror row's state", MirrorState::parse)?,
             as_of: time(row, 5)?,
             customer: opt_id(row, 6)?,
+            seen: get(row, 7)?,
         };
         mirror.insert(id(row, 0)?, known);
     }
@@ -284,7 +284,7 @@ pub(super) async fn put_customers(
     as_of: Timestamp,
     scan: Option<&str>,
 ) -> Result<CustomerPlan, StoreError> {
-    let mirror = mirror_of(tx, &context.account, &planner).await?;
+    let mirror = mirror_of(tx, &context.account, &planner, scan).await?;
     let needs = planner.needs(&mirror);
     let canonical = if needs.is_empty() {
         Vec::new()
@@ -306,15 +306,6 @@ pub(super) async fn put_customers(
                 .execute(&mut *tx)
                 .await?;
         }
-    }
-    if !plan.removed.is_empty() {
-        sqlx::query(REMOVE_METHODS)
-            .bind(account)
-            .bind(column(&plan.removed, RemoteCustomerId::as_str))
-            .bind(context.now.micros())
-            .bind(as_of.micros())
-            .execute(&mut *tx)
-            .await?;
     }
     add_changes(tx, context, &plan.changes).await?;
     Ok(plan)
@@ -343,6 +334,7 @@ pub(super) async fn mirror_methods(
             removed_at: None,
             credential: None,
             method: opt_id(row, 8)?,
+            expires: get(row, 9)?,
         };
         mirror.insert(key_of(&known.customer, &known.id), known);
     }
@@ -451,6 +443,7 @@ async fn put_mirror_methods(
         .bind(column(rows, |row| at(row.removed_at)))
         .bind(sealed)
         .bind(column(rows, |row| row.method.as_ref().map(MethodId::as_str)))
+        .bind(column(rows, |row| row.expires))
         .execute(tx)
         .await?;
     Ok(())

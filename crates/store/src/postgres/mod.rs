@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, EffectId, RemoteCustomerId, RunId, Timestamp};
+use model::{AccountName, Clock, EffectId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp};
 use secrecy::ExposeSecret as _;
 use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -35,12 +35,12 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
 
 use crate::keys::KeyRow;
 use crate::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
+    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
     EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
-    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
-    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects, UnderWay,
-    Unsettled, Which,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
+    NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
+    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects,
+    UnderWay, Unsettled, Which,
 };
 
 /// The server's clock in microseconds.
@@ -51,13 +51,14 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
         "staged in file order",
         include_str!("../../../../migrations/postgres/0002_staged_in_file_order.sql"),
     ),
+    (3, "expiry", include_str!("../../../../migrations/postgres/0003_expiry.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.
@@ -250,6 +251,8 @@ impl PostgresStore {
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
+
+crate::due::reads!(PostgresStore, pool);
 
 #[async_trait]
 impl Store for PostgresStore {
@@ -524,6 +527,52 @@ impl Store for PostgresStore {
         state: ScanState,
     ) -> Result<(), StoreError> {
         self.write_scan_end(fence, scan, state).await
+    }
+
+    async fn unseen_customers(
+        &self,
+        scan: &str,
+        after: Option<&RemoteCustomerId>,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        self.read_unseen(scan, after, most).await
+    }
+
+    async fn due_customers(
+        &self,
+        account: &AccountName,
+        due: &Due,
+        after: Option<&RemoteCustomerId>,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        self.read_due(account, due, after, most).await
+    }
+
+    async fn read_longest_ago(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        before_it: u64,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.find_longest_ago(account, since, before_it).await
+    }
+
+    async fn unlisted_methods(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        after: Option<&(RemoteCustomerId, RemoteMethodId)>,
+        most: u32,
+    ) -> Result<Vec<(RemoteCustomerId, RemoteMethodId)>, StoreError> {
+        self.read_unlisted(account, since, after, most).await
+    }
+
+    async fn methods_unread(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<MethodsUnread, StoreError> {
+        self.count_unread(account, since).await
     }
 
     async fn lease_permits(

@@ -2,23 +2,31 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::{RemoteCustomerId, RunId};
+use model::{AccountName, RemoteCustomerId, RunId};
+use sqlx::PgConnection;
 
 use super::decode::signed;
 use super::mirror::{self, MethodsAtHand};
 use super::runs::hold;
-use super::{Growing, PostgresStore};
-use crate::canonical::{CustomerPlanner, Guard, MethodNews, MirrorState, NewsOfMethod, key_of};
+use super::{Growing, PostgresStore, micros, now_us};
+use crate::canonical::{
+    CustomerPlanner, Guard, ListsPlan, MethodNews, NewsOfMethod, OpenEffects, gone_with, plan_lists,
+};
 use crate::{
-    CustomersApplied, CustomersWrite, Fence, MethodList, MethodsApplied, MethodsWrite, NewScan,
+    CustomersApplied, CustomersWrite, Fence, MethodsApplied, MethodsWrite, NewScan, Overlap,
     ScanState, StoreError,
 };
 
 const ADD_SCAN: &str = "INSERT INTO scans (id, run, account, what, pass, page_size, rows_seen, \
      state, started_at) VALUES ($1, $2, $3, 'customers', $4, $5, 0, 'running', $6)";
-const CHECKPOINT: &str = "UPDATE scans SET cursor = COALESCE($3, cursor), \
-     rows_seen = rows_seen + $4 WHERE id = $1 AND run = $2";
+const SAW: &str = "UPDATE scans SET rows_seen = rows_seen + $3 WHERE id = $1 AND run = $2";
 const END_SCAN: &str = "UPDATE scans SET state = $3, ended_at = $4 WHERE id = $1 AND run = $2";
+const OPEN_EFFECTS: &str = concat!(
+    "SELECT remote_customer_id, reference FROM effects WHERE account = $1 \
+     AND state IN ('sending', 'unknown') AND sent_at > ",
+    now_us!(),
+    " - $2"
+);
 
 const METHODS_READ: &str = "UPDATE remote_customers c SET methods_read_at = u.at \
      FROM UNNEST($2::text[], $3::bigint[]) AS u (customer, at) \
@@ -76,16 +84,27 @@ impl PostgresStore {
         fence: &Fence,
         write: CustomersWrite,
     ) -> Result<CustomersApplied, StoreError> {
-        let CustomersWrite { account, scan, as_of, customers, checkpoint } = write;
+        let CustomersWrite { account, scan, as_of, customers, overlap } = write;
         // What needs no database is done before anybody else is kept waiting.
         let rows = customers.len();
-        let (planner, inline) = CustomerPlanner::new(customers, as_of, Guard::Read);
+        let (mut planner, mut inline) = CustomerPlanner::new(customers, as_of, Guard::Read);
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
+        let open = open_effects(&mut tx, &account, overlap).await?;
+        let overlapping = open.map_or(0, |open| planner.drop_open(&open, &mut inline));
         let context = mirror::context(&mut tx, fence, &account, self.now(), Guard::Read).await?;
         let plan =
             mirror::put_customers(&mut tx, &context, planner, as_of, scan.as_deref()).await?;
-        let mut counts = plan.counts;
+        let mut counts = CustomersApplied { overlapping, ..plan.counts };
+        if !plan.removed.is_empty() {
+            let ids = plan.removed.iter().map(RemoteCustomerId::as_str).collect();
+            let mirror = mirror::mirror_methods(&mut tx, &account, ids).await?;
+            let customers = mirror::links_of(&mut tx, &account, &plan.removed).await?;
+            let news = gone_with(&mirror, as_of);
+            counts.methods_removed = news.len() as u64;
+            let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
+            mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
+        }
         if !inline.is_empty() {
             let new: HashSet<&RemoteCustomerId> = plan.new.iter().collect();
             let known: Vec<_> = inline
@@ -115,10 +134,9 @@ impl PostgresStore {
                 mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?.counts;
         }
         if let Some(scan) = &scan {
-            let found = sqlx::query(CHECKPOINT)
+            let found = sqlx::query(SAW)
                 .bind(scan.as_str())
                 .bind(fence.run.as_str())
-                .bind(checkpoint.as_deref())
                 .bind(signed(counts.seen))
                 .execute(&mut *tx)
                 .await?
@@ -137,66 +155,20 @@ impl PostgresStore {
         fence: &Fence,
         write: MethodsWrite,
     ) -> Result<MethodsApplied, StoreError> {
-        let MethodsWrite { account, lists, second } = write;
+        let MethodsWrite { account, mut lists, second, overlap } = write;
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
+        let open = open_effects(&mut tx, &account, overlap).await?;
+        let overlapping = open.map_or(0, |open| open.drop_lists(&mut lists));
         let context = mirror::context(&mut tx, fence, &account, self.now(), Guard::Read).await?;
         let ids: HashSet<_> = lists.iter().map(|list| &list.customer).collect();
         let customers = mirror::links_of(&mut tx, &account, ids).await?;
         let known = customers.keys().map(RemoteCustomerId::as_str).collect();
         let mirror = mirror::mirror_methods(&mut tx, &account, known).await?;
-
-        // The latest list of a customer says what it lacks.
-        let mut latest: HashMap<&RemoteCustomerId, &MethodList> = HashMap::new();
-        for list in lists.iter().filter(|list| customers.contains_key(&list.customer)) {
-            let kept = latest.entry(&list.customer).or_insert(list);
-            if kept.as_of <= list.as_of {
-                *kept = list;
-            }
-        }
-        let listed: HashSet<_> = latest
-            .values()
-            .flat_map(|list| list.methods.iter().map(|m| key_of(&list.customer, &m.id)))
-            .collect();
-        let mut missing: Vec<_> = mirror
-            .iter()
-            .filter(|(key, row)| {
-                row.state == MirrorState::Live
-                    && !listed.contains(*key)
-                    // A row that is newer than the list cannot be missed by it.
-                    && latest.get(&key.0).is_some_and(|list| row.as_of < list.as_of)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        missing.sort_unstable();
-        let gone: Vec<_> = missing
-            .iter()
-            .filter(|_| second)
-            .filter_map(|(customer, method)| {
-                let as_of = latest.get(customer)?.as_of;
-                let what = MethodNews::Removed(method.clone());
-                Some(NewsOfMethod { customer: customer.clone(), as_of, what })
-            })
-            .collect();
-        let removed = u64::try_from(gone.len()).unwrap_or(u64::MAX);
-        let mut read: Vec<_> = latest.values().map(|l| (l.customer.clone(), l.as_of)).collect();
-        read.sort_unstable();
-
-        let mut ordered = lists;
-        ordered.sort_by(|a, b| (&a.customer, a.as_of).cmp(&(&b.customer, b.as_of)));
-        let news = ordered
-            .into_iter()
-            .flat_map(|MethodList { customer, as_of, methods }| {
-                methods.into_iter().map(move |method| NewsOfMethod {
-                    customer: customer.clone(),
-                    as_of,
-                    what: MethodNews::Seen(Box::new(method)),
-                })
-            })
-            .chain(gone)
-            .collect();
+        let ListsPlan { news, missing, removed, read } =
+            plan_lists(lists, second, &customers, &mirror);
         let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
-        let mut plan = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?;
+        let mut counts = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?.counts;
         sqlx::query(METHODS_READ)
             .bind(account.as_str())
             .bind(read.iter().map(|(customer, _)| customer.as_str()).collect::<Vec<_>>())
@@ -205,8 +177,22 @@ impl PostgresStore {
             .await?;
         tx.commit().await?;
         self.wrote(Growing::Mirror, read.len());
-        plan.counts.seen = plan.counts.seen.saturating_sub(removed);
-        plan.counts.updated = plan.counts.updated.saturating_sub(removed);
-        Ok(MethodsApplied { counts: plan.counts, missing, removed })
+        counts.without_removed(removed);
+        Ok(MethodsApplied { counts, missing, removed, overlapping })
     }
+}
+
+/// The effects of an account that a read may overlap, if it is to be dropped then.
+async fn open_effects(
+    conn: &mut PgConnection,
+    account: &AccountName,
+    overlap: Overlap,
+) -> Result<Option<OpenEffects>, StoreError> {
+    let Overlap::Dropped(open) = overlap else { return Ok(None) };
+    let rows = sqlx::query_as(OPEN_EFFECTS)
+        .bind(account.as_str())
+        .bind(micros(open))
+        .fetch_all(conn)
+        .await?;
+    Ok(Some(OpenEffects::new(rows)))
 }

@@ -23,8 +23,9 @@ use crate::{Fence, KeptFields, Keys, StoreError};
 const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job, \
      (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'file_rank') \
      FROM accounts AS a, runs AS r WHERE a.name = ?1 AND r.id = ?2";
-const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id \
-     FROM remote_customers WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
+const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id, \
+     ?3 IS NOT NULL AND scan IS ?3 FROM remote_customers \
+     WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
 const BY_REFERENCE: &str = "SELECT id, reference, sources, hash FROM customers \
      WHERE namespace = ?1 AND reference IN (SELECT value FROM json_each(?2))";
 const BY_ID: &str = "SELECT id, reference, sources, hash FROM customers \
@@ -35,7 +36,7 @@ const VOTES: &str = "SELECT c.customer_id, a.rank, c.account, c.remote_id, c.as_
 const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers \
      WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
 const MIRROR_METHODS: &str = "SELECT remote_customer_id, remote_id, kind, facts, is_default, \
-     hash, state, as_of, method_id FROM remote_methods \
+     hash, state, as_of, method_id, expires FROM remote_methods \
      WHERE account = ?1 AND remote_customer_id IN (SELECT value FROM json_each(?2))";
 const METHODS: &str = "SELECT id, customer_id, facts, sources, hash FROM methods \
      WHERE customer_id IN (SELECT value FROM json_each(?1)) AND erased_at IS NULL";
@@ -48,9 +49,6 @@ const TOUCH: &str = "UPDATE remote_customers SET as_of = MAX(as_of, ?3), \
      scan = COALESCE(?5, scan), methods_read_at = CASE WHEN ?4 IS NULL THEN methods_read_at \
      ELSE MAX(COALESCE(methods_read_at, ?4), ?4) END \
      WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
-const REMOVE_METHODS: &str = "UPDATE remote_methods SET state = 'removed', removed_at = ?3, \
-     as_of = MAX(as_of, ?4) WHERE account = ?1 AND state = 'live' \
-     AND remote_customer_id IN (SELECT value FROM json_each(?2))";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
@@ -64,7 +62,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     METHODS,
     METHOD_VOTES,
     TOUCH,
-    REMOVE_METHODS,
 ];
 
 #[cfg(test)]
@@ -104,14 +101,14 @@ static PUT_METHODS: Bulk = Bulk::new(
 static PUT_MIRROR_METHODS: Bulk = Bulk::new(
     "INSERT OR FAIL INTO remote_methods (account, remote_customer_id, remote_id, kind, facts, \
      is_default, hash, state, as_of, remote_created_at, first_seen, removed_at, credential, \
-     method_id) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     method_id, expires) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     " ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET kind = excluded.kind, \
      facts = excluded.facts, is_default = excluded.is_default, hash = excluded.hash, \
      state = excluded.state, as_of = excluded.as_of, \
      remote_created_at = COALESCE(excluded.remote_created_at, remote_created_at), \
      removed_at = excluded.removed_at, credential = COALESCE(excluded.credential, credential), \
-     method_id = excluded.method_id",
+     method_id = excluded.method_id, expires = excluded.expires",
 );
 static TOUCH_METHODS: Bulk = Bulk::new(
     "WITH seen (customer, method, at) AS (VALUES ",
@@ -204,10 +201,12 @@ async fn mirror_of(
     conn: &mut SqliteConnection,
     account: &AccountName,
     planner: &CustomerPlanner,
+    scan: Option<&str>,
 ) -> Result<HashMap<RemoteCustomerId, MirrorCustomer>, StoreError> {
     let rows = sqlx::query(MIRROR)
         .bind(account.as_str())
         .bind(list(planner.ids().map(RemoteCustomerId::as_str)))
+        .bind(scan)
         .fetch_all(conn)
         .await?;
     let mut mirror = HashMap::with_capacity(rows.len());
@@ -219,6 +218,7 @@ async fn mirror_of(
             state: word(row, 4, "a mirror row's state", MirrorState::parse)?,
             as_of: time(row, 5)?,
             customer: opt_id(row, 6)?,
+            seen: get::<i64>(row, 7)? != 0,
         };
         mirror.insert(id(row, 0)?, known);
     }
@@ -279,7 +279,7 @@ pub(super) async fn put_customers(
     as_of: Timestamp,
     scan: Option<&str>,
 ) -> Result<CustomerPlan, StoreError> {
-    let mirror = mirror_of(conn, &context.account, &planner).await?;
+    let mirror = mirror_of(conn, &context.account, &planner, scan).await?;
     let needs = planner.needs(&mirror);
     let canonical = if needs.is_empty() {
         Vec::new()
@@ -318,15 +318,6 @@ pub(super) async fn put_customers(
                 .await?;
         }
     }
-    if !plan.removed.is_empty() {
-        sqlx::query(REMOVE_METHODS)
-            .bind(account.as_str())
-            .bind(list(plan.removed.iter().map(RemoteCustomerId::as_str)))
-            .bind(now)
-            .bind(as_of.micros())
-            .execute(&mut *conn)
-            .await?;
-    }
     add_changes(conn, context, &plan.changes).await?;
     Ok(plan)
 }
@@ -354,6 +345,7 @@ pub(super) async fn mirror_methods(
             removed_at: None,
             credential: None,
             method: opt_id(row, 8)?,
+            expires: get(row, 9)?,
         };
         mirror.insert(key_of(&known.customer, &known.id), known);
     }
@@ -454,6 +446,7 @@ pub(super) async fn put_methods(
             .bind(row.removed_at.map(Timestamp::micros))
             .bind(row.credential.as_ref().map(seal))
             .bind(row.method.as_ref().map(MethodId::as_str))
+            .bind(row.expires)
     };
     PUT_MIRROR_METHODS.run(conn, &plan.mirrors, bind, |q| q).await?;
     let bind = |q: Bound, (key, at): &(Key, Timestamp)| {

@@ -23,18 +23,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, Clock, EffectId, RemoteCustomerId, RunId, SystemClock, Timestamp};
+use model::{
+    AccountName, Clock, EffectId, RemoteCustomerId, RemoteMethodId, RunId, SystemClock, Timestamp,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
+    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
     EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
-    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
-    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects, UnderWay,
-    Unsettled, Which,
+    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
+    NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
+    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects,
+    UnderWay, Unsettled, Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -165,6 +167,8 @@ impl SqliteStore {
         self.clock.now()
     }
 }
+
+crate::due::reads!(SqliteStore, readers);
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -438,6 +442,52 @@ impl Store for SqliteStore {
         state: ScanState,
     ) -> Result<(), StoreError> {
         self.close_scan(fence, scan, state).await
+    }
+
+    async fn unseen_customers(
+        &self,
+        scan: &str,
+        after: Option<&RemoteCustomerId>,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        self.read_unseen(scan, after, most).await
+    }
+
+    async fn due_customers(
+        &self,
+        account: &AccountName,
+        due: &Due,
+        after: Option<&RemoteCustomerId>,
+        most: u32,
+    ) -> Result<Vec<RemoteCustomerId>, StoreError> {
+        self.read_due(account, due, after, most).await
+    }
+
+    async fn read_longest_ago(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        before_it: u64,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.find_longest_ago(account, since, before_it).await
+    }
+
+    async fn unlisted_methods(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        after: Option<&(RemoteCustomerId, RemoteMethodId)>,
+        most: u32,
+    ) -> Result<Vec<(RemoteCustomerId, RemoteMethodId)>, StoreError> {
+        self.read_unlisted(account, since, after, most).await
+    }
+
+    async fn methods_unread(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<MethodsUnread, StoreError> {
+        self.count_unread(account, since).await
     }
 
     async fn lease_permits(

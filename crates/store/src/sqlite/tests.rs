@@ -33,6 +33,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         settling::STATEMENTS,
         mirror::STATEMENTS,
         pull::STATEMENTS,
+        crate::due::STATEMENTS,
         traffic::STATEMENTS,
         &[VERSION, FENCE, HOLD_WRITER],
     ];
@@ -83,6 +84,7 @@ const WALKS: &[&str] = &[
     "GROUP BY token_fp",
     "SELECT EXISTS",
     "ORDER BY as_of DESC",
+    "ORDER BY methods_read_at",
     "GROUP BY s.line",
 ];
 

@@ -1,0 +1,294 @@
+//! Reading a provider's customer list to its end while it shifts (rule 3).
+//!
+//! A customer that is made meanwhile pushes rows to the next page: they are seen twice, which the
+//! store knows by the scan's id. One that is deleted pulls rows back: they may be missed. So what
+//! a scan did not see is not gone: `Store::unseen_customers` names it, and each is read by its id.
+
+mod pages;
+
+use std::collections::HashSet;
+
+use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
+use model::{RemoteCustomerId, RemoteStatus, Timestamp};
+use store::{CustomersApplied, CustomersWrite, Fence, NewScan, Overlap, ScanState};
+
+pub(crate) use self::pages::Pages;
+use crate::{Engine, EngineError};
+
+/// So often a page that brings nothing new is asked for again before the list is said to go round
+/// in circles.
+const AGAIN: u32 = 2;
+/// A second or third pass asks for this share of the rows of the first, so that its pages begin
+/// elsewhere: 90 for 100.
+const OTHER_SIZE: (u32, u32) = (9, 10);
+/// Passes at most; a list that brings customers unseen in the last is incomplete.
+const PASSES: u32 = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// From the top to the end.
+    Down,
+    /// The top again, until a whole page is known.
+    Top,
+    /// With other page boundaries, to the end.
+    Confirm,
+    Over,
+}
+
+/// A page that was written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) counts: CustomersApplied,
+    /// Customers that were on an earlier page as well: the list has shifted.
+    pub(crate) slid: u64,
+    /// The start of the request that read it.
+    pub(crate) as_of: Timestamp,
+    /// References of customers that the provider shows as deleted.
+    pub(crate) retired: Vec<String>,
+    pub(crate) unreadable: u64,
+    pub(crate) card_numbers: u64,
+}
+
+impl Written {
+    /// Customers that this scan sees for the first time.
+    const fn fresh(&self) -> u64 {
+        self.counts.seen + self.counts.overlapping
+    }
+}
+
+/// One reading of the customer list.
+pub(crate) struct Scan<'a> {
+    engine: &'a Engine,
+    ctx: &'a CallCtx,
+    fence: &'a Fence,
+    /// The store's id of it.
+    pub(crate) id: String,
+    pages: Pages<'a>,
+    phase: Phase,
+    /// Whether a second pass is to confirm the first.
+    confirm: bool,
+    passes: u32,
+    /// The first page's customers: what is new above them was made since.
+    top: HashSet<RemoteCustomerId>,
+    /// Whether this pass has met one of them.
+    below: bool,
+    /// Customers that this pass was the first to see, above them and below.
+    above: u64,
+    missed: u64,
+    /// Pages that were read to see how far the head has moved.
+    aside: Vec<Written>,
+    confirmed: bool,
+    /// Rows in a row that brought nothing new.
+    known: u64,
+    tries: u32,
+    asked: u32,
+    /// What a page has.
+    size: u32,
+}
+
+impl<'a> Scan<'a> {
+    /// Begins to read; with `confirm`, until a pass with other page boundaries brings nothing new.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub(crate) async fn begin(
+        engine: &'a Engine,
+        ctx: &'a CallCtx,
+        fence: &'a Fence,
+        confirm: bool,
+    ) -> Result<Self, EngineError> {
+        let asked = engine.account.capabilities().customers_page;
+        let account = engine.account.name.clone();
+        let new = NewScan { account, pass: 1, page_size: asked };
+        let id = engine.store.begin_scan(fence, &new).await?;
+        Ok(Self {
+            engine,
+            ctx,
+            fence,
+            id,
+            pages: Pages::new(engine, ctx, asked),
+            phase: Phase::Down,
+            confirm,
+            passes: 1,
+            top: HashSet::new(),
+            below: false,
+            above: 0,
+            missed: 0,
+            aside: Vec::new(),
+            confirmed: false,
+            known: 0,
+            tries: 0,
+            asked,
+            size: asked,
+        })
+    }
+
+    /// Whether a pass with other page boundaries brought nothing new.
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Rows a page, where the provider gives fewer than were asked for.
+    pub(crate) fn fewer(&self) -> Option<(u32, u32)> {
+        (self.size < self.asked).then_some((self.size, self.asked))
+    }
+
+    /// Reads and writes the next page; `None` when the list was read to its end.
+    ///
+    /// # Errors
+    /// When the provider or the store cannot be reached, on a wish to stop, and when the list goes
+    /// round in circles.
+    pub(crate) async fn next(&mut self) -> Result<Option<Written>, EngineError> {
+        loop {
+            if let Some(aside) = self.aside.pop() {
+                return Ok(Some(aside));
+            }
+            if self.phase == Phase::Over {
+                return Ok(None);
+            }
+            self.engine.stop.check()?;
+            let Some(page) = self.pages.next().await? else {
+                self.turn()?;
+                continue;
+            };
+            let rows = page.received;
+            if self.phase == Phase::Down && self.top.is_empty() {
+                self.top = page.items.iter().map(|customer| customer.id.clone()).collect();
+            }
+            if self.phase == Phase::Confirm {
+                return self.compare(page).await.map(Some);
+            }
+            let written = self.write(page).await?;
+            match (self.phase, written.fresh()) {
+                (Phase::Down, 0) => self.is_known(rows).await?,
+                (Phase::Down, _) => (self.known, self.tries) = (0, 0),
+                (Phase::Top, 0) => self.turn()?,
+                (Phase::Top | Phase::Confirm | Phase::Over, _) => {}
+            }
+            return Ok(Some(written));
+        }
+    }
+
+    /// Takes a page of a confirming pass: what is new above the first page's customers was made
+    /// since, what is new below them was missed.
+    async fn compare(&mut self, mut page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
+        let met = page.items.iter().position(|customer| self.top.contains(&customer.id));
+        if let Some(at) = met.filter(|at| *at > 0 && !self.below) {
+            let above = Page { items: page.items.drain(..at).collect(), ..page.clone() };
+            let above = self.write(above).await?;
+            self.above += above.fresh();
+            page.unreadable.clear();
+            page.card_numbers_at.clear();
+            self.aside.push(above);
+        }
+        self.below |= met.is_some();
+        let written = self.write(page).await?;
+        *(if self.below { &mut self.missed } else { &mut self.above }) += written.fresh();
+        Ok(written)
+    }
+
+    /// A pass has come to its end.
+    fn turn(&mut self) -> Result<(), EngineError> {
+        let size = self.pages.size();
+        if !self.below {
+            // Nobody of the first page is there any more: where its top was cannot be told.
+            self.missed += self.above;
+        }
+        match self.phase {
+            Phase::Down => {
+                self.size = size;
+                self.pages = Pages::new(self.engine, self.ctx, size);
+                self.phase = Phase::Top;
+            }
+            Phase::Top if self.confirm => self.pass_again(size),
+            Phase::Confirm if self.missed > 0 && self.passes < PASSES => self.pass_again(size),
+            Phase::Confirm if self.missed > 0 => {
+                return Err(circles("page after page brings customers that were not seen before"));
+            }
+            Phase::Top | Phase::Confirm | Phase::Over => {
+                self.confirmed = self.phase == Phase::Confirm;
+                self.phase = Phase::Over;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_again(&mut self, size: u32) {
+        let other = (size * OTHER_SIZE.0 / OTHER_SIZE.1).max(1);
+        self.pages = Pages::new(self.engine, self.ctx, other);
+        self.phase = Phase::Confirm;
+        self.passes += 1;
+        self.below = false;
+        (self.above, self.missed) = (0, 0);
+    }
+
+    /// A page brought nothing new. Either the head of the list has moved by that many rows, or the
+    /// page is not the one that was asked for: it is asked for again.
+    async fn is_known(&mut self, rows: u64) -> Result<(), EngineError> {
+        self.known += rows;
+        if self.head_moved().await? >= self.known {
+            return Ok(());
+        }
+        if self.tries == AGAIN {
+            return Err(circles("page after page brings no new customer"));
+        }
+        self.tries += 1;
+        self.known -= rows;
+        self.pages.again();
+        Ok(())
+    }
+
+    /// By how many rows the head of the list has moved since the first page was read.
+    async fn head_moved(&mut self) -> Result<u64, EngineError> {
+        let mut pages = Pages::new(self.engine, self.ctx, self.pages.size());
+        let mut moved = 0;
+        while let Some(page) = pages.next().await? {
+            self.engine.stop.check()?;
+            let at = page.items.iter().position(|customer| self.top.contains(&customer.id));
+            let rows = at.map_or(page.received, |at| at as u64);
+            let written = self.write(page).await?;
+            self.aside.push(Written { slid: 0, ..written });
+            moved += rows;
+            if at.is_some() || moved >= self.known {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn write(&self, page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
+        let deleted = page.items.iter().filter(|one| one.status == RemoteStatus::Deleted);
+        let retired = deleted.filter_map(|customer| customer.reference.clone()).collect();
+        let as_of = page.as_of;
+        let (unreadable, card_numbers) =
+            (page.unreadable.len() as u64, page.card_numbers_at.len() as u64);
+        let write = CustomersWrite {
+            account: self.engine.account.name.clone(),
+            scan: Some(self.id.clone()),
+            as_of,
+            customers: page.items,
+            overlap: Overlap::Dropped(self.engine.account.timing.quarantine),
+        };
+        let counts = self.engine.store.apply_customers(self.fence, write).await?;
+        let slid = if self.phase == Phase::Down { counts.repeated } else { 0 };
+        Ok(Written { counts, slid, as_of, retired, unreadable, card_numbers })
+    }
+
+    /// Writes down how the reading ended.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub(crate) async fn end(&self) -> Result<(), EngineError> {
+        let state = match (self.phase, self.confirmed) {
+            (Phase::Over, true) => ScanState::Complete,
+            (Phase::Over, false) => ScanState::Unconfirmed,
+            (Phase::Down | Phase::Top | Phase::Confirm, _) => ScanState::Incomplete,
+        };
+        Ok(self.engine.store.end_scan(self.fence, &self.id, state).await?)
+    }
+}
+
+fn circles(why: &str) -> EngineError {
+    let message = format!("the list repeats itself: {why}");
+    BackendError::new(ErrorKind::Malformed, "list customers", message).into()
+}

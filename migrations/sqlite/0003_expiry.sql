@@ -1,0 +1,6 @@
+-- The month in which a card expires, as year × 12 + month (from 1): what expires soon is read again
+-- before the rest, and a database can ask for it. Null where it is not known.
+ALTER TABLE remote_methods ADD COLUMN expires INTEGER;
+UPDATE remote_methods
+SET expires = json_extract(facts, '$.expiry.year') * 12 + json_extract(facts, '$.expiry.month')
+WHERE kind = 'card';

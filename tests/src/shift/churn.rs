@@ -1,0 +1,183 @@
+//! Another client at work while a list is read: it creates and deletes customers between two reads
+//! of ours, at the same reads for the same seed.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use backend::{
+    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, Page, PageRequest, Permit,
+    Prepared, Probe, Rejection, SendOutcome, TokenRoute,
+};
+use model::{
+    Address, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
+};
+use sandbox::{Handle, NewMethod};
+
+use crate::inproc::MERCHANT;
+use crate::torture::seed::Rng;
+
+/// What the other client does.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Create(String),
+    Delete(String),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// With the number of the page read before which each is done; the last first.
+    due: Vec<(u64, Op)>,
+    pages: u64,
+    /// Customers on the pages that were read.
+    shown: std::collections::HashSet<RemoteCustomerId>,
+    failed: Option<String>,
+}
+
+/// A provider that shifts while it is read.
+#[derive(Debug)]
+pub struct Shifting {
+    inner: Arc<dyn CustomerBackend>,
+    provider: Handle,
+    state: Arc<Mutex<State>>,
+    /// Whether what no page showed is said to be gone, as if the list could be believed.
+    naive: bool,
+}
+
+/// What has become of a [`Shifting`].
+#[derive(Debug, Clone, Default)]
+pub struct Churn(Arc<Mutex<State>>);
+
+impl Churn {
+    /// So many of each, before reads of the first `pages` pages.
+    pub fn draw(rng: &mut Rng, provider: &Handle, each: u64, pages: u64) -> Self {
+        let mut there: Vec<String> =
+            provider.customers(MERCHANT).into_iter().map(|customer| customer.id).collect();
+        let mut due = Vec::new();
+        for no in 0..each {
+            due.push((rng.between(1, pages), Op::Create(format!("N-{no:03}"))));
+            let at = usize::try_from(rng.below(there.len() as u64)).unwrap_or(0);
+            due.push((rng.between(1, pages), Op::Delete(there.swap_remove(at))));
+        }
+        due.sort_by_key(|(page, _)| std::cmp::Reverse(*page));
+        Self(Arc::new(Mutex::new(State { due, ..State::default() })))
+    }
+
+    pub fn around(
+        &self,
+        inner: Arc<dyn CustomerBackend>,
+        provider: &Handle,
+        naive: bool,
+    ) -> Arc<dyn CustomerBackend> {
+        let state = Arc::clone(&self.0);
+        Arc::new(Shifting { inner, provider: provider.clone(), state, naive })
+    }
+
+    /// Fails unless everything was done.
+    pub fn is_over(&self) -> anyhow::Result<()> {
+        let state = self.0.lock().map_err(|_| anyhow::anyhow!("a read panicked"))?;
+        anyhow::ensure!(state.failed.is_none(), "the other client failed: {:?}", state.failed);
+        anyhow::ensure!(state.due.is_empty(), "not done while it was read: {:?}", state.due);
+        Ok(())
+    }
+}
+
+impl Shifting {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        act(&mut state)
+    }
+
+    /// Does what is due before the next page is read.
+    fn act(&self) {
+        self.with(|state| {
+            state.pages += 1;
+            while let Some((_, op)) = state.due.pop_if(|(page, _)| *page <= state.pages) {
+                if let Err(error) = self.carry_out(&op) {
+                    state.failed = Some(format!("{op:?}: {error:#}"));
+                }
+            }
+        });
+    }
+
+    fn carry_out(&self, op: &Op) -> anyhow::Result<()> {
+        match op {
+            Op::Create(reference) => {
+                let email = format!("{reference}@example.com");
+                let id = self.provider.create_customer(MERCHANT, Some(reference), "New", &email)?;
+                let card = NewMethod::card("VISA", "4242", 12, 2031);
+                self.provider.add_method(MERCHANT, &id, card, true)?;
+            }
+            Op::Delete(id) => self.provider.delete_customer(MERCHANT, id)?,
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CustomerBackend for Shifting {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
+        self.inner.prepare(effect)
+    }
+
+    fn accepts(
+        &self,
+        route: TokenRoute,
+        facts: &MethodFacts,
+        token: Option<&Token>,
+        billing: &Address,
+    ) -> Result<(), Rejection> {
+        self.inner.accepts(route, facts, token, billing)
+    }
+
+    async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
+        self.inner.execute(ctx, prepared, permit).await
+    }
+
+    async fn list_customers(
+        &self,
+        ctx: &CallCtx,
+        page: &PageRequest,
+    ) -> Result<Page<RemoteCustomer>, BackendError> {
+        self.act();
+        let page = self.inner.list_customers(ctx, page).await?;
+        self.with(|state| state.shown.extend(page.items.iter().map(|one| one.id.clone())));
+        Ok(page)
+    }
+
+    async fn list_methods(
+        &self,
+        ctx: &CallCtx,
+        customer: &RemoteCustomerId,
+        page: &PageRequest,
+    ) -> Result<Page<RemoteMethod>, BackendError> {
+        self.inner.list_methods(ctx, customer, page).await
+    }
+
+    async fn get_customer(
+        &self,
+        ctx: &CallCtx,
+        id: &RemoteCustomerId,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        let listed = self.with(|state| state.pages > 0);
+        if self.naive && listed && !self.with(|state| state.shown.contains(id)) {
+            return Ok(None);
+        }
+        self.inner.get_customer(ctx, id).await
+    }
+
+    async fn find_customer(
+        &self,
+        ctx: &CallCtx,
+        reference: &Reference,
+    ) -> Result<Option<RemoteCustomer>, BackendError> {
+        self.inner.find_customer(ctx, reference).await
+    }
+
+    async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
+        self.inner.probe(ctx).await
+    }
+}
