@@ -5,6 +5,7 @@
 //! over: no case waits for a clock.
 
 mod accounts;
+mod due;
 mod import;
 mod journal;
 mod kept;
@@ -64,6 +65,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         runs::CASES,
         rest::CASES,
         staging::CASES,
+        due::CASES,
         import::CASES,
         journal::CASES,
         outcomes::CASES,
