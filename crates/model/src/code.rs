@@ -348,7 +348,7 @@ codes! {
         "if that run is at work, wait for its end, or start this one with --wait; if its process died, its lease runs out within 60 seconds: then start this one again, or `onfile runs resume RUN` goes on with that one";
     /// The configuration names another account than the one the data came from.
     AccountChanged = "account_changed", Run [],
-        "put the old value back, or give the new account a name of its own: its customers are others";
+        "put the old value back; onfile accounts rebind NAME if it is the same account, reached otherwise; give another merchant's account a name of its own";
     /// None of the configured encryption keys opens the store.
     WrongKey = "wrong_key", Run [],
         "configure the key this store was made with; nothing was read";

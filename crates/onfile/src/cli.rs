@@ -77,6 +77,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// What the store knows of accounts: rebind
+    Accounts {
+        #[command(subcommand)]
+        what: Accounts,
+    },
     /// Encryption keys
     Keys {
         #[command(subcommand)]
@@ -238,6 +243,19 @@ pub(crate) enum Seen {
     Done,
     /// It had no effect: the next import may send it again
     Absent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Accounts {
+    /// Takes the host, merchant or environment of the configuration for that of an account that has
+    /// data: the same account, reached otherwise
+    ///
+    /// Every pull and every import looks for customers that are known before it believes the account.
+    /// For another merchant's account make an account of its own.
+    Rebind {
+        /// The account
+        account: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! Puts an engine together from a configuration.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use backend::{Account, BackendError, ErrorKind, Timing, Traffic};
 use engine::{Engine, Progress, Reads, Stop};
 use model::{AccountName, Clock, SystemClock};
 use secrecy::ExposeSecret;
-use store::{AccountRow, Owner, Store, StoreOptions, WrapKey};
+use store::{AccountRow, Identity, Owner, Store, StoreOptions, WrapKey};
 use transport::{Rate, Transport, TransportConfig};
 use url::Url;
 
@@ -28,6 +29,8 @@ const USER_AGENT: &str = concat!("onfile/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Opened {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn Store>,
+    /// See [`Store::token_identities`].
+    token_identities: BTreeMap<AccountName, String>,
     calls: Arc<CallCounts>,
     clock: Arc<dyn Clock>,
     owner: Owner,
@@ -41,6 +44,28 @@ pub(crate) fn load(path: &Path, env: &Env<'_>, options: &LoadOptions) -> Result<
 /// Opens the store and writes down, or checks, whose accounts these are.
 pub(crate) async fn open(config: Config) -> Result<Opened> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = open_store(&config, &clock).await?;
+    let accounts: Vec<AccountRow> =
+        config.accounts.iter().map(|account| row(&config, account)).collect::<Result<_>>()?;
+    store.bind_accounts(&accounts).await?;
+    let file = config.precedence.iter().position(|listed| listed == "file");
+    store.rank_file(file.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)).await?;
+    let token_identities = store.token_identities().await?.into_iter().collect();
+    Ok(Opened { config, store, token_identities, calls: Arc::default(), clock, owner: owner() })
+}
+
+/// Writes the identity that an account is configured with in place of the one that the store knows;
+/// the one before, and the one now.
+pub(crate) async fn rebind(config: &Config, account: &str) -> Result<(Identity, Identity)> {
+    let account = row(config, config.account(account)?)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = open_store(config, &clock).await?;
+    let before = store.rebind_account(&account).await;
+    store.close().await;
+    Ok((before?, account.who()))
+}
+
+async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>> {
     let wrap_keys = config
         .store
         .keys
@@ -54,20 +79,14 @@ pub(crate) async fn open(config: Config) -> Result<Opened> {
         StoreUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
         StoreUrl::Postgres(url) => url.to_string(),
     };
-    let store = store::open(&StoreOptions {
+    let options = StoreOptions {
         url,
         password: config.store.password.as_ref().and_then(|p| p.value().cloned()),
         ca_file: config.store.ca_file.clone(),
         wrap_keys,
-        clock: Arc::clone(&clock),
-    })
-    .await?;
-    let accounts: Vec<AccountRow> =
-        config.accounts.iter().map(|account| row(&config, account)).collect::<Result<_>>()?;
-    store.bind_accounts(&accounts).await?;
-    let file = config.precedence.iter().position(|listed| listed == "file");
-    store.rank_file(file.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)).await?;
-    Ok(Opened { config, store, calls: Arc::default(), clock, owner: owner() })
+        clock: Arc::clone(clock),
+    };
+    Ok(store::open(&options).await?)
 }
 
 fn owner() -> Owner {
@@ -127,10 +146,12 @@ impl Opened {
         progress: Arc<dyn Progress>,
     ) -> Result<Engine> {
         let account = self.config.account(name)?;
+        let bound = row(&self.config, account)?;
+        let first = self.token_identities.get(&bound.name).cloned();
         Ok(Engine {
             store: Arc::clone(&self.store),
             account: self.account(account)?,
-            identity: row(&self.config, account)?.identity(),
+            identity: first.unwrap_or_else(|| bound.identity()),
             config_hash: config_hash(&self.config, account),
             clock: Arc::clone(&self.clock),
             owner: self.owner.clone(),

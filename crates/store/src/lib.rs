@@ -31,9 +31,9 @@ pub use keys::{Keys, TokenFp, WrapKey};
 pub use open::{StoreOptions, open};
 pub use records::{
     AccountRow, ClaimedPart, EffectQuery, EffectRecord, EffectRow, EffectState, Fence, Group,
-    GroupPage, KnownCustomer, KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord, RowTally,
-    RunRecord, RunState, ScanState, SealedToken, SharedToken, StagedMethod, StagedRow, Statement,
-    StoreInfo, Subjects, TokenLink, UnderWay, Unsettled, Which,
+    GroupPage, Identity, KnownCustomer, KnownMethod, MirrorStats, Owner, PlannedRow, RowRecord,
+    RowTally, RunRecord, RunState, ScanState, SealedToken, SharedToken, StagedMethod, StagedRow,
+    Statement, StoreInfo, Subjects, TokenLink, UnderWay, Unsettled, Which,
 };
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome, FinishRows,
@@ -56,6 +56,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// before: a changed kind, host, merchant or environment of an account that has data is
     /// [`StoreError::AccountChanged`], and nothing is written. Namespace and rank may change.
     async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError>;
+
+    /// Writes another identity for an account that is known, whatever data it has; says the one
+    /// before. Its token fingerprints stay what they were.
+    async fn rebind_account(&self, account: &AccountRow) -> Result<Identity, StoreError>;
+
+    /// The identity that each account's token fingerprints are made with, where it was rebound
+    /// since; of the others it is [`AccountRow::identity`].
+    async fn token_identities(&self) -> Result<Vec<(AccountName, String)>, StoreError>;
 
     /// Writes where the file stands among the accounts' ranks: whose value of a field wins. Until
     /// it is written, the file comes last.

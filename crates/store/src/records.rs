@@ -43,14 +43,52 @@ pub struct AccountRow {
     pub rank: u32,
 }
 
+/// Whose account it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in AccountRow")]
+pub struct Identity {
+    pub kind: String,
+    pub host: String,
+    pub merchant: String,
+    pub environment: String,
+}
+
+impl Identity {
+    pub(crate) fn text(&self) -> String {
+        [&self.kind, &self.host, &self.merchant, &self.environment]
+            .map(|part| format!("{}:{part}", part.len()))
+            .concat()
+    }
+
+    /// What another one has otherwise: name, value here, value there.
+    #[must_use]
+    pub fn changed<'a>(&'a self, to: &'a Self) -> Vec<(&'static str, &'a str, &'a str)> {
+        [
+            ("kind", &self.kind, &to.kind),
+            ("host", &self.host, &to.host),
+            ("merchant", &self.merchant, &to.merchant),
+            ("environment", &self.environment, &to.environment),
+        ]
+        .into_iter()
+        .filter(|(_, before, now)| before != now)
+        .map(|(what, before, now)| (what, before.as_str(), now.as_str()))
+        .collect()
+    }
+}
+
 impl AccountRow {
+    /// Whose account it is.
+    #[must_use]
+    pub fn who(&self) -> Identity {
+        let Self { kind, host, merchant, environment, .. } = self.clone();
+        Identity { kind, host, merchant, environment }
+    }
+
     /// The identity as one text, part of every token fingerprint: renaming the account in config
     /// changes nothing, another merchant does.
     #[must_use]
     pub fn identity(&self) -> String {
-        [&self.kind, &self.host, &self.merchant, &self.environment]
-            .map(|part| format!("{}:{part}", part.len()))
-            .concat()
+        self.who().text()
     }
 }
 

@@ -173,7 +173,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_page_given_twice_hides_nobody, fewer_rows_than_asked_for_are_what_a_page_has,
             a_list_that_ends_with_an_error_marks_nothing,
             of_an_account_that_is_empty_half_way_marks_nothing,
-            goes_on_with_what_it_has_not_read, reads_the_methods_that_are_due,
+            goes_on_with_what_it_has_not_read, an_account_that_moved_is_rebound, reads_the_methods_that_are_due,
             reads_everything_once, reads_every_shape, a_short_page_is_not_the_end,
             after_an_import_is_unchanged, of_an_empty_wrong_account_fails;
         faults: a_lost_bulk_answer_is_not_repeated,

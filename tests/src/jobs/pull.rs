@@ -320,3 +320,26 @@ pub async fn reads_the_methods_that_are_due(db: Arc<TestDb>) -> Result {
     ensure!(left < 30, "{left} of the oldest 30 were left: {ran:?}");
     Ok(())
 }
+
+pub async fn an_account_that_moved_is_rebound(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    world.onfile.run(&["import", "gov", "sample.csv"]).await?.expect(0)?;
+    let path = world.db.folder().join("onfile.toml");
+    let config = std::fs::read_to_string(&path)?;
+    // The same provider by another name.
+    let moved = config.replace("base_url = \"http://127.0.0.1:", "base_url = \"http://localhost:");
+    ensure!(moved != config);
+    world.file("onfile.toml", &moved)?;
+    let refused = world.onfile.run(&["pull", "gov"]).await?.expect(4)?;
+    ensure!(refused.stderr.contains("onfile accounts rebind"), "{refused:?}");
+    let other = world.onfile.run(&["accounts", "rebind", "nobody"]).await?.expect(4)?;
+    ensure!(other.stderr.contains("nobody"), "{other:?}");
+    let bound = world.onfile.run(&["accounts", "rebind", "gov"]).await?.expect(0)?;
+    ensure!(bound.stdout.contains("host was 127.0.0.1:"), "{bound:?}");
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/unchanged")? == 16, "{ran:?}");
+    // Tokens that were imported are known again, though their fingerprint has the host in it.
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/rows/unchanged")? == ran.count("/rows/read")?, "{ran:?}");
+    Ok(())
+}

@@ -18,11 +18,11 @@ use model::{
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
-    EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
-    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
-    NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
-    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled,
-    Which,
+    EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage,
+    Identity, Intent, IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite,
+    MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd,
+    RunRecord, RunState, ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects,
+    UnderWay, Unsettled, Which,
 };
 
 /// What is left out.
@@ -173,6 +173,8 @@ store! {
     plain {
         info() -> StoreInfo;
         bind_accounts(accounts: &[AccountRow]) -> ();
+        rebind_account(account: &AccountRow) -> Identity;
+        token_identities() -> Vec<(AccountName, String)>;
         rank_file(rank: u32) -> ();
         mirror_stats(account: &AccountName) -> MirrorStats;
         live_customer_ids(account: &AccountName, most: u32) -> Vec<RemoteCustomerId>;

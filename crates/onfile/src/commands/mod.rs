@@ -1,5 +1,6 @@
 //! One file for each command: what a person asked for, in; what was done, out.
 
+mod accounts;
 mod check;
 mod demo;
 mod effects;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Pull { account, confirm } => jobs::pull(global, &account, confirm).await,
         Command::Effects { what } => effects::run(global, what).await,
         Command::Runs { what } => runs::run(global, what).await,
+        Command::Accounts { what } => accounts::run(global, what).await,
         Command::Keys { what: Keys::Generate } => {
             keys::generate(global);
             Ok(Exit::Clean)

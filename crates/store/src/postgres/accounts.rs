@@ -6,7 +6,7 @@ use model::{AccountName, RemoteCustomerId, Timestamp};
 
 use super::PostgresStore;
 use super::decode::{as_id, unsigned};
-use crate::{AccountRow, MirrorStats, StoreError};
+use crate::{AccountRow, Identity, MirrorStats, StoreError};
 
 type Bound = (String, String, String, String, String);
 
@@ -24,6 +24,10 @@ const BIND: &str = "INSERT INTO accounts \
      $6::text[], $7::bigint[]) u ON CONFLICT (name) DO UPDATE SET kind = EXCLUDED.kind, \
      host = EXCLUDED.host, merchant = EXCLUDED.merchant, environment = EXCLUDED.environment, \
      namespace = EXCLUDED.namespace, rank = EXCLUDED.rank";
+const REBIND: &str = "UPDATE accounts SET kind = $2, host = $3, merchant = $4, environment = $5, \
+     token_identity = COALESCE(token_identity, $6) WHERE name = $1";
+const TOKEN_IDENTITIES: &str =
+    "SELECT name, token_identity FROM accounts WHERE token_identity IS NOT NULL";
 const CUSTOMER_STATS: &str = "SELECT count(*), min(as_of), max(as_of) FROM remote_customers \
      WHERE account = $1 AND state = 'live'";
 const METHOD_STATS: &str =
@@ -31,7 +35,39 @@ const METHOD_STATS: &str =
 const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
      WHERE account = $1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT $2";
 
+fn known((name, kind, host, merchant, environment): Bound) -> (String, Identity) {
+    (name, Identity { kind, host, merchant, environment })
+}
+
 impl PostgresStore {
+    pub(super) async fn rebind(&self, account: &AccountRow) -> Result<Identity, StoreError> {
+        let mut tx = self.begin().await?;
+        let bound: Option<Bound> = sqlx::query_as(BOUND)
+            .bind([account.name.as_str()].as_slice())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let (_, before) = bound.map(known).ok_or(StoreError::NotFound("account"))?;
+        sqlx::query(REBIND)
+            .bind(account.name.as_str())
+            .bind(account.kind.as_str())
+            .bind(account.host.as_str())
+            .bind(account.merchant.as_str())
+            .bind(account.environment.as_str())
+            .bind(before.text())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(before)
+    }
+
+    pub(super) async fn read_token_identities(
+        &self,
+    ) -> Result<Vec<(AccountName, String)>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(TOKEN_IDENTITIES).fetch_all(&self.pool).await?;
+        rows.into_iter().map(|(name, identity)| Ok((as_id(name)?, identity))).collect()
+    }
+
     pub(super) async fn write_file_rank(&self, rank: u32) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query(RANK_FILE).bind(rank.to_string()).execute(&mut *tx).await?;
@@ -46,28 +82,21 @@ impl PostgresStore {
         let names: Vec<&str> = sorted.iter().map(|row| row.name.as_str()).collect();
         let mut tx = self.begin().await?;
         let bound: Vec<Bound> = sqlx::query_as(BOUND).bind(&names).fetch_all(&mut *tx).await?;
-        let bound: HashMap<&str, &Bound> = bound.iter().map(|row| (row.0.as_str(), row)).collect();
+        let bound: HashMap<String, Identity> = bound.into_iter().map(known).collect();
         for row in &sorted {
-            let Some((_, kind, host, merchant, environment)) = bound.get(row.name.as_str()) else {
+            let Some(before) = bound.get(row.name.as_str()) else { continue };
+            let now = row.who();
+            let Some((what, before, now)) = before.changed(&now).into_iter().next() else {
                 continue;
             };
-            let changed = [
-                ("kind", kind, &row.kind),
-                ("host", host, &row.host),
-                ("merchant", merchant, &row.merchant),
-                ("environment", environment, &row.environment),
-            ]
-            .into_iter()
-            .find(|(_, before, now)| before != now);
-            let Some((what, before, now)) = changed else { continue };
             let has_data: bool =
                 sqlx::query_scalar(HAS_DATA).bind(row.name.as_str()).fetch_one(&mut *tx).await?;
             if has_data {
                 return Err(StoreError::AccountChanged {
                     account: row.name.clone(),
                     what,
-                    before: before.clone(),
-                    now: now.clone(),
+                    before: before.to_owned(),
+                    now: now.to_owned(),
                 });
             }
         }

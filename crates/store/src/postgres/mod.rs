@@ -36,7 +36,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
 use crate::keys::KeyRow;
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
-    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
+    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Identity, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
     NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
     ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects,
@@ -51,7 +51,7 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
@@ -59,6 +59,7 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         include_str!("../../../../migrations/postgres/0002_staged_in_file_order.sql"),
     ),
     (3, "expiry", include_str!("../../../../migrations/postgres/0003_expiry.sql")),
+    (5, "rebind", include_str!("../../../../migrations/postgres/0005_rebind.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.
@@ -273,6 +274,14 @@ impl Store for PostgresStore {
 
     async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
         self.bind_all(accounts).await
+    }
+
+    async fn rebind_account(&self, account: &AccountRow) -> Result<Identity, StoreError> {
+        self.rebind(account).await
+    }
+
+    async fn token_identities(&self) -> Result<Vec<(AccountName, String)>, StoreError> {
+        self.read_token_identities().await
     }
 
     async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {

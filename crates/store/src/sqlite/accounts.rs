@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::decode::{as_id, unsigned};
-use crate::{AccountRow, MirrorStats, StoreError};
+use crate::{AccountRow, Identity, MirrorStats, StoreError};
 
 const RANK_FILE: &str = "INSERT INTO meta (key, value) VALUES ('file_rank', ?1) \
      ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value <> excluded.value";
@@ -19,6 +19,10 @@ const PUT_ACCOUNT: &str = "INSERT INTO accounts \
      ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, host = excluded.host, \
      merchant = excluded.merchant, environment = excluded.environment, \
      namespace = excluded.namespace, rank = excluded.rank";
+const REBIND: &str = "UPDATE accounts SET kind = ?2, host = ?3, merchant = ?4, environment = ?5, \
+     token_identity = COALESCE(token_identity, ?6) WHERE name = ?1";
+const TOKEN_IDENTITIES: &str =
+    "SELECT name, token_identity FROM accounts WHERE token_identity IS NOT NULL";
 const COUNT_CUSTOMERS: &str = "SELECT COUNT(*), MIN(as_of), MAX(as_of) FROM remote_customers \
      WHERE account = ?1 AND state = 'live'";
 const COUNT_METHODS: &str =
@@ -27,23 +31,22 @@ const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
      WHERE account = ?1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT ?2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[ACCOUNT, HAS_DATA, PUT_ACCOUNT, COUNT_CUSTOMERS, COUNT_METHODS, LIVE_IDS];
+pub(super) const STATEMENTS: &[&str] = &[
+    ACCOUNT,
+    HAS_DATA,
+    PUT_ACCOUNT,
+    REBIND,
+    TOKEN_IDENTITIES,
+    COUNT_CUSTOMERS,
+    COUNT_METHODS,
+    LIVE_IDS,
+];
 
 /// Refuses another identity for an account that has data.
 async fn check(conn: &mut SqliteConnection, account: &AccountRow) -> Result<(), StoreError> {
-    let known: Option<(String, String, String, String)> =
-        sqlx::query_as(ACCOUNT).bind(account.name.as_str()).fetch_optional(&mut *conn).await?;
-    let Some((kind, host, merchant, environment)) = known else { return Ok(()) };
-    let changed = [
-        ("kind", kind, &account.kind),
-        ("host", host, &account.host),
-        ("merchant", merchant, &account.merchant),
-        ("environment", environment, &account.environment),
-    ]
-    .into_iter()
-    .find(|(_, before, now)| before != *now);
-    let Some((what, before, now)) = changed else { return Ok(()) };
+    let Some(known) = bound(conn, account).await? else { return Ok(()) };
+    let now = account.who();
+    let Some((what, before, now)) = known.changed(&now).into_iter().next() else { return Ok(()) };
     let has_data: i64 =
         sqlx::query_scalar(HAS_DATA).bind(account.name.as_str()).fetch_one(conn).await?;
     if has_data == 0 {
@@ -52,9 +55,24 @@ async fn check(conn: &mut SqliteConnection, account: &AccountRow) -> Result<(), 
     Err(StoreError::AccountChanged {
         account: account.name.clone(),
         what,
-        before,
-        now: now.clone(),
+        before: before.to_owned(),
+        now: now.to_owned(),
     })
+}
+
+/// Whose account it is known to be.
+async fn bound(
+    conn: &mut SqliteConnection,
+    account: &AccountRow,
+) -> Result<Option<Identity>, StoreError> {
+    let known: Option<(String, String, String, String)> =
+        sqlx::query_as(ACCOUNT).bind(account.name.as_str()).fetch_optional(conn).await?;
+    Ok(known.map(|(kind, host, merchant, environment)| Identity {
+        kind,
+        host,
+        merchant,
+        environment,
+    }))
 }
 
 impl SqliteStore {
@@ -81,6 +99,31 @@ impl SqliteStore {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    pub(super) async fn rebind(&self, account: &AccountRow) -> Result<Identity, StoreError> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        let before = bound(&mut tx, account).await?.ok_or(StoreError::NotFound("account"))?;
+        sqlx::query(REBIND)
+            .bind(account.name.as_str())
+            .bind(account.kind.as_str())
+            .bind(account.host.as_str())
+            .bind(account.merchant.as_str())
+            .bind(account.environment.as_str())
+            .bind(before.text())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(before)
+    }
+
+    pub(super) async fn read_token_identities(
+        &self,
+    ) -> Result<Vec<(AccountName, String)>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(TOKEN_IDENTITIES).fetch_all(&self.readers).await?;
+        rows.into_iter().map(|(name, identity)| Ok((as_id(name)?, identity))).collect()
     }
 
     pub(super) async fn count_mirror(

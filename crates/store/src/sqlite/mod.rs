@@ -32,7 +32,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
     AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
-    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Intent,
+    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Identity, Intent,
     IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
     NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
     ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects,
@@ -188,6 +188,14 @@ impl Store for SqliteStore {
 
     async fn bind_accounts(&self, accounts: &[AccountRow]) -> Result<(), StoreError> {
         self.bind_accounts_now(accounts).await
+    }
+
+    async fn rebind_account(&self, account: &AccountRow) -> Result<Identity, StoreError> {
+        self.rebind(account).await
+    }
+
+    async fn token_identities(&self) -> Result<Vec<(AccountName, String)>, StoreError> {
+        self.read_token_identities().await
     }
 
     async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {
