@@ -320,3 +320,23 @@ impl MethodRead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Brake;
+
+    #[test]
+    fn a_run_marks_a_hundred_or_one_in_a_hundred() {
+        for (live, marked, most) in
+            [(0, 0, 100), (9_999, 0, 100), (50_000, 0, 500), (50_000, 490, 10)]
+        {
+            let mut brake = Brake::of(live, marked);
+            assert_eq!(brake.admit(vec![(); 1000]).len(), most, "{live} live, {marked} marked");
+            assert_eq!(brake.over, 1000 - most as u64);
+        }
+        let mut brake = Brake::of(0, 0);
+        brake.took(100);
+        assert!(brake.holds() && brake.admit(vec![1]).is_empty());
+        assert!(!Brake::lifted().holds());
+    }
+}
