@@ -170,6 +170,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,
             every_row_is_reported, the_most_urgent_rows_are_shown;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
+            so_do_more_than_a_few_payment_methods,
             a_page_given_twice_hides_nobody, fewer_rows_than_asked_for_are_what_a_page_has,
             a_list_that_ends_with_an_error_marks_nothing,
             of_an_account_that_is_empty_half_way_marks_nothing,

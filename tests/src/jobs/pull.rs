@@ -343,3 +343,26 @@ pub async fn an_account_that_moved_is_rebound(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/rows/unchanged")? == ran.count("/rows/read")?, "{ran:?}");
     Ok(())
 }
+
+pub async fn so_do_more_than_a_few_payment_methods(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 200, "").await?;
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    let all = world.provider.customers("pa_main");
+    let methods = all.iter().flat_map(|c| c.methods.iter().map(move |m| (&c.id, &m.id)));
+    for (customer, method) in methods.take(150) {
+        world.provider.remove_method("pa_main", customer, method)?;
+    }
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(3)?;
+    // The last customer's are marked as a whole.
+    let removed = ran.count("/methods/removed")?;
+    ensure!((100..=103).contains(&removed), "{ran:?}");
+    ensure!(ran.stderr.contains(&format!("{} payment methods", 150 - removed)), "{ran:?}");
+    ensure!(stored(&world, "removed").await? == (0, removed));
+    let run = ran.run_id()?;
+    // Nobody has to: what is left stays as it is, and the next pull asks again.
+    world.onfile.run(&["runs", "cancel", &run]).await?.expect(0)?;
+    let ran = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/methods/removed")? == 150 - removed, "{ran:?}");
+    ensure!(stored(&world, "live").await? == (200, methods_of(&world)));
+    Ok(())
+}
