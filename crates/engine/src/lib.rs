@@ -17,6 +17,7 @@ mod group;
 mod import;
 mod observe;
 mod pull;
+mod reading;
 mod run;
 mod scan;
 mod send;

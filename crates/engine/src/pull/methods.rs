@@ -1,15 +1,22 @@
 //! Payment methods, where each customer's are a call of their own: those that are due.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use backend::BackendError;
 use futures::{StreamExt, stream};
 use model::{Expiry, RemoteCustomerId, Timestamp};
 use store::{Due, MethodsWrite};
+use tokio::sync::mpsc;
 
 use super::gone::PROOFS;
 use super::{CARD_NUMBERS, Puller};
-use crate::observe::{self, Reader, is_everybodys};
+use crate::observe::{self, MethodRead, Reader, is_everybodys};
+use crate::reading::Reading;
 use crate::{EngineError, Reads};
+
+/// What reading one customer's payment methods came to.
+type Listed = (Result<Option<MethodRead>, BackendError>, RemoteCustomerId);
 
 /// Customers asked of the store at once.
 const CUSTOMERS: u32 = 5000;
@@ -117,54 +124,79 @@ impl Puller<'_> {
         }
     }
 
+    /// Reads the payment methods of customers, and writes what was read while it reads on.
     async fn read_lists(
         &mut self,
         ids: Vec<RemoteCustomerId>,
         left: &mut Left,
     ) -> Result<(), EngineError> {
-        let (engine, ctx) = (self.engine, self.ctx.clone());
-        let ctx = &ctx;
-        let mut reads = stream::iter(ids)
-            .map(|id| async move { (observe::methods_of(engine, ctx, &id).await, id) })
-            .buffer_unordered(engine.account.in_flight())
-            .ready_chunks(LISTS);
-        while let Some(chunk) = reads.next().await {
-            engine.stop.check()?;
-            let mut lists = Vec::with_capacity(chunk.len());
-            let mut failed = None;
-            for (read, id) in chunk {
-                match read {
-                    Ok(Some(read)) => {
-                        self.gap("payment methods could not be read", read.unreadable);
-                        self.gap(CARD_NUMBERS, read.card_numbers);
-                        lists.push(read.list);
-                    }
-                    // Proven later: reads that wait their turn hold permits.
-                    Ok(None) => left.gone.push(id),
-                    // One customer that cannot be read is a gap; a provider that is away is not.
-                    Err(error) => {
-                        tracing::warn!(
-                            account = engine.account.name.as_str(), customer = id.as_str(), %error,
-                            "payment methods cannot be read"
-                        );
-                        left.unread += 1;
-                        if is_everybodys(&error) || left.unread > UNREAD_CUSTOMERS {
-                            failed.get_or_insert(error);
-                        }
+        let (engine, ctx) = (Arc::new(self.engine.clone()), self.ctx.clone());
+        let most = engine.account.in_flight();
+        let (read, mut written) = mpsc::channel(LISTS);
+        let reads = async move {
+            let mut reads = stream::iter(ids)
+                .map(|id| {
+                    let (engine, ctx) = (Arc::clone(&engine), ctx.clone());
+                    Reading::begin(
+                        async move { (observe::methods_of(&engine, &ctx, &id).await, id) },
+                    )
+                })
+                .buffer_unordered(most);
+            while let Some(one) = reads.next().await {
+                if read.send(one).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let writes = async {
+            let mut chunk = Vec::with_capacity(LISTS);
+            while written.recv_many(&mut chunk, LISTS).await > 0 {
+                self.engine.stop.check()?;
+                self.write_lists(chunk.drain(..), left).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(reads, writes).map(|_| ())
+    }
+
+    async fn write_lists(
+        &mut self,
+        chunk: impl Iterator<Item = Listed>,
+        left: &mut Left,
+    ) -> Result<(), EngineError> {
+        let engine = self.engine;
+        let mut lists = Vec::with_capacity(LISTS);
+        let mut failed = None;
+        for (read, id) in chunk {
+            match read {
+                Ok(Some(read)) => {
+                    self.gap("payment methods could not be read", read.unreadable);
+                    self.gap(CARD_NUMBERS, read.card_numbers);
+                    lists.push(read.list);
+                }
+                // Proven later: reads that wait their turn hold permits.
+                Ok(None) => left.gone.push(id),
+                // One customer that cannot be read is a gap; a provider that is away is not.
+                Err(error) => {
+                    tracing::warn!(
+                        account = engine.account.name.as_str(), customer = id.as_str(), %error,
+                        "payment methods cannot be read"
+                    );
+                    left.unread += 1;
+                    if is_everybodys(&error) || left.unread > UNREAD_CUSTOMERS {
+                        failed.get_or_insert(error);
                     }
                 }
             }
-            let Reader { fence, overlap, .. } = self.reader();
-            let account = engine.account.name.clone();
-            let write = MethodsWrite { account, lists, second: false, overlap };
-            let applied = engine.store.apply_methods(fence, write).await?;
-            left.overlapping += applied.overlapping;
-            self.add_methods(applied.counts);
-            engine.progress.at("payment methods read", self.methods.seen, None);
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
         }
-        Ok(())
+        let Reader { fence, overlap, .. } = self.reader();
+        let account = engine.account.name.clone();
+        let write = MethodsWrite { account, lists, second: false, overlap };
+        let applied = engine.store.apply_methods(fence, write).await?;
+        left.overlapping += applied.overlapping;
+        self.add_methods(applied.counts);
+        engine.progress.at("payment methods read", self.methods.seen, None);
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }

@@ -2,11 +2,11 @@
 
 use backend::{BackendError, CallCtx, Cursor, Page, PageRequest, RemoteCustomer};
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use tracing::warn;
 
 use crate::Engine;
+use crate::reading::Reading;
 
 /// So many pages are read ahead at most; at first fewer, so that a short list costs few calls for
 /// pages that it does not have.
@@ -30,7 +30,7 @@ pub(crate) struct Pages<'a> {
     full: bool,
     handed_out: u64,
     /// Asked for, in order.
-    flight: FuturesOrdered<BoxFuture<'a, (Cursor, Read)>>,
+    flight: FuturesOrdered<Reading<(Cursor, Read)>>,
     /// Where the page behind those begins.
     behind: u64,
 }
@@ -58,10 +58,10 @@ impl<'a> Pages<'a> {
     }
 
     fn ask(&mut self, cursor: Cursor) {
-        let (engine, ctx) = (self.engine, self.ctx.clone());
+        let (account, ctx) = (self.engine.account.clone(), self.ctx.clone());
         let request = PageRequest { cursor: cursor.clone(), size: self.size };
-        self.flight.push_back(Box::pin(async move {
-            (cursor, engine.account.list_customers(&ctx, &request).await)
+        self.flight.push_back(Reading::begin(async move {
+            (cursor, account.list_customers(&ctx, &request).await)
         }));
     }
 
