@@ -46,6 +46,9 @@ struct Cli {
     /// How often peer and onfile take turns
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pairs: u32,
+    /// Calls under way together, at onfile and at its peers
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    in_flight: u32,
     /// Writes everything that was measured as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -127,6 +130,7 @@ async fn measure(cli: Cli) -> Result<()> {
     let bench = Bench {
         sizes: if cli.full { Sizes::full() } else { Sizes::scaled(cli.scale) },
         pairs: cli.pairs,
+        in_flight: cli.in_flight,
         dir: cli.dir.unwrap_or_else(std::env::temp_dir),
         dlt: cli.peer == Some(Peer::Dlt),
     };

@@ -23,6 +23,9 @@ pub(crate) struct Line {
     pub(crate) onfile: Option<Spread>,
     /// Of onfile's number by the peer's, unless a note says otherwise.
     pub(crate) ratio: Option<Spread>,
+    /// Seconds of all threads. What others do on the machine changes them less than time.
+    pub(crate) peer_cpu: Option<Spread>,
+    pub(crate) onfile_cpu: Option<Spread>,
     pub(crate) peer_peak_mb: Option<f64>,
     pub(crate) onfile_peak_mb: Option<f64>,
     pub(crate) aims: Vec<Aim>,
@@ -42,6 +45,8 @@ impl Line {
             peer: None,
             onfile: None,
             ratio: None,
+            peer_cpu: None,
+            onfile_cpu: None,
             peer_peak_mb: None,
             onfile_peak_mb: None,
             aims: Vec::new(),
@@ -133,14 +138,20 @@ async fn embedded() -> sqlx::Result<String> {
 
 /// Everything.
 pub(crate) fn json(machine: &Machine, bench: &Bench, lines: &[Line]) -> Value {
-    json!({"machine": machine, "sizes": bench.sizes, "pairs": bench.pairs, "lines": lines})
+    json!({
+        "machine": machine,
+        "sizes": bench.sizes,
+        "pairs": bench.pairs,
+        "in_flight": bench.in_flight,
+        "lines": lines,
+    })
 }
 
 /// The table and what is to be said of its rows.
 pub(crate) fn page(machine: &Machine, sizes: &Sizes, lines: &[Line]) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["row", "size", "peer", "onfile", "ratio", "aim", "peak MB, peer / onfile"]);
+    table.set_header(["row", "size", "peer", "onfile", "ratio", "aim", "CPU s", "peak MB"]);
     for line in lines {
         let number = |spread: Option<Spread>| {
             spread.map_or("-".to_owned(), |s| format!("{} {}", shown(s.median), line.unit))
@@ -157,7 +168,14 @@ pub(crate) fn page(machine: &Machine, sizes: &Sizes, lines: &[Line]) -> String {
                 None => aim.to_string(),
             })
             .collect();
-        let peak = |mb: Option<f64>| mb.map_or("-".to_owned(), shown);
+        let both = |peer: Option<f64>, onfile: Option<f64>| match (peer, onfile) {
+            (None, None) => "-".to_owned(),
+            (None, Some(onfile)) => shown(onfile),
+            (peer, onfile) => {
+                let [peer, onfile] = [peer, onfile].map(|n| n.map_or("-".to_owned(), shown));
+                format!("{peer} / {onfile}")
+            }
+        };
         table.add_row([
             line.row.clone(),
             line.size.clone(),
@@ -165,7 +183,8 @@ pub(crate) fn page(machine: &Machine, sizes: &Sizes, lines: &[Line]) -> String {
             number(line.onfile),
             ratio,
             aims.join(", "),
-            format!("{} / {}", peak(line.peer_peak_mb), peak(line.onfile_peak_mb)),
+            both(line.peer_cpu.map(|cpu| cpu.median), line.onfile_cpu.map(|cpu| cpu.median)),
+            both(line.peer_peak_mb, line.onfile_peak_mb),
         ]);
     }
     for column in table.column_iter_mut().skip(2).take(3) {

@@ -14,12 +14,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::numbers::{Spread, float, shown};
+use crate::numbers::{Spread, float};
 use crate::process::Sample;
 use crate::report::Line;
-
-/// Calls under way together, at onfile and at its peers.
-const IN_FLIGHT: u32 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Row {
@@ -82,6 +79,8 @@ impl Row {
 pub(crate) struct Bench {
     pub(crate) sizes: Sizes,
     pub(crate) pairs: u32,
+    /// Calls under way together, at onfile and at its peers.
+    pub(crate) in_flight: u32,
     pub(crate) dir: PathBuf,
     /// Whether dlt is to be measured too.
     pub(crate) dlt: bool,
@@ -152,10 +151,10 @@ impl Pairs {
         for pair in 1..=pairs {
             let (peer, onfile) = (peer().await?, onfile().await?);
             crate::say(&format!(
-                "{}: {pair} of {pairs}: peer {} s, onfile {} s",
+                "{}: {pair} of {pairs}: peer {:.3} s, onfile {:.3} s",
                 row.name(),
-                shown(peer.seconds),
-                shown(onfile.seconds)
+                peer.seconds,
+                onfile.seconds
             ));
             all.peer.push(peer);
             all.onfile.push(onfile);
@@ -183,6 +182,8 @@ impl Pairs {
             ratio: Spread::of_ratios(&onfile, &peer),
             peer: Spread::of(peer),
             onfile: Spread::of(onfile),
+            peer_cpu: cpu(&self.peer),
+            onfile_cpu: cpu(&self.onfile),
             peer_peak_mb: peak(&self.peer),
             onfile_peak_mb: peak(&self.onfile),
             aims: Vec::new(),
@@ -191,6 +192,11 @@ impl Pairs {
             onfile_samples: self.onfile,
         }
     }
+}
+
+/// The processor time of each of these.
+fn cpu(samples: &[Sample]) -> Option<Spread> {
+    Spread::of(samples.iter().filter_map(|one| one.cpu_seconds))
 }
 
 /// The most memory of any of these.

@@ -1,5 +1,5 @@
 //! The bare pull: pages, a list for each customer, rows into a database. Three rows a customer, two
-//! of them payment methods, each with the bytes of onfile's two: what the provider said and the
+//! of them payment methods, each with about the bytes of onfile's two: what the provider said and the
 //! canonical record.
 
 use anyhow::{Context as _, Result};
@@ -32,15 +32,16 @@ const AT: i64 = 1_795_283_907_723_236;
 
 const SCHEMA: [&str; 2] = [
     "CREATE TABLE customers (remote_id TEXT PRIMARY KEY, id TEXT, reference TEXT, email TEXT, \
-     profile TEXT, mirror TEXT, sources TEXT, scan TEXT, hash BLOB, mirror_hash BLOB, \
+     profile TEXT, mirror TEXT, sources TEXT, scan TEXT, link TEXT, hash BLOB, mirror_hash BLOB, \
      created_at BIGINT, as_of BIGINT)",
     "CREATE TABLE methods (remote_id TEXT PRIMARY KEY, id TEXT, customer TEXT, kind TEXT, \
-     facts TEXT, mirror TEXT, sources TEXT, hash BLOB, mirror_hash BLOB, is_default BIGINT, \
+     facts TEXT, mirror TEXT, sources TEXT, link TEXT, hash BLOB, mirror_hash BLOB, is_default BIGINT, \
      created_at BIGINT, as_of BIGINT)",
 ];
 const INTO_CUSTOMERS: (&str, &str) =
-    ("INSERT INTO customers", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-const INTO_METHODS: (&str, &str) = ("INSERT INTO methods", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    ("INSERT INTO customers", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+const INTO_METHODS: (&str, &str) =
+    ("INSERT INTO methods", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 #[derive(Debug, Deserialize)]
 struct Page {
@@ -148,6 +149,11 @@ fn facts(method: &Method) -> Result<&str> {
     Ok(facts.context("a payment method without facts")?.get())
 }
 
+/// As long as what links a mirror's row to its record, and says where it stands.
+fn link(kind: char, remote: &str) -> String {
+    format!("gov {remote} {} live reference 1795283907723236 1795283907723236", id(kind, remote))
+}
+
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 fn bind_customer<'q>(query: Bound<'q>, customer: &Customer) -> Bound<'q> {
@@ -161,6 +167,7 @@ fn bind_customer<'q>(query: Bound<'q>, customer: &Customer) -> Bound<'q> {
         .bind(profile)
         .bind(SOURCES)
         .bind(SCAN)
+        .bind(link('c', &customer.uid))
         .bind(HASH.to_vec())
         .bind(HASH.to_vec())
         .bind(AT)
@@ -172,11 +179,12 @@ fn bind_method<'q>(query: Bound<'q>, customer: &Customer, method: &Method) -> Re
     Ok(query
         .bind(method.saved_payment_method_uid.clone())
         .bind(id('m', &method.saved_payment_method_uid))
-        .bind(customer.uid.clone())
+        .bind(id('c', &customer.uid))
         .bind(method.payment_method_type.clone())
         .bind(facts.clone())
         .bind(facts)
         .bind(SOURCES)
+        .bind(link('m', &method.saved_payment_method_uid))
         .bind(HASH.to_vec())
         .bind(HASH.to_vec())
         .bind(i64::from(method.is_default))
@@ -210,25 +218,18 @@ async fn insert(connection: &mut SqliteConnection, chunk: &[Pulled]) -> Result<(
 /// COPY in its text format: only a backslash needs care, and tabs and line ends do not come.
 async fn copy(connection: &mut PgConnection, chunk: &[Pulled]) -> Result<()> {
     let hash: String = HASH.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = format!("\\\\x{hash}");
     let (mut customers, mut methods) = (String::new(), String::new());
     for (customer, of_customer) in chunk {
-        let (uid, profile) = (&customer.uid, profile(customer));
-        let profile = profile.replace('\\', "\\\\");
+        let (uid, profile) = (&customer.uid, profile(customer).replace('\\', "\\\\"));
+        let (own, link) = (id('c', uid), link('c', uid));
+        let (reference, email) = (&customer.reference_id, &customer.email);
         customers += &format!(
-            "{uid}\t{}\t{}\t{}\t{profile}\t{profile}\t{SOURCES}\t{SCAN}\t\\\\x{hash}\t\\\\x{hash}\t{AT}\t{AT}\n",
-            id('c', uid),
-            customer.reference_id,
-            customer.email,
+            "{uid}\t{own}\t{reference}\t{email}\t{profile}\t{profile}\t{SOURCES}\t{SCAN}\t{link}\t\
+             {hash}\t{hash}\t{AT}\t{AT}\n"
         );
         for method in of_customer {
-            let facts = facts(method)?.replace('\\', "\\\\");
-            methods += &format!(
-                "{remote}\t{}\t{uid}\t{}\t{facts}\t{facts}\t{SOURCES}\t\\\\x{hash}\t\\\\x{hash}\t{}\t{AT}\t{AT}\n",
-                id('m', &method.saved_payment_method_uid),
-                method.payment_method_type,
-                u8::from(method.is_default),
-                remote = method.saved_payment_method_uid,
-            );
+            methods += &method_line(&own, method, &hash)?;
         }
     }
     let mut tx = connection.begin().await?;
@@ -238,4 +239,15 @@ async fn copy(connection: &mut PgConnection, chunk: &[Pulled]) -> Result<()> {
         into.finish().await?;
     }
     Ok(tx.commit().await?)
+}
+
+fn method_line(customer: &str, method: &Method, hash: &str) -> Result<String> {
+    let remote = &method.saved_payment_method_uid;
+    let (own, link) = (id('m', remote), link('m', remote));
+    let (kind, default) = (&method.payment_method_type, u8::from(method.is_default));
+    let facts = facts(method)?.replace('\\', "\\\\");
+    Ok(format!(
+        "{remote}\t{own}\t{customer}\t{kind}\t{facts}\t{facts}\t{SOURCES}\t{link}\t{hash}\t{hash}\t\
+         {default}\t{AT}\t{AT}\n"
+    ))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::process::Command;
 
-use super::{Bench, IN_FLIGHT, Pairs, Row, pull};
+use super::{Bench, Pairs, Row, pull};
 use crate::home::{Home, temporary};
 use crate::numbers::count;
 use crate::process;
@@ -29,7 +29,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Line> {
         let folder = temporary(&bench.dir)?;
         let mut command = Command::new("python3");
         command
-            .args(["-c", SCRIPT, &provider.base_url, &IN_FLIGHT.to_string()])
+            .args(["-c", SCRIPT, &provider.base_url, &bench.in_flight.to_string()])
             .arg(folder.path())
             .current_dir(folder.path())
             .env("DLT_DATA_DIR", folder.path())
@@ -37,7 +37,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Line> {
         process::measure(command).await
     };
     let ours = async || {
-        let home = Home::new(&bench.dir, &provider.base_url, None, IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, &provider.base_url, None, bench.in_flight)?;
         pull::onfile(&home, customers).await
     };
     let pairs = Pairs::take(Row::Dlt, bench.pairs, peer, ours).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Bench, IN_FLIGHT, Pairs, Row, import, pull};
+use super::{Bench, Pairs, Row, import, pull};
 use crate::files;
 use crate::home::{Home, temporary};
 use crate::numbers::{Spread, count};
@@ -22,7 +22,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Line>> {
         let folder = temporary(&bench.dir)?;
         let file = folder.path().join("rows.csv");
         files::write(&file, rows)?;
-        let home = Home::new(&bench.dir, import::NOBODY, None, IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, import::NOBODY, None, bench.in_flight)?;
         let sample = import::plan(&home, &file, rows).await?;
         lines.push(line(format!("dry run of {} rows", count(rows)), rows, sample));
     }
@@ -30,7 +30,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Line>> {
     for &rows in &bench.sizes.growth {
         let customers = rows / ROWS_OF_A_CUSTOMER;
         let provider = Provider::start(customers, Duration::ZERO).await?;
-        let home = Home::new(&bench.dir, &provider.base_url, None, IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, &provider.base_url, None, bench.in_flight)?;
         let sample = pull::onfile(&home, customers).await?;
         pulls.push(line(format!("pull of {} rows", count(rows)), rows, sample));
     }
@@ -46,11 +46,11 @@ fn line(size: String, rows: u64, sample: Sample) -> Line {
     pairs.throughput(Row::Growth, size, "rows/s", rows)
 }
 
-/// The ratio is that of a size's rate by the smallest one's.
+/// The ratio is that of a size's rate to the smallest one's.
 fn beside_the_first(lines: &mut [Line]) {
     let Some(first) = lines.first().and_then(|line| line.onfile) else { return };
     for line in lines {
-        line.peer = Some(first);
         line.ratio = line.onfile.and_then(|o| Spread::of_ratios(&[o.median], &[first.median]));
+        line.notes.push("the ratio is to the rate at the smallest size".to_owned());
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use sqlx::Connection as _;
 use tokio::process::Command;
 
-use super::{Bench, IN_FLIGHT, Pairs, Row, calls_note, check};
+use super::{Bench, Pairs, Row, calls_note, check};
 use crate::home::{ACCOUNT, Home, temporary};
 use crate::numbers::{Aim, Of, count};
 use crate::process::{self, Sample};
@@ -63,7 +63,7 @@ pub(super) async fn dry_run(bench: &Bench) -> Result<Line> {
     let cli = Command::new("sqlite3").arg("--version").output().await.is_ok();
     let peer = async || load(bench, &file, rows, cli).await;
     let ours = async || {
-        let home = Home::new(&bench.dir, NOBODY, None, IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, NOBODY, None, bench.in_flight)?;
         plan(&home, &file, rows).await
     };
     let pairs = Pairs::take(Row::ImportDryRun, bench.pairs, peer, ours).await?;
@@ -83,12 +83,12 @@ pub(super) async fn whole(bench: &Bench) -> Result<Line> {
     let mut calls = 0;
     let peer = async || {
         let provider = Provider::start(0, Duration::ZERO).await?;
-        let work = ["import", &provider.base_url, &IN_FLIGHT.to_string(), &text];
+        let work = ["import", &provider.base_url, &bench.in_flight.to_string(), &text];
         process::measure(process::bare(&work)?).await
     };
     let ours = async || {
         let provider = Provider::start(0, Duration::ZERO).await?;
-        let home = Home::new(&bench.dir, &provider.base_url, None, IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, &provider.base_url, None, bench.in_flight)?;
         let sample = home.onfile(&["import", ACCOUNT, &text, "--json", "--quiet"]).await?;
         check(&sample, "/rows/created", rows)?;
         calls = provider.calls().await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 
-use super::{Bench, IN_FLIGHT, Pairs, Row, calls_note, check};
+use super::{Bench, Pairs, Row, calls_note, check};
 use crate::home::{ACCOUNT, Home, megabytes, temporary};
 use crate::numbers::{Aim, Of, Spread, count, float, shown};
 use crate::postgres::Server;
@@ -54,12 +54,12 @@ pub(super) async fn sqlite(bench: &Bench) -> Result<Line> {
     let (mut calls, mut bare_mb, mut onfile_mb) = (0, 0.0, 0.0);
     let peer = async || {
         let (folder, url) = database(bench)?;
-        let sample = bare(&provider, IN_FLIGHT, &url).await?;
+        let sample = bare(&provider, bench.in_flight, &url).await?;
         bare_mb = megabytes(&folder.path().join("bare.db"));
         Ok(sample)
     };
     let ours = async || {
-        let home = Home::new(&bench.dir, &provider.base_url, None, IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, &provider.base_url, None, bench.in_flight)?;
         let before = provider.calls().await?;
         let sample = onfile(&home, customers).await?;
         calls = provider.calls().await? - before;
@@ -84,7 +84,7 @@ pub(super) async fn again(bench: &Bench) -> Result<Line> {
     let provider = Provider::start(customers, Duration::ZERO).await?;
     let mut homes = Vec::new();
     for _ in 0..bench.pairs {
-        homes.push(Home::new(&bench.dir, &provider.base_url, None, IN_FLIGHT)?);
+        homes.push(Home::new(&bench.dir, &provider.base_url, None, bench.in_flight)?);
     }
     let (mut firsts, mut seconds) = (homes.iter(), homes.iter());
     let pull = async |home: Option<&Home>| match home {
@@ -111,10 +111,10 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Line> {
     };
     let customers = bench.sizes.pull_customers;
     let provider = Provider::start(customers, Duration::ZERO).await?;
-    let peer = async || bare(&provider, IN_FLIGHT, &server.fresh("bare").await?).await;
+    let peer = async || bare(&provider, bench.in_flight, &server.fresh("bare").await?).await;
     let ours = async || {
         let store = server.fresh("onfile").await?;
-        let home = Home::new(&bench.dir, &provider.base_url, Some(&store), IN_FLIGHT)?;
+        let home = Home::new(&bench.dir, &provider.base_url, Some(&store), bench.in_flight)?;
         onfile(&home, customers).await
     };
     let pairs = Pairs::take(Row::PullPostgres, bench.pairs, peer, ours).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Bench, IN_FLIGHT, Pairs, Row, import};
+use super::{Bench, Pairs, Row, import};
 use crate::files;
 use crate::home::{Home, temporary};
 use crate::numbers::{Aim, Of, count};
@@ -17,11 +17,17 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Line>> {
     let folder = temporary(&bench.dir)?;
     let file = folder.path().join("rows.csv");
     files::write(&file, rows)?;
-    let home = Home::new(&bench.dir, import::NOBODY, None, IN_FLIGHT)?;
+    let home = Home::new(&bench.dir, import::NOBODY, None, bench.in_flight)?;
     import::plan(&home, &file, rows).await?;
 
-    let milliseconds =
-        |pairs: Pairs, size: String| pairs.line(Row::Start, size, "ms", |seconds| seconds * 1000.0);
+    // A process that is over so soon is not seen at its peak.
+    let milliseconds = |pairs: Pairs, size: String| Line {
+        peer_cpu: None,
+        onfile_cpu: None,
+        peer_peak_mb: None,
+        onfile_peak_mb: None,
+        ..pairs.line(Row::Start, size, "ms", |seconds| seconds * 1000.0)
+    };
     let peer = async || process::measure(process::bare(&["nothing"])?).await;
     let ours = async || home.onfile(&["--version"]).await;
     let version = Pairs::take(Row::Start, bench.pairs * TIMES, peer, ours).await?;
