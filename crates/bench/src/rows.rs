@@ -255,6 +255,21 @@ mod tests {
         seconds.iter().enumerate().map(sample).collect()
     }
 
+    #[tokio::test]
+    async fn peer_and_onfile_take_turns() {
+        let turns = std::cell::RefCell::new(String::new());
+        let turn = async |who: char| {
+            turns.borrow_mut().push(who);
+            Ok(Sample::default())
+        };
+        let (peer, onfile) = (async || turn('p').await, async || turn('o').await);
+        let pairs = Pairs::take(Row::Pull, 3, peer, onfile).await.expect("samples");
+        assert_eq!(
+            (turns.borrow().as_str(), pairs.peer.len(), pairs.onfile.len()),
+            ("popopo", 3, 3)
+        );
+    }
+
     #[test]
     fn throughput_rises_as_time_falls() {
         let pairs = || Pairs { peer: samples(&[1.0, 2.0, 1.0]), onfile: samples(&[2.0, 4.0, 4.0]) };

@@ -72,6 +72,7 @@ struct Method {
 
 type Pulled = (Customer, Vec<Method>);
 
+/// Says how many customers it has written.
 pub(super) async fn run(at: &At, database: &str) -> Result<()> {
     let client = Client::new(at)?;
     let (to_writer, chunks) = mpsc::channel(4);
@@ -89,7 +90,8 @@ pub(super) async fn run(at: &At, database: &str) -> Result<()> {
         }
     }
     drop(to_writer);
-    writer.await?
+    crate::print(&writer.await??.to_string());
+    Ok(())
 }
 
 /// Every customer, by pages read ahead, to the first empty page.
@@ -113,7 +115,8 @@ async fn list(client: Client, customer: Customer) -> Result<Pulled> {
     Ok((customer, methods.payment_methods))
 }
 
-async fn write(database: String, mut chunks: mpsc::Receiver<Vec<Pulled>>) -> Result<()> {
+async fn write(database: String, mut chunks: mpsc::Receiver<Vec<Pulled>>) -> Result<usize> {
+    let mut written = 0;
     if let Some(file) = database.strip_prefix("sqlite://") {
         let mut connection = rows::sqlite(file.as_ref()).await?;
         for table in SCHEMA {
@@ -122,8 +125,10 @@ async fn write(database: String, mut chunks: mpsc::Receiver<Vec<Pulled>>) -> Res
         }
         while let Some(chunk) = chunks.recv().await {
             insert(&mut connection, &chunk).await?;
+            written += chunk.len();
         }
-        return Ok(connection.close().await?);
+        connection.close().await?;
+        return Ok(written);
     }
     let mut connection = PgConnection::connect(&database).await?;
     for table in SCHEMA {
@@ -131,8 +136,10 @@ async fn write(database: String, mut chunks: mpsc::Receiver<Vec<Pulled>>) -> Res
     }
     while let Some(chunk) = chunks.recv().await {
         copy(&mut connection, &chunk).await?;
+        written += chunk.len();
     }
-    Ok(connection.close().await?)
+    connection.close().await?;
+    Ok(written)
 }
 
 fn profile(customer: &Customer) -> String {

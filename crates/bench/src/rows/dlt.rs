@@ -34,7 +34,9 @@ pub(super) async fn measure(bench: &Bench) -> Result<Line> {
             .current_dir(folder.path())
             .env("DLT_DATA_DIR", folder.path())
             .env("RUNTIME__DLTHUB_TELEMETRY", "false");
-        process::measure(command).await
+        let sample = process::measure(command).await?;
+        pull::says(&sample, customers)?;
+        Ok(sample)
     };
     let ours = async || {
         let home = Home::new(&bench.dir, &provider.base_url, None, bench.in_flight)?;

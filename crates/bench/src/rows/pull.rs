@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 use super::{Bench, Pairs, Row, calls_note, check};
@@ -35,10 +35,20 @@ pub(super) async fn onfile(home: &Home, customers: u64) -> Result<Sample> {
     Ok(sample)
 }
 
-async fn bare(provider: &Provider, in_flight: u32, database: &str) -> Result<Sample> {
+/// Pulls with the bare loop; it must have written every customer.
+async fn bare(provider: &Provider, of: u64, in_flight: u32, database: &str) -> Result<Sample> {
     let in_flight = in_flight.to_string();
     let work = ["pull", &provider.base_url, &in_flight, database];
-    process::measure(process::bare(&work)?).await
+    let sample = process::measure(process::bare(&work)?).await?;
+    says(&sample, of)?;
+    Ok(sample)
+}
+
+/// Fails unless the last line that a peer said is how many customers it has written.
+pub(super) fn says(sample: &Sample, customers: u64) -> Result<()> {
+    let said = sample.stdout.lines().last().unwrap_or_default();
+    ensure!(said.parse() == Ok(customers), "the peer wrote {said} customers, not {customers}");
+    Ok(())
 }
 
 /// A database of a peer, in a folder that goes with it.
@@ -54,7 +64,7 @@ pub(super) async fn sqlite(bench: &Bench) -> Result<Line> {
     let (mut calls, mut bare_mb, mut onfile_mb) = (0, 0.0, 0.0);
     let peer = async || {
         let (folder, url) = database(bench)?;
-        let sample = bare(&provider, bench.in_flight, &url).await?;
+        let sample = bare(&provider, customers, bench.in_flight, &url).await?;
         bare_mb = megabytes(&folder.path().join("bare.db"));
         Ok(sample)
     };
@@ -111,7 +121,10 @@ pub(super) async fn postgres(bench: &Bench) -> Result<Line> {
     };
     let customers = bench.sizes.pull_customers;
     let provider = Provider::start(customers, Duration::ZERO).await?;
-    let peer = async || bare(&provider, bench.in_flight, &server.fresh("bare").await?).await;
+    let peer = async || {
+        let database = server.fresh("bare").await?;
+        bare(&provider, customers, bench.in_flight, &database).await
+    };
     let ours = async || {
         let store = server.fresh("onfile").await?;
         let home = Home::new(&bench.dir, &provider.base_url, Some(&store), bench.in_flight)?;
@@ -135,7 +148,7 @@ pub(super) async fn latency(bench: &Bench) -> Result<Line> {
     let provider = Provider::start(customers, LATENCY).await?;
     let peer = async || {
         let (_folder, url) = database(bench)?;
-        bare(&provider, MANY_IN_FLIGHT, &url).await
+        bare(&provider, customers, MANY_IN_FLIGHT, &url).await
     };
     let ours = async || {
         let home = Home::new(&bench.dir, &provider.base_url, None, MANY_IN_FLIGHT)?;
@@ -166,4 +179,21 @@ pub(super) async fn latency(bench: &Bench) -> Result<Line> {
         Some(loops) => line.note(format!("the bare loop reaches {} of it", shown(loops.median))),
         None => line,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_and_every_list_is_unavoidable() {
+        assert_eq!((unavoidable(0), unavoidable(100), unavoidable(101)), (0, 101, 103));
+    }
+
+    #[test]
+    fn a_peer_is_held_to_its_work() {
+        let said = |text: &str| Sample { stdout: text.to_owned(), ..Sample::default() };
+        assert!(says(&said("a warning\n7\n"), 7).is_ok());
+        assert!(says(&said("6\n"), 7).is_err() && says(&said(""), 0).is_err());
+    }
 }
