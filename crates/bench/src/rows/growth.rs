@@ -49,8 +49,10 @@ fn line(size: String, rows: u64, sample: Sample) -> Line {
 /// The ratio is that of a size's rate to the smallest one's.
 fn beside_the_first(lines: &mut [Line]) {
     let Some(first) = lines.first().and_then(|line| line.onfile) else { return };
-    for line in lines {
+    for line in lines.iter_mut() {
         line.ratio = line.onfile.and_then(|o| Spread::of_ratios(&[o.median], &[first.median]));
-        line.notes.push("the ratio is to the rate at the smallest size".to_owned());
+    }
+    if let Some(line) = lines.first_mut() {
+        line.notes.push("the ratio is to the rate at this size, the smallest".to_owned());
     }
 }
