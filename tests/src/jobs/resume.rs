@@ -197,7 +197,7 @@ pub async fn sets_the_default_that_was_left(db: Arc<TestDb>) -> Result {
 }
 
 /// One statement on the database itself.
-async fn execute(db: &TestDb, sql: String) -> Result {
+pub async fn execute(db: &TestDb, sql: String) -> Result {
     let sql = AssertSqlSafe(sql);
     match db.database {
         Database::Sqlite => {
