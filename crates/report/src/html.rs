@@ -346,7 +346,7 @@ fn row(row: &RowRecord, run: &str, mask: Mask) -> Row {
     let line = row.line.to_string();
     Row {
         id: Some(&row.row_id).filter(|id| !id.is_empty() && **id != line).map(|id| mask.name(id)),
-        line: grouped(row.line),
+        line,
         reference: row.reference.as_deref().map(|name| mask.name(name)).unwrap_or_default(),
         outcome: rows::outcome(row).replace('_', " "),
         class: rows::outcome(row),

@@ -12,7 +12,7 @@ use super::chromium::Tab;
 type Result<T = ()> = anyhow::Result<T>;
 
 /// Narrow, middle, wide: in pixels.
-const WIDTHS: [u32; 4] = [360, 768, 1440, 1600];
+const WIDTHS: [u32; 5] = [360, 650, 768, 1440, 1600];
 const PAGE: &str = include_str!("page.js");
 const BACKGROUND: &str = "getComputedStyle(document.body).backgroundColor";
 

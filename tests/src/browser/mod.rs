@@ -52,6 +52,9 @@ const POSTAL_CODE: &str = "80027";
 const REFERENCE: &str = "fay@example.org";
 const ROW_ID: &str = "crm:hal@example.net";
 const HIDDEN: [&str; 7] = [EMAIL, PHONE, STREET, CITY, POSTAL_CODE, REFERENCE, ROW_ID];
+/// Must not widen the page.
+const LONG: &str =
+    "-and_no_place_to_break_it_in_a_line_that_is_far_too_short_for_all_of_it_on_a_small_screen";
 /// Must stay text.
 const SCRIPT: &str = "<script>alert(1)</script>";
 
@@ -68,7 +71,7 @@ fn trouble() -> String {
          r-5,C-5,Gil Sand,gil@example.com,,,,,card,tok_5,processor,MASTERCARD,5100,3,2031\n\
          {ROW_ID},C-6,Hal Imre,hal@example.com,,,,,card,bad_token,processor,VISA,7777,3,2031\n\
          r-7,{REFERENCE},Fay Lund,fay@example.com,,,,,card,tok_7,processor,VISA,1111,13,2031\n\
-         {SCRIPT},{SCRIPT},Kit Voss,kit@example.com,,,,,card,tok_8,processor,VISA,2222,0,2031\n"
+         {SCRIPT},{SCRIPT}{LONG},Kit Voss,kit@example.com,,,,,card,tok_8,processor,VISA,2222,0,2031\n"
     )
 }
 

@@ -209,7 +209,7 @@ fn rows_say_what_to_do_and_how_many_more_there_are() {
     let ledger = Ledger { read: 1500, created: 200, refused: 1300, ..Ledger::default() };
     let shown = text(&page(&summary(Some(ledger)), &rows, None));
     for said in [
-        "1,002 C-1 row r&#38;d refused provider_refused email no such token mend what the provider",
+        "1002 C-1 row r&#38;d refused provider_refused email no such token mend what the provider",
         "and 1,299 more in rows.csv",
     ] {
         assert!(shown.contains(said), "{said}: {shown}");
