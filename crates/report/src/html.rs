@@ -218,7 +218,7 @@ fn facts(summary: &Summary, record: &RunRecord, mask: Mask) -> Vec<(&'static str
     };
     let input = record.input_name.as_deref().map(|name| match name {
         "-" => "standard input".to_owned(),
-        name => mask.words(name),
+        name => mask.name(name),
     });
     [
         ("Job", Some(job)),
@@ -228,7 +228,7 @@ fn facts(summary: &Summary, record: &RunRecord, mask: Mask) -> Vec<(&'static str
         ("Began", some(utc(&summary.started_at))),
         ("Came to rest", some(utc(&summary.ended_at))),
         ("Took", between()),
-        ("Started by", Some(mask.words(&record.cause))),
+        ("Started by", Some(mask.name(&record.cause))),
         ("Run", Some(summary.run.clone())),
         ("Why it stopped", summary.error.as_deref().map(|error| mask.words(error))),
     ]

@@ -97,8 +97,8 @@ fn emails(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where seven digits or more stand with separators or a `+`, or ten without, and neither letters
-/// beside them nor the form of a date or an address in a network.
+/// Where seven digits or more stand with separators or a `+`, or ten without, and neither a word
+/// that they end, nor the form of a date or an address in a network.
 fn phones(text: &str) -> Vec<Range<usize>> {
     let is_part = |c: char| c.is_ascii_digit() || " -.()/+\u{a0}".contains(c);
     let mut found = Vec::new();
@@ -113,7 +113,8 @@ fn phones(text: &str) -> Vec<Range<usize>> {
         let begin = start + inner.len() - number.len();
         let range = begin..begin + number.len();
         let beside = [
-            text.get(..range.start).and_then(|before| before.chars().next_back()),
+            text.get(..range.start)
+                .and_then(|before| before.trim_end_matches(['-', '_']).chars().next_back()),
             text.get(range.end..).and_then(|after| after.chars().next()),
         ];
         let digits = number.chars().filter(char::is_ascii_digit).count();
@@ -176,6 +177,7 @@ mod tests {
             "at 2026-01-31T10:00:00.000Z",
             "line 1234567 has the same token, expected each token once",
             "HTTP 500, code internal: 10.200.30.40:8443 is away",
+            "customers-20261121-180000.csv:12: a quote opens and does not close",
             "run 01KA5B7Z0000000000000000AB, effect 01J9999999999",
             "2 of 20 rows are rejected, more than --max-rejected allows",
         ] {
