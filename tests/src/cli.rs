@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use libtest_mimic::{Failed, Trial};
 
 use crate::binary::Onfile;
@@ -60,6 +60,9 @@ async fn demo(folder: tempfile::TempDir) -> Result {
     ] {
         ensure!(ran.stdout.contains(text), "not said: {text}\n{}", ran.stdout);
     }
+    let (_, page) = ran.stdout.trim_end().rsplit_once(' ').context("it says no path")?;
+    let page = std::fs::read_to_string(page).with_context(|| page.to_owned())?;
+    ensure!(page.contains("All 20 rows are in place at gov."), "{page}");
     let ran = cut_off(folder.path()).run(&["demo", "--json"]).await?.expect(0)?;
     ensure!(ran.json()?.pointer("/jobs/2/calls/changing") == Some(&0.into()), "{ran:?}");
     Ok(())

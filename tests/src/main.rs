@@ -4,11 +4,14 @@
 //! - `ONFILE_TEST_PG_URL=postgres://…` uses that server; without it a run starts its own.
 //! - `ONFILE_REQUIRE_PG=1` makes a missing PostgreSQL a failure; without it its trials are
 //!   ignored, and the reason is said once.
+//! - `ONFILE_REQUIRE_CHROMIUM=1` does the same for the trials in a browser, and
+//!   `ONFILE_TEST_CHROMIUM` says where it is, if not in the PATH.
 //!
 //! A new suite is a module with `pub fn trials(env: &Env) -> Vec<Trial>` and a line in [`SUITES`].
 
 mod bad_input;
 mod binary;
+mod browser;
 mod cli;
 mod env;
 mod inproc;
@@ -31,6 +34,7 @@ const SUITES: &[fn(&Env) -> Vec<Trial>] = &[
     shift::trials,
     cli::trials,
     bad_input::trials,
+    browser::trials,
     torture::trials,
 ];
 

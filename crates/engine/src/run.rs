@@ -208,6 +208,7 @@ impl ActiveRun {
         let under_way = engine.store.under_way(&self.id).await?;
         let now = engine.calls.calls(&engine.account.name, &self.id);
         let calls = all_calls(before.calls.clone(), now);
+        let error = failed.filter(|_| state != RunState::AwaitingApproval);
         let summary = Summary {
             run: self.id.to_string(),
             job: self.job.to_owned(),
@@ -233,7 +234,8 @@ impl ActiveRun {
             unverified: found.unverified,
             canary: found.canary,
             coverage: found.coverage,
-            error: failed.filter(|_| state != RunState::AwaitingApproval).map(ToString::to_string),
+            error: error.map(ToString::to_string),
+            error_code: error.map(|error| error.code().as_str().to_owned()),
         };
         let text = serde_json::to_string(&summary)
             .map_err(|_| EngineError::Broken("a summary is always JSON"))?;

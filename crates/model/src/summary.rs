@@ -157,4 +157,7 @@ pub struct Summary {
     /// Why it stopped or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The same in a word of the published list ([`crate::Code`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
 }

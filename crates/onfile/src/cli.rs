@@ -69,13 +69,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<Effects>,
     },
-    /// What became of a run: the first rows that need somebody, or all as rows.csv and report.json
+    /// What became of a run: the first rows that need somebody, or all of it as report.html,
+    /// rows.csv and report.json
     Report {
         /// The run's id
         run: String,
-        /// The folder for rows.csv and report.json
+        /// The folder for report.html, rows.csv and report.json
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Show e-mail addresses, phone numbers and postal addresses in report.html, where they
+        /// are masked otherwise. rows.csv is never masked
+        #[arg(long, requires = "out")]
+        with_values: bool,
     },
     /// What the store knows of accounts: rebind
     Accounts {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use model::{Forecast, MirrorAge, Span, Summary, Timestamp};
 
+use crate::words::grouped;
+
 /// The calls that a job at an account will make, and how long that takes.
 #[must_use]
 pub fn forecast(account: &str, forecast: &Forecast) -> String {
@@ -13,31 +15,44 @@ pub fn forecast(account: &str, forecast: &Forecast) -> String {
 
 /// The same behind words of one's own.
 pub(crate) fn lines(begin: &str, forecast: &Forecast) -> String {
-    let Forecast { calls, seconds_at_limit, seconds_at_limit_most, limit } = forecast;
-    if calls.total_most == 0 {
-        return format!("{begin} no calls\n");
+    let mut text = format!("{begin} {}\n", least(forecast));
+    if let Some(most) = most(forecast) {
+        let _ = writeln!(text, "    {most}");
     }
-    let mut text = format!(
-        "{begin} {} calls: {} at the limit ({limit})\n",
-        grouped(calls.total_least),
-        took(*seconds_at_limit)
-    );
-    if calls.total_most > calls.total_least {
-        let _ = writeln!(
-            text,
-            "    at most {} calls ({}), where more is there than the store knows",
-            grouped(calls.total_most),
-            took(*seconds_at_limit_most)
-        );
-    }
-    for (endpoint, Span { least, most }) in &calls.by_endpoint {
-        let count = match (*least, *most) {
-            (least, most) if least == most => grouped(least),
-            (least, most) => format!("{} – {}", grouped(least), grouped(most)),
-        };
-        let _ = writeln!(text, "    {count:>17} × {endpoint}");
+    for (endpoint, span) in &forecast.calls.by_endpoint {
+        let _ = writeln!(text, "    {:>17} × {endpoint}", spanned(*span));
     }
     text
+}
+
+/// How many calls, if everything is as the store has it.
+pub(crate) fn least(forecast: &Forecast) -> String {
+    let Forecast { calls, seconds_at_limit, limit, .. } = forecast;
+    if calls.total_most == 0 {
+        return "no calls".into();
+    }
+    format!(
+        "{} calls: {} at the limit ({limit})",
+        grouped(calls.total_least),
+        took(*seconds_at_limit)
+    )
+}
+
+/// How many more it may be.
+pub(crate) fn most(forecast: &Forecast) -> Option<String> {
+    let Forecast { calls, seconds_at_limit_most, .. } = forecast;
+    (calls.total_most > calls.total_least).then(|| {
+        format!(
+            "at most {} calls ({}), where more is there than the store knows",
+            grouped(calls.total_most),
+            took(*seconds_at_limit_most)
+        )
+    })
+}
+
+/// From so many to so many.
+pub(crate) fn spanned(Span { least, most }: Span) -> String {
+    if least == most { grouped(least) } else { format!("{} – {}", grouped(least), grouped(most)) }
 }
 
 /// What the plan of a dry run rests on.
@@ -63,7 +78,7 @@ pub(crate) fn mirror(mirror: &MirrorAge, summary: &Summary) -> String {
         (_, false) => ": --observe looks",
         (_, true) => ": what they rest on was not read in this run",
     };
-    format!("  mirror: {age}; {rows}{hint}")
+    format!("{age}; {rows}{hint}")
 }
 
 /// The customers that a canary would take, by the line of their first row.
@@ -74,29 +89,14 @@ pub(crate) fn canary(lines: &[u64]) -> String {
         shown.push("…".into());
     }
     match lines.len() {
-        0 => "  canary: no row has anything to be sent".into(),
-        1 => format!("  canary: the customer of line {} would go first", shown.join(", ")),
-        some => {
-            format!("  canary: the {some} customers of lines {} would go first", shown.join(", "))
-        }
+        0 => "no row has anything to be sent".into(),
+        1 => format!("the customer of line {} would go first", shown.join(", ")),
+        some => format!("the {some} customers of lines {} would go first", shown.join(", ")),
     }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// So much time, for a plan.
-fn took(seconds: u64) -> String {
+pub(crate) fn took(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0) => "under 1 s".into(),
         (0, 0, seconds) => format!("{seconds} s"),
@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_dry_run_says_what_its_canary_would_be() {
-        assert_eq!(canary(&[]), "  canary: no row has anything to be sent");
-        assert_eq!(canary(&[4]), "  canary: the customer of line 4 would go first");
+        assert_eq!(canary(&[]), "no row has anything to be sent");
+        assert_eq!(canary(&[4]), "the customer of line 4 would go first");
         let many: Vec<u64> = (2..=13).collect();
         assert_eq!(
             canary(&many),
-            "  canary: the 12 customers of lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … would go first"
+            "the 12 customers of lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … would go first"
         );
     }
 
@@ -178,13 +178,13 @@ mod tests {
         };
         assert_eq!(
             mirror(&age, &summary),
-            "  mirror: read 3 hours ago to 2 days ago (58,112 customers); 60,000 rows are \
+            "read 3 hours ago to 2 days ago (58,112 customers); 60,000 rows are \
              unverified: --observe looks"
         );
         let looked = Summary { observed: true, unverified: Some(1), ..summary.clone() };
         let text = mirror(&age, &looked);
         assert!(text.contains("; 1 row is unverified: what they rest on was not read"), "{text}");
         let never = mirror(&MirrorAge::default(), &Summary { unverified: Some(0), ..summary });
-        assert_eq!(never, "  mirror: never read; no row is unverified");
+        assert_eq!(never, "never read; no row is unverified");
     }
 }

@@ -1,18 +1,23 @@
-//! What a job did, for people: text for the terminal. Made from summaries and rows alone; it
-//! reads no store and prints nothing itself.
+//! What a job did, for people: text for the terminal, and a page. Made from summaries and rows
+//! alone; it reads no store and prints nothing itself.
 
 mod effects;
 mod forecast;
+mod html;
+mod mask;
 mod rows;
+mod verdict;
+mod words;
 
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
-use model::{Counts, Ledger, Outcome, Summary, Unread};
-use store::{RunRecord, RunState};
+use model::{Counts, Ledger, Outcome, Summary};
+use store::RunRecord;
 
 pub use effects::{effect, effects, settled};
 pub use forecast::forecast;
+pub use html::{MOST_ROWS, Report, html};
 pub use rows::{HEADER, bad_row, csv_line};
 
 /// A job's summary: what it was, the ledger with its sum, counts, coverage and calls.
@@ -26,10 +31,9 @@ pub fn summary(summary: &Summary) -> String {
         text.push('\n');
         ledger(&mut text, rows);
         for (code, rows) in &summary.codes {
-            let known = model::Code::parse(code);
-            let meaning = known.map_or("", model::Code::meaning);
+            let (meaning, hint) = words::code(code, run);
             let _ = writeln!(text, "    {rows:>10} × {code}: {meaning}");
-            if let Some(hint) = known.and_then(|code| code.hint_in(run)) {
+            if let Some(hint) = hint {
                 let _ = writeln!(text, "    {:>10}   hint: {hint}", "");
             }
         }
@@ -56,44 +60,37 @@ pub fn summary(summary: &Summary) -> String {
     }
     if let Some(mirror) = &summary.mirror {
         text.push('\n');
-        let _ = writeln!(text, "{}", forecast::mirror(mirror, summary));
+        let _ = writeln!(text, "  mirror: {}", forecast::mirror(mirror, summary));
     }
     if let Some(lines) = &summary.canary {
-        let _ = writeln!(text, "{}", forecast::canary(lines));
+        let _ = writeln!(text, "  canary: {}", forecast::canary(lines));
     }
     if let Some(forecast) = summary.forecast.as_ref().filter(|_| summary.dry_run) {
         text.push_str(&forecast::lines("  it would make", forecast));
     }
     if let Some(coverage) = &summary.coverage {
-        let end = match (coverage.complete, coverage.confirmed) {
-            (false, _) => "incomplete",
-            (true, false) => "read to the end, unconfirmed by a second pass",
-            (true, true) => "complete",
-        };
+        let end = words::read_how_far(coverage);
         let as_of = coverage.as_of.as_deref().unwrap_or("never");
         let _ = writeln!(text, "  coverage   {end}; as of {as_of}");
         for gap in &coverage.gaps {
             let _ = writeln!(text, "             not read: {gap}");
         }
         if let Some(unread) = &coverage.methods_unread {
-            let _ = writeln!(text, "             not read on purpose: {}", unread_methods(unread));
+            let _ = writeln!(
+                text,
+                "             not read on purpose: {}",
+                words::unread_methods(unread)
+            );
         }
         for note in &coverage.notes {
             let _ = writeln!(text, "             note: {note}");
         }
     }
     let calls = &summary.calls;
-    if summary.state != RunState::Running.as_str() {
-        let _ = writeln!(
-            text,
-            "\n  calls      {} in all, {} of them changing something; {} throttled, {} reads repeated",
-            calls.total, calls.changing, calls.throttled, calls.retried
-        );
+    if !words::is_at_work(summary) {
+        let _ = writeln!(text, "\n  calls      {}", words::calls(calls));
         if calls.lost {
-            let _ = writeln!(
-                text,
-                "             those of a process of this run that died are not counted"
-            );
+            let _ = writeln!(text, "             {}", words::CALLS_LOST);
         }
     }
     for (endpoint, count) in &calls.by_endpoint {
@@ -102,53 +99,17 @@ pub fn summary(summary: &Summary) -> String {
     text
 }
 
-/// How many customers' payment methods were left unread, and how old what the store has of them is.
-fn unread_methods(unread: &Unread) -> String {
-    let age = match unread.oldest.as_deref() {
-        Some(oldest) => format!("the oldest read at {oldest}"),
-        None => "some of them never read".to_owned(),
-    };
-    format!("the payment methods of {} of {} customers, {age}", unread.customers, unread.of)
-}
-
 /// What is open of a run, and who could go on with it.
 fn effects_of(text: &mut String, summary: &Summary) {
-    let Summary { run, unsettled, .. } = summary;
-    let at_work = summary.state == RunState::Running.as_str();
-    if at_work || *unsettled > 0 {
+    let unsettled = words::unsettled(summary).map(|(open, list)| format!("{open}: {list}"));
+    if words::is_at_work(summary) || unsettled.is_some() {
         let states: Vec<String> =
             summary.effects.iter().map(|(state, count)| format!("{count} {state}")).collect();
         let states = if states.is_empty() { "none sent".to_owned() } else { states.join(", ") };
         let _ = writeln!(text, "\n  effects    {states}");
     }
-    match unsettled {
-        0 => {}
-        1 => {
-            let _ =
-                writeln!(text, "  1 effect is not settled yet: onfile effects list --run {run}");
-        }
-        more => {
-            let _ = writeln!(
-                text,
-                "  {more} effects are not settled yet: onfile effects list --run {run}"
-            );
-        }
-    }
-    if at_work {
-        let again = match summary.job.as_str() {
-            "import" => format!("`onfile runs resume {run}` goes on, "),
-            _ => String::new(),
-        };
-        let _ = match summary.lease_seconds {
-            Some(left) => writeln!(
-                text,
-                "  a worker holds it; if its process died, its lease runs out in {left} s: then \
-                 {again}`onfile runs cancel {run}` ends it"
-            ),
-            None => {
-                writeln!(text, "  nobody works at it: {again}`onfile runs cancel {run}` ends it")
-            }
-        };
+    for line in unsettled.into_iter().chain(words::held(summary)) {
+        let _ = writeln!(text, "  {line}");
     }
 }
 
@@ -160,22 +121,11 @@ fn ledger(text: &mut String, rows: &Ledger) {
             let _ = writeln!(text, "  {:<14}{count:>10}", outcome.as_str());
         }
     }
-    let verdict = if rows.balances() {
-        "balanced: every row has one outcome"
-    } else {
-        "NOT BALANCED: please report this"
-    };
-    let _ = writeln!(text, "  {:<14}{:>10}   {verdict}", "sum", rows.accounted());
+    let _ = writeln!(text, "  {:<14}{:>10}   {}", "sum", rows.accounted(), words::sum(rows));
 }
 
 fn count(text: &mut String, what: &str, counts: Counts) {
-    let parts = [
-        ("new", counts.created),
-        ("changed", counts.updated),
-        ("unchanged", counts.unchanged),
-        ("removed", counts.removed),
-    ];
-    let named: Vec<String> = parts
+    let named: Vec<String> = words::changes(counts)
         .iter()
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{count} {name}"))

@@ -56,7 +56,7 @@ pub fn csv_line(row: &RowRecord) -> String {
     cells.map(cell).join(",")
 }
 
-fn outcome(row: &RowRecord) -> &'static str {
+pub(crate) fn outcome(row: &RowRecord) -> &'static str {
     row.outcome.map_or("not_attempted", model::Outcome::as_str)
 }
 

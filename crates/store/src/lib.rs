@@ -20,6 +20,7 @@ mod sqlite;
 mod staged;
 mod writes;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -245,6 +246,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Rows of a run that did not go well, those that a person must act on first: unresolved, then
     /// refused, rejected and not attempted, each in the file's order.
     async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError>;
+
+    /// The e-mail addresses, phone numbers and address parts, without countries, that the rows of
+    /// these references state in a run. One pass over the run's rows.
+    async fn personal_values(
+        &self,
+        run: &RunId,
+        references: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError>;
 
     // --- the journal --------------------------------------------------------------------------
 

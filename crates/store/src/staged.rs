@@ -70,6 +70,19 @@ pub(crate) fn method_facts(stated: &str) -> Result<Option<MethodFacts>, StoreErr
     Ok(method.map(|method| method.facts))
 }
 
+/// What the column `stated` states that tells how to reach somebody: see
+/// [`crate::Store::personal_values`].
+pub(crate) fn personal(stated: &str) -> Result<impl Iterator<Item = String>, StoreError> {
+    let StatedIn { profile, method } = from_json("what a row states", stated)?;
+    let Profile { email, phone, address, .. } = *profile;
+    let billing = method.map(|method| method.billing).unwrap_or_default();
+    let parts = [address, billing].into_iter().flat_map(|address| {
+        let Address { line1, line2, city, state, postal_code, country: _ } = address;
+        [line1, line2, city, state, postal_code]
+    });
+    Ok([email, phone].into_iter().chain(parts).flatten())
+}
+
 /// The column `unfit` of a row.
 pub(crate) fn unfit(row: &StagedRow) -> Option<String> {
     let verdict = row.unfit.as_ref()?;

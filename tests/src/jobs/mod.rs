@@ -9,6 +9,7 @@ mod import;
 mod observe;
 mod outage;
 mod pull;
+mod report;
 mod resume;
 mod secrets;
 mod settle;
@@ -16,7 +17,7 @@ mod three_way;
 mod together;
 mod whole_file;
 
-pub use self::resume::expire;
+pub use self::resume::{called, expire};
 
 use std::future::Future;
 use std::sync::Arc;
@@ -194,6 +195,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             that_is_all_ends_the_run, what_was_not_planned_waits_too, waits_for_approval_once, another_configuration_is_refused,
             an_account_in_use_is_refused, cancelled_leaves_nothing_behind,
             stopped_on_the_way_goes_on_as_a_canary, killed_on_the_way_sends_no_other, killed_half_way_is_completed, changed_at_the_provider_is_no_fault, cannot_be_none;
+        report: is_for_its_owner_alone, says_what_a_run_that_rests_needs,
+            says_why_a_run_failed_and_what_to_do, fails_where_the_ledger_does_not_balance;
         edits: each_makes_exactly_its_calls, what_is_gone_comes_back_when_asked_for,
             a_renewed_card_is_no_wish, a_customer_that_is_gone_gets_no_card;
         whole_file: is_held_as_it_says, leaves_a_payers_changes;

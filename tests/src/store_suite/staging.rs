@@ -24,6 +24,7 @@ cases![
     tokens_are_shared_within_a_run_alone,
     rows_come_by_line,
     rows_that_did_not_go_well,
+    personal_values_are_those_of_the_references,
     the_ledger_counts_rows_alone,
 ];
 
@@ -308,6 +309,41 @@ async fn rows_that_did_not_go_well(cx: &Cx) -> anyhow::Result<()> {
     let outcomes = by_urgency.into_iter().flat_map(|outcome| [Some(outcome), Some(outcome)]);
     assert_eq!(bad, lines.zip(outcomes).collect::<Vec<_>>());
     assert_eq!(cx.store().bad_rows(&fence.run, 1).await?.len(), 1);
+    Ok(())
+}
+
+async fn personal_values_are_those_of_the_references(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let mut ours = staged(1, "r1", None)?;
+    ours.profile.email = Some("ada@example.com".into());
+    ours.profile.phone = Some("+1 555 010 9999".into());
+    ours.profile.address = model::Address {
+        line1: Some("1 Main St".into()),
+        line2: Some("Floor 2".into()),
+        city: Some("Denver".into()),
+        state: Some("Colorado".into()),
+        postal_code: Some("80014".into()),
+        country: Some("US".into()),
+    };
+    // Another row of the same reference has a billing address; another reference is not asked for.
+    let mut other = staged(3, "r2", None)?;
+    other.profile.email = Some("ben@example.com".into());
+    cx.stage(&fence, vec![ours, staged(2, "r1", Some("tok"))?, other]).await?;
+    let asked = ["r1".to_owned(), "r9".to_owned()].into();
+    let values = cx.store().personal_values(&fence.run, &asked).await?;
+    let wanted = [
+        "+1 555 010 9999",
+        "1 Main St",
+        "80014",
+        "Colorado",
+        "Denver",
+        "Floor 2",
+        "Riga",
+        "ada@example.com",
+    ];
+    assert_eq!(values.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
+    assert!(cx.store().personal_values(&RunId::generate(), &asked).await?.is_empty());
+    assert!(cx.store().personal_values(&fence.run, &Default::default()).await?.is_empty());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Known-bad variants: each leaves one precaution out, and must be caught. They are wrappers round
 //! what the engine is given; the engine itself is the true one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -205,6 +205,7 @@ store! {
         subjects(run: &RunId) -> Subjects;
         rows(run: &RunId, after_line: u64, most: u32) -> Vec<RowRecord>;
         bad_rows(run: &RunId, most: u32) -> Vec<RowRecord>;
+        personal_values(run: &RunId, references: &BTreeSet<String>) -> BTreeSet<String>;
         unsettled(
             account: &AccountName,
             after: Option<&EffectId>,

@@ -146,7 +146,7 @@ pub async fn cancel(
         if record.state != RunState::Failed {
             summary.state = RunState::Cancelled.as_str().to_owned();
             summary.ended_at = clock.now().to_string();
-            summary.error = None;
+            (summary.error, summary.error_code) = (None, None);
         }
         match store.cancel_run(run, &text(&summary)?).await {
             Err(StoreError::RunState { run, state }) => {

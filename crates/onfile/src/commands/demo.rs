@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use engine::file::Reading;
 use engine::{Ended, Engine, ImportOptions, Limit, Policy, PullOptions, Quiet, Stop};
 use rand::Rng as _;
+use store::Store;
 use tokio::time::Instant;
 
 use crate::cli::Global;
@@ -41,6 +42,7 @@ pub(crate) async fn run(global: &Global) -> Result<Exit> {
     let pulled =
         engine::pull(&engine, &PullOptions { confirm: true, cause: "demo".into() }).await?;
     let again = import(&engine, &file).await?;
+    let page = write_report(&*opened.store, &imported, &folder.join("report")).await?;
     opened.store.close().await;
     let held = provider.customers("pa_main");
     provider.stop().await;
@@ -52,23 +54,32 @@ pub(crate) async fn run(global: &Global) -> Result<Exit> {
     ];
     if global.json {
         let summaries: Vec<_> = jobs.iter().map(|(_, job)| &job.summary).collect();
-        out::json(&serde_json::json!({ "jobs": summaries, "folder": folder }));
+        out::json(&serde_json::json!({ "jobs": summaries, "folder": folder, "report": page }));
     } else {
         for (what, job) in jobs {
             out::line(&format!("{what}\n"));
-            out::line(&indented(&report::summary(&job.summary)));
+            out::line(&indented(&::report::summary(&job.summary)));
         }
         let methods: usize = held.iter().map(|customer| customer.methods.len()).sum();
         out::line(&format!(
             "The provider holds {} customers with {methods} payment methods. All of this took \
-             {:.2} s; the file, the\nconfiguration and the store are in {}",
+             {:.2} s; the file, the\nconfiguration and the store are in {}\n\nThe report of the \
+             import is {}",
             held.len(),
             began.elapsed().as_secs_f64(),
-            folder.display()
+            folder.display(),
+            page.display()
         ));
     }
     verify(&imported, &again)?;
     Ok(Exit::Clean)
+}
+
+/// Writes the report of a job, and says where its page is.
+async fn write_report(store: &dyn Store, job: &Ended, folder: &Path) -> Result<PathBuf> {
+    let record = super::runs::known(store, &job.summary.run).await?;
+    super::report::write(store, &record, &job.summary, folder, false).await?;
+    Ok(folder.join(super::report::PAGE_NAME))
 }
 
 /// What the demo shows is what it says, or it fails.

@@ -23,7 +23,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Demo => demo::run(global).await,
         Command::Init { path } => init::run(global, path.as_deref().unwrap_or(&global.config)),
-        Command::Report { run, out } => report::run(global, &run, out.as_deref()).await,
+        Command::Report { run, out, with_values } => {
+            report::run(global, &run, out.as_deref(), with_values).await
+        }
         Command::Check { accounts } => check::run(global, &accounts).await,
         Command::Import(args) => jobs::import(global, args).await,
         Command::Pull { account, confirm } => jobs::pull(global, &account, confirm).await,

@@ -5,10 +5,11 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use ::report::Report;
 use anyhow::{Context, Result};
-use model::{Ledger, RunId};
+use model::{Clock as _, Code, Ledger, RunId, Summary, SystemClock};
 use serde_json::json;
-use store::{RunState, Store};
+use store::{RunRecord, RunState, Store};
 
 use super::{env, runs};
 use crate::cli::Global;
@@ -17,27 +18,36 @@ use crate::exit::Exit;
 use crate::{out, wiring};
 
 const PAGE: u32 = 1000;
+/// The page of a report, for people.
+pub(crate) const PAGE_NAME: &str = "report.html";
 /// So many rows that need somebody are shown.
 const SHOWN_ROWS: u32 = 10;
 
-pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Result<Exit> {
+pub(crate) async fn run(
+    global: &Global,
+    run: &str,
+    folder: Option<&Path>,
+    with_values: bool,
+) -> Result<Exit> {
     let options = LoadOptions::for_accounts(Vec::<String>::new());
     let opened = wiring::open(wiring::load(&global.config, &env, &options)?).await?;
-    let record = runs::known(&*opened.store, run).await?;
-    let summary = engine::summary_of(&*opened.store, &record).await?;
-    let (id, at_work) = (record.id, record.state == RunState::Running);
+    let store = &*opened.store;
+    let record = runs::known(store, run).await?;
+    let summary = engine::summary_of(store, &record).await?;
+    let at_work = record.state == RunState::Running;
+    let mut balances = summary.rows.is_none_or(|rows| rows.balances());
     match folder {
         Some(folder) => {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-            let rows = write_rows(&*opened.store, &id, &folder.join("rows.csv")).await?;
-            let mut file = private(&folder.join("report.json"))?;
-            writeln!(file, "{}", serde_json::to_string_pretty(&summary)?)?;
-            file.flush()?;
+            let rows = write(store, &record, &summary, folder, with_values).await?;
+            balances &= at_work || rows == summary.rows.map_or(0, |ledger| ledger.read);
             if global.json {
                 out::json(&json!({ "run": run, "rows": rows, "folder": folder }));
             } else {
-                out::line(&format!("wrote {rows} rows and the summary to {}", folder.display()));
+                let page = folder.join(PAGE_NAME);
+                out::line(&format!(
+                    "wrote the report, {}, with {rows} rows and the summary beside it",
+                    page.display()
+                ));
                 if at_work {
                     out::line(
                         "the run has not come to rest: rows that have no outcome yet are \
@@ -49,13 +59,51 @@ pub(crate) async fn run(global: &Global, run: &str, folder: Option<&Path>) -> Re
         None if global.json => out::json(&serde_json::to_value(&summary)?),
         None => {
             out::line(::report::summary(&summary).trim_end());
-            let tally = opened.store.tally(&id).await?;
+            let tally = store.tally(&record.id).await?;
             let planned = tally.planned.values().sum();
-            show_bad_rows(&*opened.store, &id, &tally.ledger, planned).await?;
+            show_bad_rows(store, &record.id, &tally.ledger, planned).await?;
         }
     }
     opened.store.close().await;
-    Ok(Exit::Clean)
+    if balances {
+        return Ok(Exit::Clean);
+    }
+    let code = Code::Internal;
+    out::error_line(&format!(
+        "error[{code}]: the ledger of run {run} does not balance: not every row has one outcome\n  \
+         hint: {}",
+        code.hint_in(run).unwrap_or_default()
+    ));
+    Ok(Exit::Error)
+}
+
+/// Writes the report of a run into a folder, and says how many rows it has. People's values are
+/// masked on its page, or not.
+pub(crate) async fn write(
+    store: &dyn Store,
+    record: &RunRecord,
+    summary: &Summary,
+    folder: &Path,
+    with_values: bool,
+) -> Result<u64> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let rows = write_rows(store, &record.id, &folder.join("rows.csv")).await?;
+    let mut file = private(&folder.join("report.json"))?;
+    writeln!(file, "{}", serde_json::to_string_pretty(summary)?)?;
+    file.flush()?;
+    let bad = store.bad_rows(&record.id, ::report::MOST_ROWS).await?;
+    let hidden = if with_values {
+        None
+    } else {
+        let references = bad.iter().filter_map(|row| row.reference.clone()).collect();
+        Some(store.personal_values(&record.id, &references).await?)
+    };
+    let report =
+        Report { summary, record, rows: &bad, hidden: hidden.as_ref(), now: SystemClock.now() };
+    let mut file = private(&folder.join(PAGE_NAME))?;
+    file.write_all(::report::html(&report)?.as_bytes())?;
+    file.flush()?;
+    Ok(rows)
 }
 
 /// Shows the first rows of a run that somebody must act on, where there are more, and what to do

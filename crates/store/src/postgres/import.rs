@@ -1,6 +1,6 @@
 //! Staged rows: written, planned, finished, counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AccountName, Outcome, RunId};
 use sqlx::PgConnection;
@@ -11,7 +11,7 @@ use super::runs::hold;
 use super::{Growing, PostgresStore, mirror};
 use crate::canonical::{Guard, to_json};
 use crate::records::CountedSubjects;
-use crate::staged::{stated, unfit};
+use crate::staged::{self, stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, SealedToken, StagedRow,
     Statement, StoreError, Subjects, TokenLink, Verdict,
@@ -74,6 +74,7 @@ const BAD_ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, 
      WHERE run = $1 AND outcome IN ('unresolved', 'refused', 'rejected', 'not_attempted') \
      ORDER BY CASE outcome WHEN 'unresolved' THEN 1 WHEN 'refused' THEN 2 WHEN 'rejected' THEN 3 \
      ELSE 4 END, line LIMIT $2";
+const STATED: &str = "SELECT stated FROM staged_rows WHERE run = $1 AND reference = ANY($2)";
 
 /// The columns of a verdict.
 #[derive(Default)]
@@ -349,6 +350,23 @@ impl PostgresStore {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn stated_personally(
+        &self,
+        run: &RunId,
+        references: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let rows: Vec<String> = sqlx::query_scalar(STATED)
+            .bind(run.as_str())
+            .bind(references.iter().map(String::as_str).collect::<Vec<_>>())
+            .fetch_all(&self.pool)
+            .await?;
+        let mut values = BTreeSet::new();
+        for stated in &rows {
+            values.extend(staged::personal(stated)?);
+        }
+        Ok(values)
     }
 }
 

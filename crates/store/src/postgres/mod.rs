@@ -20,6 +20,7 @@ mod shared;
 mod traffic;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -464,6 +465,14 @@ impl Store for PostgresStore {
 
     async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError> {
         self.bad_row_records(run, most).await
+    }
+
+    async fn personal_values(
+        &self,
+        run: &RunId,
+        references: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        self.stated_personally(run, references).await
     }
 
     async fn commit_intents(

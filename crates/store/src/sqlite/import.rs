@@ -14,7 +14,7 @@ use super::decode::{as_id, get, list, opt_word, signed, unsigned};
 use super::{SqliteStore, check_fence, mirror};
 use crate::canonical::{Guard, to_json};
 use crate::records::{CountedRows, CountedSubjects};
-use crate::staged::{stated, unfit};
+use crate::staged::{self, stated, unfit};
 use crate::{
     Fence, FinishRows, Join, RowPlan, RowRecord, RowResult, RowTally, StagedRow, Statement,
     StoreError, Subjects, TokenLink, Verdict,
@@ -53,10 +53,11 @@ const BAD_ROWS: &str = "SELECT line, row_id, reference, outcome, code, message, 
      WHERE run = ?1 AND outcome IN ('unresolved', 'refused', 'rejected', 'not_attempted') \
      ORDER BY CASE outcome WHEN 'unresolved' THEN 1 WHEN 'refused' THEN 2 WHEN 'rejected' THEN 3 \
      ELSE 4 END, line LIMIT ?2";
+const STATED: &str = "SELECT stated FROM staged_rows WHERE run = ?1 AND reference IN (SELECT value FROM json_each(?2))";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LAST_LINE, TALLY, SUBJECTS, ROWS, BAD_ROWS];
+    &[CHECKPOINT, FORGET, LINKS, METHOD_LINKS, LAST_LINE, TALLY, SUBJECTS, ROWS, BAD_ROWS, STATED];
 
 #[cfg(test)]
 pub(super) const BULKS: &[&Bulk] =
@@ -403,5 +404,22 @@ impl SqliteStore {
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(record).collect()
+    }
+
+    pub(super) async fn stated_personally(
+        &self,
+        run: &RunId,
+        references: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let rows: Vec<String> = sqlx::query_scalar(STATED)
+            .bind(run.as_str())
+            .bind(to_json(references))
+            .fetch_all(&self.readers)
+            .await?;
+        let mut values = BTreeSet::new();
+        for stated in &rows {
+            values.extend(staged::personal(stated)?);
+        }
+        Ok(values)
     }
 }

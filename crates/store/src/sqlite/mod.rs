@@ -18,6 +18,7 @@ mod settling;
 mod shared;
 mod traffic;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -378,6 +379,14 @@ impl Store for SqliteStore {
 
     async fn bad_rows(&self, run: &RunId, most: u32) -> Result<Vec<RowRecord>, StoreError> {
         self.read_bad_rows(run, most).await
+    }
+
+    async fn personal_values(
+        &self,
+        run: &RunId,
+        references: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        self.stated_personally(run, references).await
     }
 
     async fn commit_intents(
