@@ -40,12 +40,17 @@ fn every_row_runs_through_at_a_tiny_size() {
 }
 
 #[test]
-fn another_peer_that_is_not_installed_is_a_row_that_says_so() {
+fn what_is_not_installed_is_said() {
     let ran = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["--only", "dlt", "--scale", "0.0002"])
+        .args(["--only", "dlt", "--only", "import-dry-run", "--scale", "0.0002", "--pairs", "1"])
         .env("PATH", "/nonexistent")
         .output()
         .expect("it starts");
     let page = String::from_utf8_lossy(&ran.stdout);
-    assert!(ran.status.success() && page.contains("dlt, missing: no python3"), "{page}");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    for note in
+        ["- dlt, missing: no python3 in the PATH", "120 customers: the peer is our own loop"]
+    {
+        assert!(page.contains(note), "{note} in {page}");
+    }
 }
