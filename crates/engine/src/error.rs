@@ -239,6 +239,12 @@ impl EngineError {
         }
     }
 
+    /// Whether something is not as it should be: a canary that went well only waits.
+    #[must_use]
+    pub const fn is_wrong(&self) -> bool {
+        !matches!(self, Self::AwaitingApproval { .. })
+    }
+
     /// Whether the run rests rather than fails: nothing is wrong with its rows, and the same
     /// import goes on once the cause is gone.
     #[must_use]

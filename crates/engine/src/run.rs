@@ -208,7 +208,7 @@ impl ActiveRun {
         let under_way = engine.store.under_way(&self.id).await?;
         let now = engine.calls.calls(&engine.account.name, &self.id);
         let calls = all_calls(before.calls.clone(), now);
-        let error = failed.filter(|_| state != RunState::AwaitingApproval);
+        let error = failed.filter(|error| error.is_wrong());
         let summary = Summary {
             run: self.id.to_string(),
             job: self.job.to_owned(),

@@ -176,15 +176,7 @@ impl Told<'_> {
         let Summary { account, coverage, customers, methods, .. } = self.summary;
         let again = format!("onfile pull {account}");
         if self.record.state != RunState::Done {
-            let (level, ended) = match self.record.state {
-                RunState::Failed => (Level::Failed, "failed"),
-                RunState::Cancelled => (Level::Needs, "was cancelled"),
-                _ => (Level::Needs, "was stopped"),
-            };
-            let verdict = Verdict::new(level, format!("The pull of {account} {ended}{}", self.why));
-            return verdict
-                .and("What was read until then is in the store; nothing was marked as removed.")
-                .next(again, self.hint().unwrap_or_else(|| "reads it again".into()));
+            return self.stopped_pull(again);
         }
         let (customers, methods) = (customers.unwrap_or_default(), methods.unwrap_or_default());
         let seen = format!(
@@ -206,6 +198,33 @@ impl Told<'_> {
                 .next(again, "reads it again");
         }
         Verdict::new(Level::Fine, format!("The pull read all of {account}: {seen}.")).and(changed)
+    }
+
+    fn stopped_pull(&self, again: String) -> Verdict {
+        let Summary { account, run, .. } = self.summary;
+        let ended = |level, ended| {
+            Verdict::new(level, format!("The pull of {account} {ended}{}", self.why))
+                .and("What was read until then is in the store.")
+        };
+        match self.record.state {
+            RunState::AwaitingApproval => {
+                let sentence = format!("Much is gone at {account}, and waits for you{}", self.why);
+                Verdict::new(Level::Needs, sentence)
+                    .and("See at the provider whether so much was removed. All else was read.")
+                    .next(
+                        format!("onfile runs approve {run}"),
+                        "looks at each once more and marks what is gone; `onfile runs cancel` leaves \
+                         it as it is",
+                    )
+            }
+            RunState::Paused => ended(Level::Needs, "was stopped")
+                .next(format!("onfile runs resume {run}"), "goes on with what it has not read"),
+            RunState::Cancelled => {
+                ended(Level::Needs, "was cancelled").next(again, "reads it again")
+            }
+            _ => ended(Level::Failed, "failed")
+                .next(again, self.hint().unwrap_or_else(|| "reads it again".into())),
+        }
     }
 
     fn plan(&self, mask: Mask) -> Verdict {

@@ -22,10 +22,24 @@ type Listed = (Result<Option<MethodRead>, BackendError>, RemoteCustomerId);
 const CUSTOMERS: u32 = 5000;
 /// Method lists written in one transaction.
 const LISTS: usize = 250;
+/// So long lists wait for others to be written with them.
+const MOMENT: Duration = Duration::from_millis(100);
 /// More customers than this whose methods cannot be read, and the pull fails.
 const UNREAD_CUSTOMERS: u64 = 100;
 /// A card that expires this soon is read whatever its age.
 const SOON: Duration = Duration::from_secs(45 * 86_400);
+
+/// Waits for more, up to a whole chunk, for a moment: a commit of a few costs as much as one of many.
+async fn gather(from: &mut mpsc::Receiver<Listed>, chunk: &mut Vec<Listed>) {
+    let more = async {
+        while chunk.len() < LISTS
+            && let Some(one) = from.recv().await
+        {
+            chunk.push(one);
+        }
+    };
+    let _ = tokio::time::timeout(MOMENT, more).await;
+}
 
 /// What a round of reading left over.
 #[derive(Debug, Default)]
@@ -152,6 +166,7 @@ impl Puller<'_> {
         let writes = async {
             let mut chunk = Vec::with_capacity(LISTS);
             while written.recv_many(&mut chunk, LISTS).await > 0 {
+                gather(&mut written, &mut chunk).await;
                 self.engine.stop.check()?;
                 self.write_lists(chunk.drain(..), left).await?;
             }

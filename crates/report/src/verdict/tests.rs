@@ -198,6 +198,13 @@ fn a_pull_says_what_was_read_and_what_moved() {
     assert_eq!((level, next.as_str()), (Level::Needs, "onfile pull gov"));
     assert!(said.starts_with("The pull did not read all of gov"), "{said}");
     let error = Some("boom".to_owned());
+    let gone = Some("150 customers are not there any more".to_owned());
+    let waits = Summary { error: gone, run: RUN.into(), ..pull.clone() };
+    let (level, said, next) = told(&waits, RunState::AwaitingApproval);
+    assert_eq!((level, next), (Level::Needs, format!("onfile runs approve {RUN}")));
+    assert!(said.starts_with("Much is gone at gov, and waits for you: 150 customers"), "{said}");
+    let (_, _, next) = told(&waits, RunState::Paused);
+    assert_eq!(next, format!("onfile runs resume {RUN}"));
     let (level, said, next) = told(&Summary { error, ..pull.clone() }, RunState::Failed);
     assert_eq!((level, next.as_str()), (Level::Failed, "onfile pull gov"));
     assert!(said.starts_with("The pull of gov failed: boom."), "{said}");

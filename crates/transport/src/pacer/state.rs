@@ -209,7 +209,10 @@ impl State {
             step.come_back(at, false);
             return;
         }
-        let want = (wanted - self.slots.len()).min(self.batch.max(1));
+        // Who takes all there is and queues for more takes as much again: one lease instead of many.
+        let steady = self.slots.is_empty() && self.last_grant.is_some();
+        let most = self.batch.max(1);
+        let want = if steady { most } else { (wanted - self.slots.len()).min(most) };
         step.want = u32::try_from(want).unwrap_or(1);
     }
 
