@@ -41,6 +41,7 @@ async fn company(cx: &Cx, who: &str) -> anyhow::Result<(Option<String>, Option<S
 fn at_company(id: &str, who: &str, company: Option<&str>) -> anyhow::Result<RemoteCustomer> {
     let mut there = customer(id, Some(who), "Ada")?;
     there.profile.company = company.map(str::to_owned);
+    there.profile.email = Some("cus_1@example.com".into());
     Ok(there)
 }
 

@@ -12,15 +12,18 @@ use backend::{
     TokenRoute, Traffic,
 };
 use model::{
-    AccountName, Address, EffectId, MethodFacts, Reference, RemoteCustomerId, RunId, Token,
+    AccountName, Address, CustomerId, EffectId, MethodFacts, MethodId, Reference, RemoteCustomerId,
+    RunId, Token,
 };
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, EffectOutcome,
-    EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage, Intent,
-    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsWrite, MirrorStats, NewRun, NewScan,
-    Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState,
-    SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
+    AccountRow, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied, CustomersWrite,
+    EffectOutcome, EffectQuery, EffectRecord, EffectRow, EffectState, ExportedCustomer,
+    ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Intent, IntentAnswer, Join,
+    Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory, MethodsApplied,
+    MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey, PlannedRow, RowPlan, RowRecord,
+    RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store, StoreError,
+    StoreInfo, Subjects, UnderWay, Unsettled, Which,
 };
 
 /// What is left out.
@@ -209,6 +212,18 @@ store! {
         effects(query: &EffectQuery) -> Vec<EffectRecord>;
         effect(id: &EffectId) -> Option<Unsettled>;
         effects_of_run(run: &RunId, most: u32) -> Vec<EffectRow>;
+        matching(account: &AccountName, most: u32) -> Vec<MatchFinding>;
+        move_links(account: &AccountName, moves: Vec<LinkMove>, dry: bool)
+            -> Vec<std::result::Result<LinkMoved, LinkRefused>>;
+        export_customers(account: Option<&AccountName>, after: &PageKey, most: u32)
+            -> Vec<ExportedCustomer>;
+        export_methods(account: Option<&AccountName>, after: &PageKey, most: u32)
+            -> Vec<ExportedMethod>;
+        export_links(account: &AccountName, after: &PageKey, most: u32) -> Vec<ExportedLink>;
+        find_customers(id: &str) -> Vec<CustomerId>;
+        find_methods(id: &str) -> Vec<MethodId>;
+        customer_history(id: &CustomerId) -> Option<CustomerHistory>;
+        method_history(id: &MethodId) -> Option<MethodHistory>;
         lease_permits(account: &AccountName, per_second: f64, want: u32) -> Lease;
         close_gate(account: &AccountName, pause: Duration) -> ();
     }

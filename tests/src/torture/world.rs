@@ -105,6 +105,7 @@ impl World {
             merchant: MERCHANT.to_owned(),
             environment: "test".to_owned(),
             namespace: "default".to_owned(),
+            match_by_email: false,
             rank: 0,
         })
     }

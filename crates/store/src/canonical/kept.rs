@@ -23,7 +23,7 @@ const FILE: &str = "file";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileFields {
     /// The run that brought the latest of it.
-    pub run: RunId,
+    pub run: Option<RunId>,
     pub at: Timestamp,
     pub profile: Profile,
 }
@@ -57,23 +57,36 @@ impl FileFields {
 }
 
 /// The record as it is by its accounts' votes and what is kept of the file.
+pub(super) fn row_of(
+    record: &CanonicalCustomer,
+    file: Option<&FileFields>,
+    file_rank: u32,
+) -> CustomerRow {
+    let mut votes = record.votes.clone();
+    votes.extend(file.map(|file| file.vote(file_rank)));
+    let (profile, sources) = merge_profiles(&votes);
+    CustomerRow {
+        id: record.id.clone(),
+        reference: None,
+        email_key: email_key(&profile),
+        profile: to_json(&profile),
+        sources: sources.to_json_with(file),
+        hash: digest(&profile),
+    }
+}
+
+/// Whether the row says anything else than the record.
+pub(super) fn is_news(record: &CanonicalCustomer, row: &CustomerRow) -> bool {
+    row.hash != record.hash || row.sources != record.sources
+}
+
+/// [`row_of`], where it says anything else than the record.
 pub(super) fn recomputed(
     record: &CanonicalCustomer,
     file: Option<&FileFields>,
     file_rank: u32,
 ) -> Option<CustomerRow> {
-    let mut votes = record.votes.clone();
-    votes.extend(file.map(|file| file.vote(file_rank)));
-    let (profile, sources) = merge_profiles(&votes);
-    let (hash, sources) = (digest(&profile), sources.to_json_with(file));
-    (hash != record.hash || sources != record.sources).then(|| CustomerRow {
-        id: record.id.clone(),
-        reference: None,
-        email_key: email_key(&profile),
-        profile: to_json(&profile),
-        sources,
-        hash,
-    })
+    Some(row_of(record, file, file_rank)).filter(|row| is_news(record, row))
 }
 
 /// What is to be written.
@@ -138,10 +151,11 @@ mod tests {
         Context {
             account: AccountName::new("main").expect("a name"),
             namespace: "default".into(),
+            match_by_email: false,
             rank: 1,
             file_rank,
             cause: "import".into(),
-            run: RunId::new("run").expect("an id"),
+            run: RunId::new("run").ok(),
             now: Timestamp::from_seconds(9),
             guard: Guard::Answer,
         }
@@ -160,6 +174,8 @@ mod tests {
         CanonicalCustomer {
             id: CustomerId::generate(),
             reference: None,
+            email_key: None,
+            profile: to_json(&profile),
             sources: sources.to_json(),
             hash: digest(&profile),
             votes: vec![vote],

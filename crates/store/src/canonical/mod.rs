@@ -8,6 +8,8 @@
 
 mod customers;
 mod kept;
+mod links;
+mod matching;
 mod merge;
 mod methods;
 
@@ -18,6 +20,8 @@ pub(crate) use customers::{
     MirrorCustomerRow,
 };
 pub(crate) use kept::{FileFields, keep};
+pub(crate) use links::{LinkRows, link};
+pub(crate) use merge::names_of;
 pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,
     NewsOfMethod, key_of,
@@ -60,12 +64,15 @@ pub(crate) enum Guard {
 pub(crate) struct Context {
     pub account: AccountName,
     pub namespace: String,
+    /// Whether a customer that no reference links may be linked by its e-mail address.
+    pub match_by_email: bool,
     pub rank: u32,
     /// Where the file stands among the accounts.
     pub file_rank: u32,
-    /// The run's job: why a change took place.
+    /// The run's job, or `person`: why a change took place.
     pub cause: String,
-    pub run: RunId,
+    /// None where a person did it.
+    pub run: Option<RunId>,
     /// The injected clock.
     pub now: Timestamp,
     pub guard: Guard,

@@ -58,13 +58,14 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
         "staged in file order",
         include_str!("../../../../migrations/sqlite/0002_staged_in_file_order.sql"),
     ),
+    (4, "match by email", include_str!("../../../../migrations/sqlite/0004_match_by_email.sql")),
 ];
 
 fn migrator() -> Migrator {
