@@ -14,6 +14,7 @@ mod failpoint;
 pub mod file;
 mod group;
 mod import;
+mod links;
 mod observe;
 mod pull;
 mod run;
@@ -32,6 +33,7 @@ pub use error::{EngineError, FileError};
 pub use failpoint::{Failpoint, Failpoints};
 pub use group::Policy;
 pub use import::{Ended, ImportOptions, Limit, approve, cancel, import, resume, summary_of};
+pub use links::{Linked, link_file};
 pub use pull::pull;
 pub use settle::{Resolution, Settled, resolve, settle_account};
 
