@@ -8,12 +8,16 @@ use store::{FieldSource, Happened, History, What};
 
 use crate::Exported;
 
+/// What people do not see: it is for machines.
+const HIDDEN: &str = "bin";
+
 /// One thing that happened, in a line.
 fn line(one: &Happened) -> String {
     let mut text = format!("{}  {:<12}  ", one.at, one.account.as_deref().unwrap_or("-"));
     let _ = match &one.what {
         What::FirstSeen { remote } => write!(text, "first seen as {remote}"),
         What::Removed { remote } => write!(text, "{remote} is gone"),
+        What::Changed { field, .. } if field == HIDDEN => write!(text, "{field}: another one"),
         What::Changed { field, before, after, .. } => {
             let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
             let field = match field.strip_prefix("link.") {
@@ -66,7 +70,8 @@ pub fn history<T: Exported>(
     let _ = writeln!(text, "\nnow:");
     let now = history.now.json();
     let values = now.as_object().into_iter().flatten();
-    for (field, value) in values.filter(|(field, _)| *field != "sources") {
+    for (field, value) in values.filter(|(field, _)| !["sources", HIDDEN].contains(&field.as_str()))
+    {
         let mut put = |name: &str, value: &Value| {
             let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             // An expiry is one fact of two columns.
@@ -136,4 +141,67 @@ fn happened(one: &Happened) -> Value {
         }
     }
     entry.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Bin, CardFacts, Last4, MethodFacts, Timestamp};
+    use store::{ExportedMethod, PageKey};
+
+    use super::*;
+
+    fn changed(field: &str, before: &str, after: &str) -> Happened {
+        Happened {
+            at: Timestamp::from_seconds(1_700_000_000),
+            account: Some("gov".into()),
+            run: Some("01RUN".into()),
+            job: Some("pull".into()),
+            file: None,
+            line: None,
+            what: What::Changed {
+                field: field.into(),
+                before: Some(before.into()),
+                after: Some(after.into()),
+                cause: "pull".into(),
+                event: None,
+            },
+        }
+    }
+
+    fn card() -> History<ExportedMethod> {
+        let mut person = Happened { run: None, job: None, ..changed("link.pm_1", "m_1", "m_2") };
+        if let What::Changed { cause, .. } = &mut person.what {
+            *cause = "person".into();
+        }
+        History {
+            now: ExportedMethod {
+                key: PageKey::default(),
+                method: None,
+                customer: None,
+                reference: None,
+                remote_customer: None,
+                remote_method: None,
+                facts: MethodFacts::Card(CardFacts {
+                    bin: Bin::new("411111").ok(),
+                    last4: Last4::new("4242").ok(),
+                    ..CardFacts::default()
+                }),
+                default: None,
+                sources: BTreeMap::new(),
+            },
+            happened: vec![changed("bin", "400000", "411111"), person],
+        }
+    }
+
+    #[test]
+    fn a_person_sees_no_bin() {
+        let card = card();
+        let text = history(&card, "card 4242", &card.now.sources);
+        assert!(!text.contains("4000") && !text.contains("411111"), "{text}");
+        assert!(text.contains("bin: another one   (pull 01RUN)"), "{text}");
+        assert!(text.contains("the link of pm_1: m_1 → m_2   (person)"), "{text}");
+        assert!(text.contains("last4: 4242"), "{text}");
+        // A script does.
+        assert_eq!(history_json(&card, "method")["method"]["bin"], "411111");
+    }
 }

@@ -1,7 +1,10 @@
 //! How customers are matched, what there is to say of it, and what a person makes of it (rule 8).
 
 use model::{CustomerId, RemoteCustomer};
-use store::{LinkMove, LinkRefused, LinkTo, MatchFinding, MethodList, MethodsWrite};
+use store::{
+    ExportedCustomer, ExportedLink, ExportedMethod, LinkMove, LinkRefused, LinkTo, MatchFinding,
+    MethodList, MethodsWrite, PageKey,
+};
 
 use crate::store_suite::cases;
 use crate::store_suite::support::{
@@ -17,6 +20,7 @@ cases![
     what_is_refused_writes_nothing,
     methods_are_linked_by_name,
     a_first_sight_says_its_run,
+    exports_come_in_pages,
 ];
 
 /// The same as [`customer`], with an address of its own.
@@ -355,6 +359,83 @@ async fn a_first_sight_says_its_run(cx: &Cx) -> anyhow::Result<()> {
     for table in ["remote_customers", "remote_methods"] {
         let run = cx.text(&format!("SELECT first_run FROM {table}")).await?;
         assert_eq!(run.as_deref(), Some(first.run.as_str()), "{table}");
+    }
+    Ok(())
+}
+
+/// The ids of all pages of so many rows.
+macro_rules! paged {
+    ($most:expr, $page:expr, $of:expr) => {{
+        let (mut after, mut ids) = (PageKey::default(), Vec::new());
+        loop {
+            let page = $page(after.clone(), $most).await?;
+            assert!(page.len() <= $most as usize);
+            let Some(last) = page.last() else { break };
+            after = last.key.clone();
+            ids.extend(page.iter().map($of));
+        }
+        ids
+    }};
+}
+
+async fn exports_come_in_pages(cx: &Cx) -> anyhow::Result<()> {
+    let (alpha, beta) = (cx.fence("alpha").await?, cx.fence("beta").await?);
+    let mut people = Vec::new();
+    for n in 0..7 {
+        let mut one =
+            at_address(&format!("a{n}"), Some(&format!("r{n}")), "Ada", &format!("{n}@x"))?;
+        // None, one, two, three payment methods.
+        one.methods =
+            Some((0..n % 4).map(|m| card(&format!("m{m}"), "4242")).collect::<Result<_, _>>()?);
+        people.push(one);
+    }
+    let mut other = people.clone();
+    cx.pull(&alpha, "alpha", 10, people).await?;
+    other.truncate(2);
+    cx.pull(&beta, "beta", 10, other).await?;
+    // Gone at one account, at its only one, and a payment method alone.
+    for (fence, account, id) in [(&beta, "beta", "a0"), (&alpha, "alpha", "a6")] {
+        let mut gone = customer(id, None, "Ada")?;
+        gone.status = model::RemoteStatus::Deleted;
+        cx.pull(fence, account, 20, vec![gone]).await?;
+    }
+    cx.execute("UPDATE remote_methods SET state = 'removed' WHERE remote_customer_id = 'a5'")
+        .await?;
+    let (store, alpha) = (cx.store(), name("alpha")?);
+    for most in [1_u32, 2, 3, 100] {
+        for account in [None, Some(&alpha)] {
+            let page =
+                |after, most| async move { store.export_customers(account, &after, most).await };
+            let references = paged!(most, page, |one: &ExportedCustomer| one
+                .reference
+                .clone()
+                .unwrap_or_default());
+            let mut sorted = references.clone();
+            sorted.sort();
+            assert_eq!(sorted, ["r0", "r1", "r2", "r3", "r4", "r5"], "{most} {account:?}");
+            let page =
+                |after, most| async move { store.export_methods(account, &after, most).await };
+            let methods = paged!(most, page, |one: &ExportedMethod| one
+                .reference
+                .clone()
+                .unwrap_or_default());
+            let mut sorted = methods.clone();
+            sorted.sort();
+            assert_eq!(sorted, ["r1", "r2", "r2", "r3", "r3", "r3"], "{most} {account:?}");
+            // Those of one customer stand together.
+            let mut groups = methods;
+            groups.dedup();
+            assert_eq!(groups.len(), 3, "{groups:?}");
+        }
+        let alpha = &alpha;
+        let page = |after, most| async move { store.export_links(alpha, &after, most).await };
+        let links = paged!(most, page, |one: &ExportedLink| (
+            one.remote_customer.to_string(),
+            one.remote_method.is_some()
+        ));
+        let of = |wanted: &str| links.iter().filter(|(id, _)| id == wanted).count();
+        assert_eq!(["a0", "a1", "a2", "a3", "a4", "a5", "a6"].map(of), [1, 1, 2, 3, 1, 1, 0]);
+        assert_eq!(links.iter().filter(|(_, method)| *method).count(), 6, "{links:?}");
     }
     Ok(())
 }

@@ -39,21 +39,38 @@ pub(crate) async fn link(global: &Global, args: Link) -> Result<Exit> {
 }
 
 pub(crate) async fn unlink(global: &Global, account: &str, remote: &str) -> Result<Exit> {
-    one(global, account, remote, LinkTo::Own, false).await
+    let moved = move_one(global, account, remote, LinkTo::Own, false).await?;
+    match moved.as_slice() {
+        [one] if !global.json && one.before.as_ref() == Some(&one.after) => {
+            out::line(&format!("{remote} has a record of its own already: {}", one.after));
+        }
+        moved => show(global, account, moved, false),
+    }
+    Ok(Exit::Clean)
 }
 
 async fn one(global: &Global, account: &str, remote: &str, to: LinkTo, dry: bool) -> Result<Exit> {
+    let moved = move_one(global, account, remote, to, dry).await?;
+    show(global, account, &moved, dry);
+    Ok(Exit::Clean)
+}
+
+async fn move_one(
+    global: &Global,
+    account: &str,
+    remote: &str,
+    to: LinkTo,
+    dry: bool,
+) -> Result<Vec<LinkMoved>> {
     let remote_customer = RemoteCustomerId::new(remote)?;
-    let moved = runs::with_store(global, async |opened| {
+    runs::with_store(global, async |opened| {
         let account = AccountName::new(opened.config.account(account)?.name.clone())?;
         let moves = vec![LinkMove { remote_customer, to, methods: Vec::new() }];
         let answers = opened.store.move_links(&account, moves, dry).await?;
         let answers: Result<Vec<LinkMoved>, _> = answers.into_iter().collect();
         Ok(answers.map_err(EngineError::Link)?)
     })
-    .await?;
-    show(global, account, &moved, dry);
-    Ok(Exit::Clean)
+    .await
 }
 
 async fn file(global: &Global, account: &str, path: &Path, dry: bool) -> Result<Exit> {

@@ -322,7 +322,7 @@ impl Work<'_> {
                     let subject_id = subject.to_string();
                     self.plan.changes.extend(changes.into_iter().map(|(field, before, after)| {
                         let subject_id = subject_id.clone();
-                        Change { subject: "customer", subject_id, field, before, after }
+                        Change { subject: "customer", subject_id, field, before, after, line: None }
                     }));
                 }
                 if deleted {

@@ -89,6 +89,15 @@ pub(super) fn recomputed(
     Some(row_of(record, file, file_rank)).filter(|row| is_news(record, row))
 }
 
+/// What the file states of a record.
+#[derive(Debug)]
+pub(crate) struct Stated {
+    pub customer: CustomerId,
+    /// The line that does.
+    pub line: Option<u64>,
+    pub fields: Profile,
+}
+
 /// What is to be written.
 #[derive(Debug, Default)]
 pub(crate) struct KeptPlan {
@@ -101,12 +110,12 @@ pub(crate) struct KeptPlan {
 pub(crate) fn keep(
     context: &Context,
     canonical: Vec<CanonicalCustomer>,
-    kept: Vec<(CustomerId, Profile)>,
+    kept: Vec<Stated>,
 ) -> Result<KeptPlan, StoreError> {
     let mut records: HashMap<CustomerId, CanonicalCustomer> =
         canonical.into_iter().map(|record| (record.id.clone(), record)).collect();
     let mut plan = KeptPlan::default();
-    for (id, stated) in kept {
+    for Stated { customer: id, line, fields: stated } in kept {
         let Some(record) = records.get_mut(&id) else { continue };
         let before = FileFields::of(&record.sources)?.map(|file| file.profile).unwrap_or_default();
         let mut profile = before.clone();
@@ -127,6 +136,7 @@ pub(crate) fn keep(
                     field,
                     before,
                     after,
+                    line,
                 },
             ),
         );
@@ -200,7 +210,8 @@ mod tests {
         rank: u32,
         stated: &str,
     ) -> (Option<Profile>, KeptPlan) {
-        let stated = vec![(record.id.clone(), company(stated))];
+        let (customer, fields) = (record.id.clone(), company(stated));
+        let stated = vec![Stated { customer, line: Some(7), fields }];
         let plan = keep(&context(rank), vec![record.clone()], stated).expect("planned");
         let row = plan.customers.first().cloned();
         if let Some(row) = &row {
@@ -227,6 +238,7 @@ mod tests {
         assert_eq!(profile, Some(named("Ada", Some("Engines"))));
         assert_eq!(plan.changes.len(), 1);
         assert_eq!(plan.changes[0].before.as_deref(), Some("Analytical"));
+        assert_eq!(plan.changes[0].line, Some(7));
     }
 
     #[test]

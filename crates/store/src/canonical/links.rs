@@ -147,6 +147,7 @@ impl Work<'_> {
                     field: format!("link.{remote}"),
                     before: before.as_ref().map(ToString::to_string),
                     after: Some(after.to_string()),
+                    line: None,
                 });
             }
         }
@@ -329,6 +330,7 @@ impl Work<'_> {
                 field: "customer".to_owned(),
                 before: Some(record.customer.to_string()),
                 after: Some(customer.to_string()),
+                line: None,
             });
             record.customer = customer.clone();
             self.plan.along.push((id.clone(), customer.clone()));
@@ -402,6 +404,7 @@ impl Work<'_> {
                 field: format!("link.{}", key.1),
                 before: before.as_ref().map(ToString::to_string),
                 after: to.as_ref().map(ToString::to_string),
+                line: None,
             });
         }
         self.plan.method_links.push((key.clone(), to.clone()));

@@ -305,6 +305,7 @@ impl Work<'_> {
             field,
             before,
             after,
+            line: None,
         }));
     }
 

@@ -19,7 +19,7 @@ pub(crate) use customers::{
     CanonicalCustomer, CustomerNeeds, CustomerPlan, CustomerPlanner, CustomerRow, MirrorCustomer,
     MirrorCustomerRow,
 };
-pub(crate) use kept::{FileFields, keep};
+pub(crate) use kept::{FileFields, Stated, keep};
 pub(crate) use links::{LinkRows, link};
 pub(crate) use merge::names_of;
 pub(crate) use methods::{
@@ -99,6 +99,8 @@ pub(crate) struct Change {
     pub field: String,
     pub before: Option<String>,
     pub after: Option<String>,
+    /// The row of the run's file that says so.
+    pub line: Option<u64>,
 }
 
 /// How news stands against the mirror row it is about.

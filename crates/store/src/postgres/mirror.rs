@@ -10,12 +10,12 @@ use model::{
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::decode::{get, id, opt_bool, opt_id, time, unsigned, word};
+use super::decode::{get, id, opt_bool, opt_id, signed, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
     CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
-    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, keep,
-    key_of,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Stated, Vote, from_json, hash_of,
+    keep, key_of,
 };
 use crate::{Fence, KeptFields, Keys, StoreError};
 
@@ -104,8 +104,8 @@ const TOUCH_METHODS: &str = "UPDATE remote_methods m SET as_of = u.at \
      WHERE m.account = $1 AND m.remote_customer_id = u.customer AND m.remote_id = u.id \
      AND m.as_of < u.at";
 const ADD_CHANGES: &str = "INSERT INTO changes (account, cause, run, at, subject, subject_id, \
-     field, before, after) SELECT $1, $2, $3, $4, u.* FROM UNNEST($5::text[], $6::text[], \
-     $7::text[], $8::text[], $9::text[]) u";
+     field, before, after, line) SELECT $1, $2, $3, $4, u.* FROM UNNEST($5::text[], $6::text[], \
+     $7::text[], $8::text[], $9::text[], $10::bigint[]) u";
 
 /// A column of rows, for `UNNEST`.
 fn column<'a, T, V>(rows: &'a [T], of: impl Fn(&'a T) -> V) -> Vec<V> {
@@ -151,11 +151,12 @@ pub(super) async fn keep_fields(
     kept: Vec<KeptFields>,
 ) -> Result<(), StoreError> {
     let links = links_of(tx, &context.account, kept.iter().map(|one| &one.customer)).await?;
-    let kept: Vec<(CustomerId, Profile)> = kept
-        .into_iter()
-        .filter_map(|one| Some((links.get(&one.customer)?.clone()?, one.fields)))
-        .collect();
-    let ids = kept.iter().map(|(id, _)| id.clone()).collect();
+    let stated = |one: KeptFields| {
+        let customer = links.get(&one.customer)?.clone()?;
+        Some(Stated { customer, line: one.line, fields: one.fields })
+    };
+    let kept: Vec<Stated> = kept.into_iter().filter_map(stated).collect();
+    let ids = kept.iter().map(|one| one.customer.clone()).collect();
     let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
     let canonical = canonical_customers(tx, &context.namespace, &needs).await?;
     let plan = keep(context, canonical, kept)?;
@@ -521,6 +522,7 @@ pub(super) async fn add_changes(
         .bind(column(changes, |change| change.field.as_str()))
         .bind(column(changes, |change| change.before.as_deref()))
         .bind(column(changes, |change| change.after.as_deref()))
+        .bind(column(changes, |change| change.line.map(signed)))
         .execute(tx)
         .await?;
     Ok(())

@@ -134,6 +134,7 @@ impl SqliteStore {
         let rows = rows(&mut tx, &context, &moves).await?;
         let (plan, answers) = link(&context, rows, moves)?;
         if dry {
+            tx.rollback().await?;
             return Ok(answers);
         }
         mirror::put_canonical_customers(&mut tx, &context, &plan.customers).await?;

@@ -11,12 +11,12 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::bulk::{Bound, Bulk};
-use super::decode::{get, id, list, opt_bool, opt_id, time, unsigned, word};
+use super::decode::{get, id, list, opt_bool, opt_id, signed, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
     CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
-    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, keep,
-    key_of,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Stated, Vote, from_json, hash_of,
+    keep, key_of,
 };
 use crate::{Fence, KeptFields, Keys, StoreError};
 
@@ -130,8 +130,8 @@ static TOUCH_METHODS: Bulk = Bulk::new(
 );
 static ADD_CHANGES: Bulk = Bulk::new(
     "INSERT OR FAIL INTO changes (account, cause, run, at, subject, subject_id, field, before, \
-     after) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     after, line) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
 
@@ -180,11 +180,12 @@ pub(super) async fn keep_fields(
     kept: Vec<KeptFields>,
 ) -> Result<(), StoreError> {
     let links = links_of(conn, &context.account, kept.iter().map(|one| &one.customer)).await?;
-    let kept: Vec<(CustomerId, Profile)> = kept
-        .into_iter()
-        .filter_map(|one| Some((links.get(&one.customer)?.clone()?, one.fields)))
-        .collect();
-    let ids = kept.iter().map(|(id, _)| id.clone()).collect();
+    let stated = |one: KeptFields| {
+        let customer = links.get(&one.customer)?.clone()?;
+        Some(Stated { customer, line: one.line, fields: one.fields })
+    };
+    let kept: Vec<Stated> = kept.into_iter().filter_map(stated).collect();
+    let ids = kept.iter().map(|one| one.customer.clone()).collect();
     let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
     let canonical = canonical_customers(conn, &context.namespace, &needs).await?;
     let plan = keep(context, canonical, kept)?;
@@ -513,6 +514,7 @@ pub(super) async fn add_changes(
             .bind(change.field.as_str())
             .bind(change.before.as_deref())
             .bind(change.after.as_deref())
+            .bind(change.line.map(signed))
     };
     ADD_CHANGES.run(conn, changes, bind, |q| q).await?;
     Ok(())
