@@ -131,12 +131,18 @@ fn columns<'a>(
                         payment method remote_method_id and method_id, as `onfile export links` \
                         writes them";
     let hinted = |error: FileError| FileError { hint: HINT.to_owned(), ..error };
+    let find = |cell: &str| {
+        let wanted = cell.trim().to_ascii_lowercase();
+        NAMES.iter().find(|(known, _)| *known == wanted)
+    };
+    let header: Vec<&str> = header.collect();
+    // A file without a header begins with data: its cells are not repeated here.
+    let is_header = header.iter().any(|cell| find(cell).is_some());
     let mut columns: Vec<Column> = Vec::new();
     for cell in header {
-        let wanted = cell.trim().to_ascii_lowercase();
-        let Some((known, column)) = NAMES.iter().find(|(known, _)| *known == wanted) else {
-            // What stands in place of a header may be anything.
-            let shown = (!model::contains_card_number(cell) && cell.len() <= 40).then_some(cell);
+        let Some((known, column)) = find(cell) else {
+            let may_be_shown = is_header && !model::contains_card_number(cell) && cell.len() <= 40;
+            let shown = may_be_shown.then_some(cell);
             let message = "this column is not known".to_owned();
             return Err(hinted(place.error(Code::UnknownColumn, shown, message)));
         };
@@ -307,5 +313,8 @@ mod tests {
             assert_eq!((error.code, error.column.as_deref()), (code, Some(column)), "{header}");
             assert!(!error.hint.is_empty());
         }
+        // Data where the header should be is not repeated.
+        let error = read("tok_secret,cus_1\n").expect_err("no header");
+        assert!(!format!("{error:?}").contains("tok_secret"), "{error:?}");
     }
 }
