@@ -58,6 +58,7 @@ pub fn account_row(provider: &Handle) -> anyhow::Result<AccountRow> {
         merchant: MERCHANT.to_owned(),
         environment: "test".to_owned(),
         namespace: "default".to_owned(),
+        match_by_email: false,
         rank: 0,
     })
 }

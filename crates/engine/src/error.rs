@@ -4,7 +4,7 @@ use std::fmt;
 
 use backend::{BackendError, TrafficError};
 use model::{Code, EffectId, RunId};
-use store::{EffectState, RunState, StoreError};
+use store::{EffectState, LinkRefused, RunState, StoreError};
 
 /// What is wrong with an input file as a whole. Nothing of it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,15 @@ pub enum EngineError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A link that a person asked for.
+    #[error(transparent)]
+    Link(#[from] LinkRefused),
+    /// Nobody is called so.
+    #[error("there is no customer {0}")]
+    NoSuchCustomer(String),
+    /// No payment method is called so.
+    #[error("there is no payment method {0}")]
+    NoSuchMethod(String),
     /// The provider.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -139,7 +148,7 @@ pub enum EngineError {
     /// What decides the meaning of the run's rows is configured otherwise than when it began.
     #[error(
         "run {run} began under another configuration of account {account}: its identity, \
-         reference field, namespace, casing, transliteration, what becomes of unfit fields, or the \
+         reference field, namespace, matching by e-mail, casing, transliteration, what becomes of unfit fields, or the \
          precedence"
     )]
     ConfigChanged {
@@ -215,6 +224,9 @@ impl EngineError {
         match self {
             Self::File(error) => error.code,
             Self::Store(error) => error.code(),
+            Self::Link(refused) => refused.code(),
+            Self::NoSuchCustomer(_) => Code::NoSuchCustomer,
+            Self::NoSuchMethod(_) => Code::NoSuchMethod,
             Self::Backend(error) => error.kind.code(),
             Self::Traffic(_) => Code::Traffic,
             Self::WrongAccount { .. } => Code::WrongAccount,
@@ -258,6 +270,9 @@ impl EngineError {
             Self::Traffic(TrafficError::Credentials(_)) => true,
             Self::File(_)
             | Self::Store(_)
+            | Self::Link(_)
+            | Self::NoSuchCustomer(_)
+            | Self::NoSuchMethod(_)
             | Self::Traffic(TrafficError::Store(_))
             | Self::WrongAccount { .. }
             | Self::FindNotHonoured { .. }
@@ -292,6 +307,7 @@ impl EngineError {
     pub fn hint(&self, of: Option<&str>) -> Option<String> {
         match self {
             Self::File(error) => Some(error.hint.clone()),
+            Self::Link(refused) => Some(refused.hint()),
             Self::NotUnresolved { state, account, .. } => match state {
                 EffectState::Unknown | EffectState::Sending => Some(format!(
                     "`onfile effects settle {account}` asks the provider; so does the next import"

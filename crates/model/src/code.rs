@@ -279,6 +279,15 @@ codes! {
     /// There is no run of this id.
     NoSuchRun = "no_such_run", Run [],
         "`onfile runs` lists them";
+    /// There is no such customer.
+    NoSuchCustomer = "no_such_customer", Run [],
+        "`onfile export customers` and `onfile export links` list them";
+    /// There is no such payment method.
+    NoSuchMethod = "no_such_method", Run [],
+        "`onfile export methods` and `onfile export links` list them";
+    /// A customer or a payment method cannot be linked as it was asked for; nothing was changed.
+    LinkRefused = "link_refused", Run [],
+        "see the message: one account has one live customer for each of ours";
     /// There is no such effect.
     NoSuchEffect = "no_such_effect", Run [],
         "`onfile effects list --all` lists them";

@@ -87,6 +87,26 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Accounts,
     },
+    /// Links a customer of an account to one of ours, or many by a file; nothing is called
+    ///
+    /// A pull links each customer once: by its reference, or by its e-mail address where the account
+    /// says so. What it left apart, or linked wrongly, a person links with this, and takes apart with
+    /// `onfile unlink`.
+    Link(Link),
+    /// Gives a customer of an account a record of its own; later pulls do not link it again
+    Unlink {
+        #[command(subcommand)]
+        what: UnlinkOne,
+    },
+    /// Writes customers, payment methods or links of the store, never a token
+    Export(Export),
+    /// What happened to a customer or a payment method: who saw it when, what changed, what we sent
+    History {
+        /// Of which sort
+        of: HistoryOf,
+        /// Our id or a provider's; of a customer also the reference
+        id: String,
+    },
     /// Encryption keys
     Keys {
         #[command(subcommand)]
@@ -248,6 +268,103 @@ pub(crate) enum Seen {
     Done,
     /// It had no effect: the next import may send it again
     Absent,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Link {
+    #[command(subcommand)]
+    pub(crate) what: Option<LinkOne>,
+    /// The account
+    #[arg(required = true)]
+    pub(crate) account: Option<String>,
+    /// A CSV file with the columns reference or customer_id, remote_customer_id, and for a payment
+    /// method remote_method_id and method_id, as `onfile export links` writes them; - is standard
+    /// input. If one line is wrong nothing is linked
+    #[arg(required = true)]
+    pub(crate) file: Option<PathBuf>,
+    /// Say what would be moved, and move nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkOne {
+    /// One customer, its payment methods with it: by their facts, else with records of their own
+    Customer {
+        /// The account
+        account: String,
+        /// The provider's id of the customer
+        #[arg(value_name = "REMOTE_CUSTOMER_ID")]
+        remote_customer: String,
+        /// Our id of the customer to link it to
+        #[arg(conflicts_with = "reference", required_unless_present = "reference")]
+        to: Option<String>,
+        /// The reference of the customer to link it to
+        #[arg(long, value_name = "REF")]
+        reference: Option<String>,
+        /// Say what would be moved, and move nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UnlinkOne {
+    /// One customer, its payment methods with it
+    Customer {
+        /// The account
+        account: String,
+        /// The provider's id of the customer
+        #[arg(value_name = "REMOTE_CUSTOMER_ID")]
+        remote_customer: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// What
+    pub(crate) what: ExportWhat,
+    /// The format; csv unless --json is given
+    #[arg(long)]
+    pub(crate) format: Option<ExportFormat>,
+    /// What is live at this account, as it shows it, with the provider's ids. Without it: our own
+    /// records, those left out that live nowhere any more
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// The file to write, for its owner alone; standard output without it
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Put an apostrophe before cells that a spreadsheet would run as a formula; cells are as they
+    /// are without it
+    #[arg(long)]
+    pub(crate) spreadsheet_safe: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportWhat {
+    /// With the columns that an import reads; row_id is our id
+    Customers,
+    /// The same of payment methods, without tokens
+    Methods,
+    /// Which customer and payment method of an account is which of ours
+    Links,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A table
+    Csv,
+    /// One document, with where each value comes from
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryOf {
+    /// A customer
+    Customer,
+    /// A payment method
+    Method,
 }
 
 #[derive(Debug, Subcommand)]

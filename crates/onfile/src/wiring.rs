@@ -126,6 +126,7 @@ fn row(config: &Config, account: &AccountConfig) -> Result<AccountRow> {
         merchant: merchant(account),
         environment: identity_part(account, "environment"),
         namespace: account.reference_namespace.clone(),
+        match_by_email: account.match_by_email,
         rank: u32::try_from(rank).unwrap_or(u32::MAX),
     })
 }

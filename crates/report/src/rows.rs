@@ -4,18 +4,11 @@
 use model::Code;
 use store::RowRecord;
 
+use crate::csv::{Cells, csv_cells};
+
 /// The first line of `rows.csv`.
 pub const HEADER: &str = "line,row_id,reference,outcome,code,message,field,customer_id,\
     remote_customer_id,method_id,remote_method_id,done,plan";
-
-/// A cell as RFC 4180 has it: verbatim, since this file is for machines.
-fn cell(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
 
 /// A plan's steps, and the codes that it says beside them: what the row will have, or why it looks
 /// like being rejected.
@@ -53,7 +46,8 @@ pub fn csv_line(row: &RowRecord) -> String {
         row.done.as_deref().unwrap_or_default(),
         &steps.join("+"),
     ];
-    cells.map(cell).join(",")
+    // This file is for machines.
+    csv_cells(cells, Cells::Verbatim)
 }
 
 pub(crate) fn outcome(row: &RowRecord) -> &'static str {

@@ -12,7 +12,10 @@ mod decode;
 mod due;
 mod effects;
 mod error;
+mod export;
+mod history;
 mod keys;
+mod links;
 mod open;
 mod postgres;
 mod records;
@@ -25,10 +28,17 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{AccountName, EffectId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp};
+use model::{
+    AccountName, CustomerId, EffectId, MethodId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp,
+};
 
 pub use error::StoreError;
+pub use export::{ExportedCustomer, ExportedLink, ExportedMethod, FieldSource, PageKey};
+pub use history::{CustomerHistory, Happened, History, MethodHistory, What};
 pub use keys::{Keys, TokenFp, WrapKey};
+pub use links::{
+    LinkMove, LinkMoved, LinkRefused, LinkTo, MatchCategory, MatchFinding, MethodMoved,
+};
 pub use open::{StoreOptions, open};
 pub use records::{
     AccountRow, ClaimedPart, EffectQuery, EffectRecord, EffectRow, EffectState, Fence, Group,
@@ -370,6 +380,69 @@ pub trait Store: Send + Sync + fmt::Debug {
         account: &AccountName,
         since: Timestamp,
     ) -> Result<MethodsUnread, StoreError>;
+
+    // --- links --------------------------------------------------------------------------------
+
+    /// What there is to say of how the live customers of an account were matched (rule 8), with so
+    /// many examples of each at most. Reads the account's mirror from end to end.
+    async fn matching(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<MatchFinding>, StoreError>;
+
+    /// Links customers of an account, and their payment methods, as a person says: one answer for
+    /// each, in order. If one is refused nothing is written, nor if it is a `dry` run. Each is judged
+    /// by the links as they are before any of these.
+    async fn move_links(
+        &self,
+        account: &AccountName,
+        moves: Vec<LinkMove>,
+        dry: bool,
+    ) -> Result<Vec<Result<LinkMoved, LinkRefused>>, StoreError>;
+
+    // --- export and history -------------------------------------------------------------------
+
+    /// The next customers after a place: our records that a live customer of some account is linked
+    /// to, by our id; or the live customers of an account as it shows them, by the provider's.
+    async fn export_customers(
+        &self,
+        account: Option<&AccountName>,
+        after: &PageKey,
+        most: u32,
+    ) -> Result<Vec<ExportedCustomer>, StoreError>;
+
+    /// The next payment methods after a place, as [`Store::export_customers`] has customers; those
+    /// of one customer stand together.
+    async fn export_methods(
+        &self,
+        account: Option<&AccountName>,
+        after: &PageKey,
+        most: u32,
+    ) -> Result<Vec<ExportedMethod>, StoreError>;
+
+    /// The next links of an account's live customers, and of their live payment methods.
+    async fn export_links(
+        &self,
+        account: &AccountName,
+        after: &PageKey,
+        most: u32,
+    ) -> Result<Vec<ExportedLink>, StoreError>;
+
+    /// Our customers of this id, ours or a provider's, or of this reference.
+    async fn find_customers(&self, id: &str) -> Result<Vec<CustomerId>, StoreError>;
+
+    /// Our payment methods of this id, ours or a provider's.
+    async fn find_methods(&self, id: &str) -> Result<Vec<MethodId>, StoreError>;
+
+    /// What happened to a customer of ours.
+    async fn customer_history(
+        &self,
+        id: &CustomerId,
+    ) -> Result<Option<CustomerHistory>, StoreError>;
+
+    /// What happened to a payment method of ours.
+    async fn method_history(&self, id: &MethodId) -> Result<Option<MethodHistory>, StoreError>;
 
     // --- traffic ------------------------------------------------------------------------------
 

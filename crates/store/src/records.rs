@@ -39,6 +39,8 @@ pub struct AccountRow {
     pub environment: String,
     /// Accounts that share one numbering of customers share a namespace.
     pub namespace: String,
+    /// Whether customers that no reference links are linked by their e-mail address (rule 8).
+    pub match_by_email: bool,
     /// Whose value wins: 0 first (`precedence`, then the order in config).
     pub rank: u32,
 }
@@ -139,6 +141,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// Where a run stands.

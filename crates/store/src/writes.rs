@@ -128,6 +128,8 @@ pub struct RowResult {
 pub struct KeptFields {
     /// Whose.
     pub customer: RemoteCustomerId,
+    /// The first line of its reference.
+    pub line: Option<u64>,
     /// These fields and no other.
     pub fields: Profile,
 }

@@ -2,6 +2,7 @@
 //! provider holds afterwards is read from the simulator itself, never from onfile.
 
 mod canary;
+mod canonical;
 mod edits;
 mod faults;
 mod forecast;
@@ -170,6 +171,11 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             what_looks_like_being_rejected_is_said_where_nothing_is_sent, nothing_to_do_calls_nothing, adds_one_by_one, batches_are_cut,
             a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,
             every_row_is_reported, the_most_urgent_rows_are_shown;
+        canonical: records_are_shared_by_reference, what_a_person_unlinks_stays_so,
+            a_changed_reference_is_a_finding, without_a_reference_each_is_alone,
+            somebody_else_of_the_same_reference, an_email_links_when_asked_for,
+            a_file_links_all_or_nothing, an_export_can_be_imported,
+            history_says_why_an_expiry_changed;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
             so_do_more_than_a_few_payment_methods,
             a_page_given_twice_hides_nobody, fewer_rows_than_asked_for_are_what_a_page_has,

@@ -46,6 +46,8 @@ const ANSWER_MARKER: &str = "marker-answer@example.com";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Stdout,
+    /// The stdout of a command that is asked for people's data.
+    Asked,
     Stderr,
     Report,
     Database,
@@ -66,6 +68,14 @@ impl Said {
         let ran = onfile.run(&[&["-vv"], args].concat()).await?;
         self.take(&format!("{args:?}"), &ran);
         ran.expect(code)
+    }
+
+    /// The same of a command that is asked for people's data.
+    async fn ask(&mut self, onfile: &Onfile, args: &[&str]) -> Result {
+        let ran = onfile.run(&[&["-vv"], args].concat()).await?.expect(0)?;
+        self.0.push((Place::Asked, format!("{args:?}"), ran.stdout.into_bytes()));
+        self.0.push((Place::Stderr, format!("{args:?}"), ran.stderr.into_bytes()));
+        Ok(())
     }
 
     /// The reports, and the database as it lies there: its file, its log, or every row of it.
@@ -289,6 +299,19 @@ pub async fn leave_no_trace(db: Arc<TestDb>) -> Result {
     said.run(onfile, &["pull", "gov"], 0).await?;
     said.run(onfile, &["runs"], 0).await?;
     said.run(onfile, &["runs", "show", run], 0).await?;
+    for what in ["customers", "methods", "links"] {
+        for more in [&[][..], &["--account", "gov"], &["--json"]] {
+            said.ask(onfile, &[&["export", what][..], more].concat()).await?;
+        }
+    }
+    let saved = world.provider.customer_by_reference("pa_main", REFERENCE_MARKER);
+    let card = saved.and_then(|customer| customer.methods.first().map(|card| card.id.clone()));
+    for more in [&[][..], &["--json"]] {
+        let customer = ["history", "customer", REFERENCE_MARKER];
+        said.ask(onfile, &[&customer[..], more].concat()).await?;
+        let card = ["history", "method", card.as_deref().context("a card")?];
+        said.ask(onfile, &[&card[..], more].concat()).await?;
+    }
     said.run(onfile, &["report", run], 0).await?;
     said.run(onfile, &["report", run, "--out", "out"], 0).await?;
 
@@ -306,6 +329,7 @@ pub async fn leave_no_trace(db: Arc<TestDb>) -> Result {
         ("a row's key", ROW_MARKER, Place::Report),
         ("a row's reference", REFERENCE_MARKER, Place::Report),
         ("a row's name", NAME_MARKER, Place::Database),
+        ("a row's name, exported", NAME_MARKER, Place::Asked),
         ("an answer's e-mail", ANSWER_MARKER, Place::Database),
         ("the code of an error that echoes", "invalid_request", Place::Report),
         ("the call for a token", "/oauth2/token", Place::Stderr),
@@ -330,7 +354,7 @@ pub async fn leave_no_trace(db: Arc<TestDb>) -> Result {
         ("a permanent token in an answer", PERMANENT, nowhere),
         ("a token in an error that echoes", TOKEN_ECHOED, nowhere),
         ("a token in an error that echoes, saved alone", &proxynized[1], nowhere),
-        ("a name in an error that echoes", NAME_ECHOED, &[Place::Database]),
+        ("a name in an error that echoes", NAME_ECHOED, &[Place::Asked, Place::Database]),
         ("the client's secret", CLIENT_SECRET, nowhere),
         ("the client's secret as it is sent", &basic, nowhere),
         ("a secret that is not taken", WRONG_SECRET, nowhere),
@@ -341,9 +365,13 @@ pub async fn leave_no_trace(db: Arc<TestDb>) -> Result {
         ("both as they are sent", &sent, nowhere),
         ("the query of an address", QUERY, nowhere),
         // No secrets, but no log repeats a body.
-        ("a row's name", NAME_MARKER, &[Place::Database]),
-        ("an answer's e-mail", ANSWER_MARKER, &[Place::Database]),
-        ("a row's reference", REFERENCE_MARKER, &[Place::Stdout, Place::Report, Place::Database]),
+        ("a row's name", NAME_MARKER, &[Place::Asked, Place::Database]),
+        ("an answer's e-mail", ANSWER_MARKER, &[Place::Asked, Place::Database]),
+        (
+            "a row's reference",
+            REFERENCE_MARKER,
+            &[Place::Stdout, Place::Asked, Place::Report, Place::Database],
+        ),
     ] {
         leaks.extend(said.leaks(what, canary, allowed));
     }

@@ -17,7 +17,7 @@ cases![
 /// An import keeps a company of a customer at `alpha`.
 async fn keep(cx: &Cx, id: &str, company: &str) -> anyhow::Result<()> {
     let fields = Profile { company: Some(company.into()), ..Profile::default() };
-    let kept = vec![KeptFields { customer: remote(id)?, fields }];
+    let kept = vec![KeptFields { customer: remote(id)?, line: Some(7), fields }];
     let fence = cx.fence("alpha").await?;
     let finish = FinishRows { kept, ..FinishRows::default() };
     Ok(cx.store().finish_rows(&fence, &name("alpha")?, finish).await?)
@@ -41,6 +41,7 @@ async fn company(cx: &Cx, who: &str) -> anyhow::Result<(Option<String>, Option<S
 fn at_company(id: &str, who: &str, company: Option<&str>) -> anyhow::Result<RemoteCustomer> {
     let mut there = customer(id, Some(who), "Ada")?;
     there.profile.company = company.map(str::to_owned);
+    there.profile.email = Some("cus_1@example.com".into());
     Ok(there)
 }
 
@@ -66,10 +67,10 @@ async fn a_pull_does_not_lose_what_the_file_states(cx: &Cx) -> anyhow::Result<()
     cx.pull(&beta, "beta", 40, vec![at_company("b_1", "r1", None)?]).await?;
     assert_eq!(company(cx, "r1").await?, of("Engines", "file"));
     // A second value of the file is a change; the first was none.
-    let sql = "SELECT before, after FROM changes WHERE field = 'company' AND cause = 'pull' \
-               AND account = 'alpha'";
+    let sql = "SELECT before, after, CAST(line AS TEXT) FROM changes WHERE field = 'company' \
+               AND cause = 'pull' AND account = 'alpha'";
     let told = cx.texts(sql).await?;
-    assert_eq!(told, [[Some("Analytical".to_owned()), Some("Engines".to_owned())]]);
+    assert_eq!(told, [["Analytical", "Engines", "7"].map(|text| Some(text.to_owned()))]);
     assert!(cx.rows_in("changes").await? > changes);
     Ok(())
 }

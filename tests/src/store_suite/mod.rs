@@ -10,6 +10,7 @@ mod import;
 mod journal;
 mod kept;
 mod keys;
+mod links;
 mod methods;
 mod open;
 mod outcomes;
@@ -72,6 +73,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         pull::CASES,
         methods::CASES,
         kept::CASES,
+        links::CASES,
         traffic::CASES,
         upgrade::CASES,
     ];

@@ -174,6 +174,7 @@ async fn precedence_is_by_rank(cx: &Cx) -> anyhow::Result<()> {
     // The lower one speaks first, and has a field that the higher one lacks.
     let mut low = customer("77", Some("r1"), "Low")?;
     low.profile.phone = Some("1".into());
+    low.profile.email = Some("1@example.com".into());
     cx.pull(&beta, "beta", 10, vec![low.clone()]).await?;
     let (id, profile, sources) = canonical(cx, "r1").await?;
     assert_eq!(profile.name.as_deref(), Some("Low"));
@@ -202,6 +203,7 @@ async fn precedence_is_by_rank(cx: &Cx) -> anyhow::Result<()> {
 async fn a_value_that_ends_gives_way_to_the_next(cx: &Cx) -> anyhow::Result<()> {
     let (alpha, beta) = (cx.fence("alpha").await?, cx.fence("beta").await?);
     let mut high = customer("1", Some("r1"), "High")?;
+    high.profile.email = None;
     cx.pull(&alpha, "alpha", 10, vec![high.clone()]).await?;
     cx.pull(&beta, "beta", 10, vec![customer("77", Some("r1"), "Low")?]).await?;
     assert_eq!(cx.rows_in("changes").await?, 0);

@@ -287,6 +287,7 @@ pub fn account_row(account: &str, rank: u32) -> anyhow::Result<AccountRow> {
         merchant: format!("merchant-{account}"),
         environment: "test".into(),
         namespace: "default".into(),
+        match_by_email: false,
         rank,
     })
 }

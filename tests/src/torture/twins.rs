@@ -12,17 +12,18 @@ use backend::{
     TokenRoute, Traffic,
 };
 use model::{
-    AccountName, Address, EffectId, MethodFacts, Reference, RemoteCustomerId, RemoteMethodId,
-    RunId, Timestamp, Token,
+    AccountName, Address, CustomerId, EffectId, MethodFacts, MethodId, Reference, RemoteCustomerId,
+    RemoteMethodId, RunId, Timestamp, Token,
 };
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
-    EffectQuery, EffectRecord, EffectRow, EffectState, Fence, FinishRows, Group, GroupPage,
-    Identity, Intent, IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite,
-    MirrorStats, NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd,
-    RunRecord, RunState, ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects,
-    UnderWay, Unsettled, Which,
+    AccountRow, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied, CustomersWrite,
+    Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, EffectState, ExportedCustomer,
+    ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent,
+    IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory,
+    MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey,
+    PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken,
+    StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
 };
 
 /// What is left out.
@@ -237,6 +238,18 @@ store! {
             most: u32
         ) -> Vec<(RemoteCustomerId, RemoteMethodId)>;
         methods_unread(account: &AccountName, since: Timestamp) -> MethodsUnread;
+        matching(account: &AccountName, most: u32) -> Vec<MatchFinding>;
+        move_links(account: &AccountName, moves: Vec<LinkMove>, dry: bool)
+            -> Vec<std::result::Result<LinkMoved, LinkRefused>>;
+        export_customers(account: Option<&AccountName>, after: &PageKey, most: u32)
+            -> Vec<ExportedCustomer>;
+        export_methods(account: Option<&AccountName>, after: &PageKey, most: u32)
+            -> Vec<ExportedMethod>;
+        export_links(account: &AccountName, after: &PageKey, most: u32) -> Vec<ExportedLink>;
+        find_customers(id: &str) -> Vec<CustomerId>;
+        find_methods(id: &str) -> Vec<MethodId>;
+        customer_history(id: &CustomerId) -> Option<CustomerHistory>;
+        method_history(id: &MethodId) -> Option<MethodHistory>;
         lease_permits(account: &AccountName, per_second: f64, want: u32) -> Lease;
         close_gate(account: &AccountName, pause: Duration) -> ();
     }

@@ -95,6 +95,7 @@ fn account_row(name: &AccountName) -> AccountRow {
         merchant: "pa_main".into(),
         environment: "test".into(),
         namespace: "default".into(),
+        match_by_email: false,
         rank: 0,
     }
 }

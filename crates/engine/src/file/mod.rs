@@ -2,11 +2,13 @@
 
 mod columns;
 mod input;
+mod links;
 mod reader;
 mod records;
 mod row;
 
 pub use columns::{Column, Columns};
+pub use links::{LinkFile, LinkRow, read_links};
 pub use reader::{RowReader, Totals, open};
 
 /// What a person said about reading the file.

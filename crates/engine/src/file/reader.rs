@@ -91,13 +91,17 @@ fn unreadable(file: &str, line: Option<u64>, error: &io::Error) -> FileError {
     }
 }
 
-/// Opens a file, or standard input for `-`: `.gz` and `.zst` are known by their content, a
-/// byte-order mark is passed over, and the delimiter is the one of comma, semicolon and tab that
-/// the header has most of.
-///
-/// # Errors
-/// When it cannot be read, is empty, or its header is wrong.
-pub fn open(path: &Path, reading: &Reading) -> Result<RowReader, FileError> {
+/// A file of which the header was read.
+pub(super) struct Begun {
+    pub(super) file: String,
+    pub(super) records: Records<Box<dyn Read + Send>>,
+    digested: Digested,
+    /// The header.
+    pub(super) record: Record,
+}
+
+/// Opens a file, or standard input for `-`, as [`open`] does.
+pub(super) fn begin(path: &Path) -> Result<Begun, FileError> {
     let file = path.display().to_string();
     let (mut input, digested) =
         input::open(path).map_err(|error| unreadable(&file, None, &error))?;
@@ -140,6 +144,17 @@ pub fn open(path: &Path, reading: &Reading) -> Result<RowReader, FileError> {
         let error = fail(&file, Code::BadHeader, None, message);
         return Err(at(faulty.line, faulty.cell, error));
     }
+    Ok(Begun { file, records, digested, record })
+}
+
+/// Opens a file, or standard input for `-`: `.gz` and `.zst` are known by their content, a
+/// byte-order mark is passed over, and the delimiter is the one of comma, semicolon and tab that
+/// the header has most of.
+///
+/// # Errors
+/// When it cannot be read, is empty, or its header is wrong.
+pub fn open(path: &Path, reading: &Reading) -> Result<RowReader, FileError> {
+    let Begun { file, records, digested, record } = begin(path)?;
     let columns = Columns::read(&file, record.line, record.cells(), reading)?;
     let header_lines = record.lines;
     Ok(RowReader { file, columns, records, digested, record, header_lines, row_lines: 0, rows: 0 })
@@ -148,7 +163,35 @@ pub fn open(path: &Path, reading: &Reading) -> Result<RowReader, FileError> {
 /// What a record may have at most, in words; a test holds it to the numbers.
 const OPEN_QUOTE: &str = "a quote opens here and does not close within 20 lines and 64 KiB";
 
-fn describe(faulty: Faulty) -> String {
+/// Why nothing behind a place can be read; `name` says what the column of a cell is called.
+pub(super) fn cut_off(
+    file: &str,
+    line: u64,
+    ended: Ended,
+    name: impl Fn(usize) -> Option<String>,
+) -> FileError {
+    match ended {
+        Ended::Io(error) => unreadable(file, Some(line), &error),
+        Ended::OpenQuote { line, cell } => FileError {
+            column: Some(name(cell).unwrap_or_else(|| "?".to_owned())),
+            ..fail(file, Code::UnclosedQuote, Some(line), OPEN_QUOTE)
+        },
+    }
+}
+
+pub(super) const fn code_of(faulty: Faulty) -> Code {
+    match faulty.fault {
+        Fault::StrayQuote | Fault::TextAfterQuote => Code::BadQuote,
+        Fault::TooLong => Code::RowTooLong,
+        Fault::NotUtf8 => Code::NotUtf8,
+    }
+}
+
+pub(super) fn cell_count(expected: usize, found: usize) -> String {
+    format!("expected {expected} cells, as many as the header has; the row has {found}")
+}
+
+pub(super) fn describe(faulty: Faulty) -> String {
     match faulty.fault {
         Fault::StrayQuote => format!(
             "a quote stands inside cell {}, which does not begin with one (line {})",
@@ -175,35 +218,18 @@ impl RowReader {
     /// # Errors
     /// When nothing behind it can be read.
     pub fn next_row(&mut self) -> Result<Option<StagedRow>, FileError> {
-        match self.records.read(&mut self.record) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(Ended::Io(error)) => {
-                return Err(unreadable(&self.file, Some(self.records.line), &error));
-            }
-            Err(Ended::OpenQuote { line, cell }) => {
-                return Err(FileError {
-                    column: Some(self.columns.name(cell - 1).unwrap_or("?").to_owned()),
-                    ..fail(&self.file, Code::UnclosedQuote, Some(line), OPEN_QUOTE)
-                });
-            }
+        let read = self.records.read(&mut self.record);
+        let name = |cell: usize| self.columns.name(cell - 1).map(str::to_owned);
+        if !read.map_err(|ended| cut_off(&self.file, self.records.line, ended, name))? {
+            return Ok(None);
         }
         self.rows += 1;
         self.row_lines += self.record.lines;
         let why = if let Some(faulty) = self.record.faulty {
-            let code = match faulty.fault {
-                Fault::StrayQuote | Fault::TextAfterQuote => Code::BadQuote,
-                Fault::TooLong => Code::RowTooLong,
-                Fault::NotUtf8 => Code::NotUtf8,
-            };
             let column = self.columns.name(faulty.cell - 1).map(str::to_owned);
-            Declined { code, column, message: describe(faulty) }
+            Declined { code: code_of(faulty), column, message: describe(faulty) }
         } else if self.record.len() != self.columns.len() {
-            let message = format!(
-                "expected {} cells, as many as the header has; the row has {}",
-                self.columns.len(),
-                self.record.len()
-            );
+            let message = cell_count(self.columns.len(), self.record.len());
             Declined { code: Code::CellCount, column: None, message }
         } else {
             return Ok(Some(row::stage(&self.columns, &self.record)));

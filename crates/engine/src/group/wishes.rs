@@ -286,7 +286,10 @@ impl Work {
         let customer = self.customer_id().filter(|_| !self.stale)?;
         let mut fields = Profile::default();
         self.kept_cells(rules).into_iter().for_each(|cell| cell.put(&mut fields));
-        (fields != Profile::default()).then_some(KeptFields { customer, fields })
+        (fields != Profile::default()).then(|| {
+            let line = self.rows.first().map(|row| row.staged.line);
+            KeptFields { customer, line, fields }
+        })
     }
 
     fn kept_cells(&self, rules: &Rules<'_>) -> Vec<Cell> {

@@ -139,7 +139,12 @@ async fn carry_out(
         let (customers, methods) = (brakes.customers.over, brakes.methods.over);
         error = Some(EngineError::MassRemoval { customers, methods });
     }
-    let findings = brakes.finding().into_iter().collect();
+    let mut findings: BTreeMap<String, u64> = brakes.finding().into_iter().collect();
+    if puller.coverage.complete {
+        let matching = engine.store.matching(&engine.account.name, 0).await?;
+        findings
+            .extend(matching.into_iter().map(|one| (one.category.as_str().to_owned(), one.count)));
+    }
     let found = Findings {
         customers: Some(puller.customers),
         methods: Some(puller.methods),

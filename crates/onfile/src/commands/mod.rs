@@ -4,17 +4,20 @@ mod accounts;
 mod check;
 mod demo;
 mod effects;
+mod export;
 mod help;
+mod history;
 mod init;
 mod jobs;
 mod keys;
+mod link;
 mod report;
 mod runs;
 mod sandbox;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, Keys};
+use crate::cli::{Cli, Command, Keys, UnlinkOne};
 use crate::exit::Exit;
 
 /// Runs a command.
@@ -30,6 +33,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Import(args) => jobs::import(global, args).await,
         Command::Pull { account, confirm } => jobs::pull(global, &account, confirm).await,
         Command::Effects { what } => effects::run(global, what).await,
+        Command::Link(args) => link::link(global, args).await,
+        Command::Unlink { what: UnlinkOne::Customer { account, remote_customer } } => {
+            link::unlink(global, &account, &remote_customer).await
+        }
+        Command::Export(args) => export::run(global, args).await,
+        Command::History { of, id } => history::run(global, of, &id).await,
         Command::Runs { what } => runs::run(global, what).await,
         Command::Accounts { what } => accounts::run(global, what).await,
         Command::Keys { what: Keys::Generate } => {

@@ -1,8 +1,8 @@
 //! `onfile report`: what became of every row of a run.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use ::report::Report;
@@ -136,10 +136,17 @@ pub(crate) async fn show_bad_rows(
     Ok(())
 }
 
-/// Report files are for their owner alone.
-fn private(path: &Path) -> Result<BufWriter<std::fs::File>> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    Ok(BufWriter::new(file.with_context(|| format!("cannot write {}", path.display()))?))
+/// Report files and exports are for their owner alone, also where they were somebody else's before.
+pub(super) fn private(path: &Path) -> Result<BufWriter<std::fs::File>> {
+    let open = || {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok::<_, std::io::Error>(file)
+    };
+    Ok(BufWriter::new(open().with_context(|| format!("cannot write {}", path.display()))?))
 }
 
 /// Writes every row, a page at a time, and says how many.

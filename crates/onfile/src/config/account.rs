@@ -202,6 +202,7 @@ fn assemble(
         late,
         quarantine,
         reference_namespace: settings.str("reference_namespace")?.to_owned(),
+        match_by_email: settings.bool("match_by_email")?,
         in_step: settings
             .bool("in_step")
             .unwrap_or_else(|| precedence.iter().any(|listed| listed == name)),

@@ -138,6 +138,14 @@ pub(super) const ACCOUNT: &[KeySpec] = &[
     )
     .semantic(),
     KeySpec::new(
+        "match_by_email",
+        Type::Bool,
+        Absent::Bool(false),
+        "whether a customer that no reference links is linked by its e-mail address to the one \
+         customer of the namespace that has it",
+    )
+    .semantic(),
+    KeySpec::new(
         "in_step",
         Type::Bool,
         Absent::Means("listed in `precedence`"),

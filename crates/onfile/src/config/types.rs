@@ -140,6 +140,8 @@ pub struct AccountConfig {
     pub quarantine: Duration,
     /// Accounts that share one numbering of customers share a namespace.
     pub reference_namespace: String,
+    /// Whether customers that no reference links are linked by their e-mail address.
+    pub match_by_email: bool,
     /// Whether its fields are held to the canonical value.
     pub in_step: bool,
     /// How old a customer's methods may be before a pull reads them again; 0: every pull.
@@ -185,6 +187,8 @@ impl AccountConfig {
             ("transliterate", self.transliterate.to_string()),
             ("on_unfit_field", self.on_unfit_field.as_str().to_owned()),
         ];
+        // Said only where it is asked for: runs from before the key was known go on.
+        all.extend(self.match_by_email.then(|| ("match_by_email", "true".to_owned())));
         all.extend(self.settings_of(Role::Semantic));
         all
     }

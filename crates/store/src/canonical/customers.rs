@@ -7,7 +7,8 @@ use model::{
     RemoteStatus, Timestamp, digest,
 };
 
-use super::kept::recomputed;
+use super::kept::{is_news, row_of};
+use super::matching::{Known, Place};
 use super::merge::{Sources, profile_changes};
 use super::{
     Change, Context, FileFields, Guard, MirrorState, OpenEffects, Standing, Vote, from_json,
@@ -55,14 +56,17 @@ pub(crate) struct MirrorCustomerRow {
 pub(crate) struct CanonicalCustomer {
     pub id: CustomerId,
     pub reference: Option<String>,
+    pub email_key: Option<String>,
+    /// JSON.
+    pub profile: String,
     /// JSON.
     pub sources: String,
     pub hash: ContentHash,
     pub votes: Vec<Vote<Profile>>,
 }
 
-/// A canonical customer as it is to be: inserted, or over the one with its id. On an update
-/// `reference` is `None` here and stays what it is in the database, as does `created_at`.
+/// A canonical customer as it is to be: inserted, or over the one with its id, whose `created_at`
+/// stays, and whose `reference` does where it has one or this is `None`.
 #[derive(Debug, Clone)]
 pub(crate) struct CustomerRow {
     pub id: CustomerId,
@@ -80,13 +84,15 @@ pub(crate) struct CustomerRow {
 pub(crate) struct CustomerNeeds {
     /// By their reference in the account's namespace.
     pub references: BTreeSet<String>,
+    /// By their e-mail address in the account's namespace, as `email_key` has it.
+    pub emails: BTreeSet<String>,
     /// By their id.
     pub ids: BTreeSet<CustomerId>,
 }
 
 impl CustomerNeeds {
     pub(crate) fn is_empty(&self) -> bool {
-        self.references.is_empty() && self.ids.is_empty()
+        self.references.is_empty() && self.emails.is_empty() && self.ids.is_empty()
     }
 }
 
@@ -112,11 +118,11 @@ pub(crate) struct CustomerPlan {
     pub fresh: HashSet<CustomerId>,
 }
 
-struct News {
-    id: RemoteCustomerId,
+pub(super) struct News {
+    pub(super) id: RemoteCustomerId,
     /// Trimmed; `None` when empty.
     reference: Option<String>,
-    profile: Profile,
+    pub(super) profile: Profile,
     json: String,
     hash: ContentHash,
     deleted: bool,
@@ -171,7 +177,7 @@ impl News {
     }
 
     /// The reference, if it is one that links.
-    fn linking_reference(&self) -> Option<&String> {
+    pub(super) fn linking_reference(&self) -> Option<&String> {
         self.reference.as_ref().filter(|text| Reference::new(text.as_str()).is_ok())
     }
 }
@@ -232,6 +238,7 @@ impl CustomerPlanner {
     /// The canonical customers that the plan needs.
     pub(crate) fn needs(
         &self,
+        context: &Context,
         mirror: &HashMap<RemoteCustomerId, MirrorCustomer>,
     ) -> CustomerNeeds {
         let mut needs = CustomerNeeds::default();
@@ -243,8 +250,10 @@ impl CustomerPlanner {
             }
             if let Some(customer) = row.and_then(|row| row.customer.as_ref()) {
                 needs.ids.insert(customer.clone());
-            } else if let Some(reference) = news.linking_reference().filter(|_| !news.deleted) {
-                needs.references.insert(reference.clone());
+            } else if !news.deleted {
+                needs.references.extend(news.linking_reference().cloned());
+                let by_email = context.match_by_email.then(|| email_key(&news.profile)).flatten();
+                needs.emails.extend(by_email);
             }
         }
         needs
@@ -261,12 +270,9 @@ impl CustomerPlanner {
         let mut work = Work {
             context,
             single: Sources::of_one(&context.account, self.as_of),
-            by_reference: canonical
-                .iter()
-                .filter_map(|c| Some((c.reference.clone()?, c.id.clone())))
-                .collect(),
+            known: Known::of(&canonical),
             canonical: canonical.into_iter().map(|c| (c.id.clone(), c)).collect(),
-            taken: HashSet::new(),
+            adopted: HashMap::new(),
             dirty: BTreeSet::new(),
             plan: CustomerPlan::default(),
         };
@@ -288,10 +294,10 @@ struct Work<'a> {
     context: &'a Context,
     /// `sources` of a record that this account alone describes.
     single: String,
-    by_reference: HashMap<String, CustomerId>,
+    known: Known,
     canonical: HashMap<CustomerId, CanonicalCustomer>,
-    /// References of canonical customers made by this plan.
-    taken: HashSet<String>,
+    /// References that existing records take on.
+    adopted: HashMap<CustomerId, String>,
     dirty: BTreeSet<CustomerId>,
     plan: CustomerPlan,
 }
@@ -308,8 +314,7 @@ impl Work<'_> {
             self.plan.counts.seen += 1;
             self.plan.counts.created += 1;
             self.plan.new.push(news.id.clone());
-            self.write(news, as_of, None);
-            return Ok(());
+            return self.write(news, as_of, None);
         };
         let standing = news.standing(guard, as_of, row);
         let first = u64::from(!row.seen);
@@ -333,13 +338,13 @@ impl Work<'_> {
                 self.plan.counts.updated += 1;
                 let (id, deleted) = (news.id.clone(), news.deleted);
                 let changes = changes(&news, row)?;
-                self.write(news, as_of.max(row.as_of), Some(row));
+                self.write(news, as_of.max(row.as_of), Some(row))?;
                 let subject = row.customer.as_ref().or_else(|| self.plan.links.get(&id));
                 if let Some(subject) = subject {
                     let subject_id = subject.to_string();
                     self.plan.changes.extend(changes.into_iter().map(|(field, before, after)| {
                         let subject_id = subject_id.clone();
-                        Change { subject: "customer", subject_id, field, before, after }
+                        Change { subject: "customer", subject_id, field, before, after, line: None }
                     }));
                 }
                 if deleted {
@@ -352,7 +357,12 @@ impl Work<'_> {
     }
 
     /// Plans the mirror row, its link, and what follows for the canonical record.
-    fn write(&mut self, news: News, as_of: Timestamp, row: Option<&MirrorCustomer>) {
+    fn write(
+        &mut self,
+        news: News,
+        as_of: Timestamp,
+        row: Option<&MirrorCustomer>,
+    ) -> Result<(), StoreError> {
         let link = row.and_then(|row| row.customer.clone());
         let (customer, linked_by) = match link {
             Some(customer) => {
@@ -362,7 +372,7 @@ impl Work<'_> {
             // Deleted and never linked: it says nothing of anybody (rule 2).
             None if news.deleted => (None, None),
             None => {
-                let (customer, by) = self.link(&news, as_of);
+                let (customer, by) = self.link(&news, as_of)?;
                 (Some(customer), Some(by))
             }
         };
@@ -384,10 +394,27 @@ impl Work<'_> {
             customer,
             linked_by,
         });
+        Ok(())
     }
 
-    fn is_own(&self, vote: &Vote<Profile>, id: &RemoteCustomerId) -> bool {
-        vote.account == self.context.account && vote.customer == *id
+    /// Links a customer that has no link: to the record that [`Known::place`] finds, else to a new
+    /// one.
+    fn link(
+        &mut self,
+        news: &News,
+        as_of: Timestamp,
+    ) -> Result<(CustomerId, &'static str), StoreError> {
+        Ok(match self.known.place(self.context, &self.canonical, news)? {
+            Place::Record { id, adopts, by } => {
+                self.revote(&id, news, as_of);
+                if let Some(reference) = adopts {
+                    self.known.refer(reference.clone(), id.clone());
+                    self.adopted.insert(id.clone(), reference);
+                }
+                (id, by)
+            }
+            Place::Own { reference, by } => (self.create(news, reference), by),
+        })
     }
 
     /// A linked customer says something else now.
@@ -412,39 +439,14 @@ impl Work<'_> {
         }
     }
 
-    /// Links a customer that has no link: to the record of its reference, else to a new one. One
-    /// account has at most one live customer for a record that is found so; a second one of the
-    /// same reference gets a record of its own, without the reference (`duplicate_at_provider`).
-    fn link(&mut self, news: &News, as_of: Timestamp) -> (CustomerId, &'static str) {
-        let Some(reference) = news.linking_reference() else {
-            return (self.create(news, None), "no_reference");
-        };
-        if self.taken.contains(reference) {
-            return (self.create(news, None), "duplicate_reference");
-        }
-        let Some(customer) = self.by_reference.get(reference).cloned() else {
-            self.taken.insert(reference.clone());
-            return (self.create(news, Some(reference.clone())), "reference");
-        };
-        let rivals = self.canonical.get(&customer).is_some_and(|record| {
-            record
-                .votes
-                .iter()
-                .any(|v| v.account == self.context.account && !self.is_own(v, &news.id))
-        });
-        if rivals {
-            return (self.create(news, None), "duplicate_reference");
-        }
-        self.revote(&customer, news, as_of);
-        (customer, "reference")
-    }
-
     fn create(&mut self, news: &News, reference: Option<String>) -> CustomerId {
         let id = CustomerId::generate();
+        let email_key = email_key(&news.profile);
+        self.known.made(reference.clone(), email_key.clone());
         self.plan.customers.push(CustomerRow {
             id: id.clone(),
             reference,
-            email_key: email_key(&news.profile),
+            email_key,
             profile: news.json.clone(),
             sources: self.single.clone(),
             hash: news.hash,
@@ -461,7 +463,11 @@ impl Work<'_> {
                 continue;
             };
             let file = FileFields::of(&record.sources)?;
-            self.plan.customers.extend(recomputed(record, file.as_ref(), self.context.file_rank));
+            let row = row_of(record, file.as_ref(), self.context.file_rank);
+            let reference = self.adopted.remove(&id);
+            if reference.is_some() || is_news(record, &row) {
+                self.plan.customers.push(CustomerRow { reference, ..row });
+            }
         }
         Ok(())
     }

@@ -10,10 +10,11 @@ fn context(account: &str, rank: u32, guard: Guard) -> Context {
     Context {
         account: AccountName::new(account).expect("an id"),
         namespace: "default".into(),
+        match_by_email: false,
         rank,
         file_rank: u32::MAX,
         cause: "pull".into(),
-        run: RunId::generate(),
+        run: Some(RunId::generate()),
         now: at(1000),
         guard,
     }
@@ -57,10 +58,11 @@ impl Tables {
                 Some((id.clone(), row.clone()))
             })
             .collect();
-        let needs = planner.needs(&mirror);
+        let needs = planner.needs(context, &mirror);
         let known = self.customers.values().filter(|c| {
             needs.ids.contains(&c.id)
                 || c.reference.as_ref().is_some_and(|r| needs.references.contains(r))
+                || c.email_key.as_ref().is_some_and(|e| needs.emails.contains(e))
         });
         let canonical = known.map(|c| self.canonical(c)).collect();
         let plan = planner.plan(context, &mirror, canonical).expect("planned");
@@ -108,6 +110,8 @@ impl Tables {
         CanonicalCustomer {
             id: customer.id.clone(),
             reference: customer.reference.clone(),
+            email_key: customer.email_key.clone(),
+            profile: customer.profile.clone(),
             sources: customer.sources.clone(),
             hash: customer.hash,
             votes,
@@ -236,4 +240,113 @@ fn the_deleted_keep_what_was_known_and_free_their_reference() {
     let back = tables.write(&a, 4, vec![customer("7", None, "z")]);
     assert_eq!(back.counts.updated, 1);
     assert!(tables.link("a", "7").is_some());
+}
+
+/// A customer with a name too.
+fn named(id: &str, reference: Option<&str>, name: &str, email: &str) -> RemoteCustomer {
+    let mut customer = customer(id, reference, email);
+    customer.profile.name = Some(name.into());
+    customer
+}
+
+fn by(plan: &CustomerPlan, id: &str) -> Option<&'static str> {
+    plan.mirrors.iter().find(|row| row.id.as_str() == id).and_then(|row| row.linked_by)
+}
+
+#[test]
+fn a_reference_does_not_link_who_is_somebody_else() {
+    let (a, b) = (context("a", 0, Guard::Read), context("b", 1, Guard::Read));
+    for (name, email, expected) in [
+        ("Bo Berg", "bo@x", "ambiguous"),
+        // One of the two agrees, however it is written, or is not known.
+        ("Ada  Lee ", "bo@x", "reference"),
+        ("Bo Berg", " ADA@x", "reference"),
+        ("Bo Berg", "", "reference"),
+        ("", "bo@x", "reference"),
+    ] {
+        let mut tables = Tables::default();
+        tables.write(&a, 1, vec![named("1", Some("r"), "Ada Lee", "ada@x")]);
+        let plan = tables.write(&b, 1, vec![named("9", Some("r"), name, email)]);
+        assert_eq!(by(&plan, "9"), Some(expected), "{name} <{email}>");
+        let same = tables.link("a", "1") == tables.link("b", "9");
+        assert_eq!(same, expected == "reference", "{name} <{email}>");
+        let own = tables.link("b", "9").expect("linked");
+        assert_eq!(tables.customers[&own].reference.is_some(), same, "{name} <{email}>");
+        // Once is enough: what it says later moves nothing.
+        tables.write(&b, 2, vec![named("9", Some("r"), "Ada Lee", "ada@x")]);
+        assert_eq!(tables.link("b", "9"), Some(own));
+    }
+}
+
+#[test]
+fn a_split_name_is_the_same_name() {
+    let mut tables = Tables::default();
+    let (a, b) = (context("a", 0, Guard::Read), context("b", 1, Guard::Read));
+    tables.write(&a, 1, vec![named("1", Some("r"), "Ada Lee", "ada@x")]);
+    let mut split = customer("9", Some("r"), "other@x");
+    split.profile.first_name = Some("Ada".into());
+    split.profile.last_name = Some("Lee".into());
+    tables.write(&b, 1, vec![split]);
+    assert_eq!(tables.link("a", "1"), tables.link("b", "9"));
+}
+
+#[test]
+fn an_email_links_only_where_the_account_says_so_and_one_alone_fits() {
+    let off = context("b", 1, Guard::Read);
+    let on = Context { match_by_email: true, ..off.clone() };
+    let a = context("a", 0, Guard::Read);
+    let people = || {
+        vec![
+            customer("1", Some("r1"), "Ada@X"),
+            customer("2", Some("r2"), "two@x"),
+            customer("3", None, "two@x"),
+            customer("4", None, "bo@x"),
+        ]
+    };
+    let case = |context: &Context, reference: Option<&str>, email: &str, expected: &str| {
+        let mut tables = Tables::default();
+        tables.write(&a, 1, people());
+        let plan = tables.write(context, 1, vec![customer("9", reference, email)]);
+        assert_eq!(by(&plan, "9"), Some(expected), "{reference:?} {email}");
+        let to = ["1", "2", "3", "4"]
+            .into_iter()
+            .find(|id| tables.link("a", id) == tables.link("b", "9"));
+        (to, tables)
+    };
+    assert_eq!(case(&off, None, "ada@x", "no_reference").0, None);
+    assert_eq!(case(&on, None, " ada@x", "email").0, Some("1"));
+    assert_eq!(case(&on, None, "two@x", "ambiguous").0, None);
+    assert_eq!(case(&on, None, "new@x", "no_reference").0, None);
+    assert_eq!(case(&on, None, "", "no_reference").0, None);
+    // A known reference goes first, another reference is another customer.
+    assert_eq!(case(&on, Some("r2"), "ada@x", "reference").0, Some("2"));
+    assert_eq!(case(&on, Some("r9"), "ada@x", "reference").0, None);
+    // A record without a reference takes the customer's on: the next one with it goes there too.
+    let (to, mut tables) = case(&on, Some("r9"), "bo@x", "email");
+    assert_eq!(to, Some("4"));
+    let record = tables.link("b", "9").expect("linked");
+    assert_eq!(tables.customers[&record].reference.as_deref(), Some("r9"));
+    let c = context("c", 2, Guard::Read);
+    tables.write(&c, 1, vec![customer("7", Some("r9"), "elsewhere@x")]);
+    assert_eq!(tables.link("c", "7"), Some(record));
+}
+
+#[test]
+fn one_account_has_one_customer_of_an_email() {
+    let a = context("a", 0, Guard::Read);
+    let on = Context { match_by_email: true, ..context("b", 1, Guard::Read) };
+    for together in [true, false] {
+        let mut tables = Tables::default();
+        tables.write(&a, 1, vec![customer("1", Some("r1"), "ada@x")]);
+        let two = vec![customer("8", None, "ada@x"), customer("9", None, "ada@x")];
+        if together {
+            tables.write(&on, 1, two);
+        } else {
+            for one in two {
+                tables.write(&on, 1, vec![one]);
+            }
+        }
+        assert_eq!(tables.link("b", "8"), tables.link("a", "1"), "{together}");
+        assert_ne!(tables.link("b", "9"), tables.link("a", "1"), "{together}");
+    }
 }

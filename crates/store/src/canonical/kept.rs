@@ -23,7 +23,7 @@ const FILE: &str = "file";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileFields {
     /// The run that brought the latest of it.
-    pub run: RunId,
+    pub run: Option<RunId>,
     pub at: Timestamp,
     pub profile: Profile,
 }
@@ -57,23 +57,45 @@ impl FileFields {
 }
 
 /// The record as it is by its accounts' votes and what is kept of the file.
+pub(super) fn row_of(
+    record: &CanonicalCustomer,
+    file: Option<&FileFields>,
+    file_rank: u32,
+) -> CustomerRow {
+    let mut votes = record.votes.clone();
+    votes.extend(file.map(|file| file.vote(file_rank)));
+    let (profile, sources) = merge_profiles(&votes);
+    CustomerRow {
+        id: record.id.clone(),
+        reference: None,
+        email_key: email_key(&profile),
+        profile: to_json(&profile),
+        sources: sources.to_json_with(file),
+        hash: digest(&profile),
+    }
+}
+
+/// Whether the row says anything else than the record.
+pub(super) fn is_news(record: &CanonicalCustomer, row: &CustomerRow) -> bool {
+    row.hash != record.hash || row.sources != record.sources
+}
+
+/// [`row_of`], where it says anything else than the record.
 pub(super) fn recomputed(
     record: &CanonicalCustomer,
     file: Option<&FileFields>,
     file_rank: u32,
 ) -> Option<CustomerRow> {
-    let mut votes = record.votes.clone();
-    votes.extend(file.map(|file| file.vote(file_rank)));
-    let (profile, sources) = merge_profiles(&votes);
-    let (hash, sources) = (digest(&profile), sources.to_json_with(file));
-    (hash != record.hash || sources != record.sources).then(|| CustomerRow {
-        id: record.id.clone(),
-        reference: None,
-        email_key: email_key(&profile),
-        profile: to_json(&profile),
-        sources,
-        hash,
-    })
+    Some(row_of(record, file, file_rank)).filter(|row| is_news(record, row))
+}
+
+/// What the file states of a record.
+#[derive(Debug)]
+pub(crate) struct Stated {
+    pub customer: CustomerId,
+    /// The line that does.
+    pub line: Option<u64>,
+    pub fields: Profile,
 }
 
 /// What is to be written.
@@ -88,12 +110,12 @@ pub(crate) struct KeptPlan {
 pub(crate) fn keep(
     context: &Context,
     canonical: Vec<CanonicalCustomer>,
-    kept: Vec<(CustomerId, Profile)>,
+    kept: Vec<Stated>,
 ) -> Result<KeptPlan, StoreError> {
     let mut records: HashMap<CustomerId, CanonicalCustomer> =
         canonical.into_iter().map(|record| (record.id.clone(), record)).collect();
     let mut plan = KeptPlan::default();
-    for (id, stated) in kept {
+    for Stated { customer: id, line, fields: stated } in kept {
         let Some(record) = records.get_mut(&id) else { continue };
         let before = FileFields::of(&record.sources)?.map(|file| file.profile).unwrap_or_default();
         let mut profile = before.clone();
@@ -114,6 +136,7 @@ pub(crate) fn keep(
                     field,
                     before,
                     after,
+                    line,
                 },
             ),
         );
@@ -138,10 +161,11 @@ mod tests {
         Context {
             account: AccountName::new("main").expect("a name"),
             namespace: "default".into(),
+            match_by_email: false,
             rank: 1,
             file_rank,
             cause: "import".into(),
-            run: RunId::new("run").expect("an id"),
+            run: RunId::new("run").ok(),
             now: Timestamp::from_seconds(9),
             guard: Guard::Answer,
         }
@@ -160,6 +184,8 @@ mod tests {
         CanonicalCustomer {
             id: CustomerId::generate(),
             reference: None,
+            email_key: None,
+            profile: to_json(&profile),
             sources: sources.to_json(),
             hash: digest(&profile),
             votes: vec![vote],
@@ -184,7 +210,8 @@ mod tests {
         rank: u32,
         stated: &str,
     ) -> (Option<Profile>, KeptPlan) {
-        let stated = vec![(record.id.clone(), company(stated))];
+        let (customer, fields) = (record.id.clone(), company(stated));
+        let stated = vec![Stated { customer, line: Some(7), fields }];
         let plan = keep(&context(rank), vec![record.clone()], stated).expect("planned");
         let row = plan.customers.first().cloned();
         if let Some(row) = &row {
@@ -211,6 +238,7 @@ mod tests {
         assert_eq!(profile, Some(named("Ada", Some("Engines"))));
         assert_eq!(plan.changes.len(), 1);
         assert_eq!(plan.changes[0].before.as_deref(), Some("Analytical"));
+        assert_eq!(plan.changes[0].line, Some(7));
     }
 
     #[test]

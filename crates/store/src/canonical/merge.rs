@@ -209,6 +209,11 @@ fn facts_as_text(facts: &MethodFacts) -> BTreeMap<&'static str, String> {
     map
 }
 
+/// The names of the facts that are known, as `sources` and `changes` have them.
+pub(crate) fn names_of(facts: &MethodFacts) -> impl Iterator<Item = String> {
+    facts_as_text(facts).into_keys().filter(|name| *name != "kind").map(str::to_owned)
+}
+
 /// The facts that differ, with the values before and after.
 pub(super) fn fact_changes(
     before: &MethodFacts,

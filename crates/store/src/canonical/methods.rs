@@ -308,6 +308,7 @@ impl Work<'_> {
             field,
             before,
             after,
+            line: None,
         }));
     }
 
@@ -473,21 +474,24 @@ impl Work<'_> {
     /// keeps what was known.
     fn recompute(&mut self) {
         for id in std::mem::take(&mut self.dirty) {
-            let Some(record) = self.canonical.get(&id) else { continue };
-            let Some((facts, sources)) = merge_facts(&record.votes) else { continue };
-            let (hash, sources) = (digest(&facts), sources.to_json());
-            if hash != record.hash || sources != record.sources {
-                self.plan.methods.push(MethodRow {
-                    id,
-                    customer: record.customer.clone(),
-                    kind: facts.kind(),
-                    facts: to_json(&facts),
-                    sources,
-                    hash,
-                });
-            }
+            self.plan.methods.extend(self.canonical.get(&id).and_then(recomputed_method));
         }
     }
+}
+
+/// The record as it is by its accounts' votes, where that is anything else than it was. One without
+/// votes keeps what was known.
+pub(super) fn recomputed_method(record: &CanonicalMethod) -> Option<MethodRow> {
+    let (facts, sources) = merge_facts(&record.votes)?;
+    let (hash, sources) = (digest(&facts), sources.to_json());
+    (hash != record.hash || sources != record.sources).then(|| MethodRow {
+        id: record.id.clone(),
+        customer: record.customer.clone(),
+        kind: facts.kind(),
+        facts: to_json(&facts),
+        sources,
+        hash,
+    })
 }
 
 type FieldChange = (String, Option<String>, Option<String>);

@@ -12,10 +12,11 @@ fn context(account: &str, rank: u32, guard: Guard) -> Context {
     Context {
         account: AccountName::new(account).expect("an id"),
         namespace: "default".into(),
+        match_by_email: false,
         rank,
         file_rank: u32::MAX,
         cause: "pull".into(),
-        run: RunId::generate(),
+        run: Some(RunId::generate()),
         now: at(1000),
         guard,
     }

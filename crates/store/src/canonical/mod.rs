@@ -8,6 +8,8 @@
 
 mod customers;
 mod kept;
+mod links;
+mod matching;
 mod merge;
 mod methods;
 mod reads;
@@ -18,7 +20,9 @@ pub(crate) use customers::{
     CanonicalCustomer, CustomerNeeds, CustomerPlan, CustomerPlanner, CustomerRow, MirrorCustomer,
     MirrorCustomerRow,
 };
-pub(crate) use kept::{FileFields, keep};
+pub(crate) use kept::{FileFields, Stated, keep};
+pub(crate) use links::{LinkRows, link};
+pub(crate) use merge::names_of;
 pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,
     NewsOfMethod, key_of,
@@ -62,12 +66,15 @@ pub(crate) enum Guard {
 pub(crate) struct Context {
     pub account: AccountName,
     pub namespace: String,
+    /// Whether a customer that no reference links may be linked by its e-mail address.
+    pub match_by_email: bool,
     pub rank: u32,
     /// Where the file stands among the accounts.
     pub file_rank: u32,
-    /// The run's job: why a change took place.
+    /// The run's job, or `person`: why a change took place.
     pub cause: String,
-    pub run: RunId,
+    /// None where a person did it.
+    pub run: Option<RunId>,
     /// The injected clock.
     pub now: Timestamp,
     pub guard: Guard,
@@ -94,6 +101,8 @@ pub(crate) struct Change {
     pub field: String,
     pub before: Option<String>,
     pub after: Option<String>,
+    /// The row of the run's file that says so.
+    pub line: Option<u64>,
 }
 
 /// How news stands against the mirror row it is about.

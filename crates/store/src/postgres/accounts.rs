@@ -19,11 +19,12 @@ const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE acco
      OR EXISTS (SELECT 1 FROM token_links WHERE account = $1) \
      OR EXISTS (SELECT 1 FROM statements WHERE account = $1)";
 const BIND: &str = "INSERT INTO accounts \
-     (name, kind, host, merchant, environment, namespace, rank, bound_at) \
-     SELECT u.*, $8 FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
-     $6::text[], $7::bigint[]) u ON CONFLICT (name) DO UPDATE SET kind = EXCLUDED.kind, \
+     (name, kind, host, merchant, environment, namespace, rank, match_by_email, bound_at) \
+     SELECT u.*, $9 FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
+     $6::text[], $7::bigint[], $8::bigint[]) u ON CONFLICT (name) DO UPDATE SET kind = EXCLUDED.kind, \
      host = EXCLUDED.host, merchant = EXCLUDED.merchant, environment = EXCLUDED.environment, \
-     namespace = EXCLUDED.namespace, rank = EXCLUDED.rank";
+     namespace = EXCLUDED.namespace, rank = EXCLUDED.rank, \
+     match_by_email = EXCLUDED.match_by_email";
 const REBIND: &str = "UPDATE accounts SET kind = $2, host = $3, merchant = $4, environment = $5, \
      token_identity = COALESCE(token_identity, $6) WHERE name = $1";
 const TOKEN_IDENTITIES: &str =
@@ -102,6 +103,7 @@ impl PostgresStore {
         }
         let column = |of: fn(&AccountRow) -> &str| sorted.iter().map(|r| of(r)).collect::<Vec<_>>();
         let ranks: Vec<i64> = sorted.iter().map(|row| i64::from(row.rank)).collect();
+        let by_email: Vec<i64> = sorted.iter().map(|row| i64::from(row.match_by_email)).collect();
         sqlx::query(BIND)
             .bind(&names)
             .bind(column(|row| &row.kind))
@@ -110,6 +112,7 @@ impl PostgresStore {
             .bind(column(|row| &row.environment))
             .bind(column(|row| &row.namespace))
             .bind(ranks)
+            .bind(by_email)
             .bind(self.now().micros())
             .execute(&mut *tx)
             .await?;

@@ -257,7 +257,7 @@ impl PostgresStore {
         }
         put_outcomes(&mut tx, now.micros(), &outcomes).await?;
         let followed = match context {
-            Some(context) => self.follow(&mut tx, &context, following).await?,
+            Some(context) => self.follow(&mut tx, fence, &context, following).await?,
             None => Followed::default(),
         };
         tx.commit().await?;
@@ -269,6 +269,7 @@ impl PostgresStore {
     async fn follow(
         &self,
         tx: &mut PgConnection,
+        fence: &Fence,
         context: &Context,
         following: Following,
     ) -> Result<Followed, StoreError> {
@@ -287,7 +288,7 @@ impl PostgresStore {
             })
             .collect();
         news.append(&mut later);
-        write_links(tx, account.as_str(), &context.run, now.micros(), links).await?;
+        write_links(tx, account.as_str(), &fence.run, now.micros(), links).await?;
 
         let whose: HashSet<_> = news.iter().map(|news| news.customer.clone()).collect();
         let mut at_hand = mirror::links_of(tx, account, &whose).await?;

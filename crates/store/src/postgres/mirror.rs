@@ -4,33 +4,41 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::{
-    AccountName, CustomerId, MethodFacts, MethodId, MethodKind, Profile, RemoteCustomerId,
+    AccountName, CustomerId, MethodFacts, MethodId, MethodKind, Profile, RemoteCustomerId, RunId,
     Timestamp,
 };
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::decode::{get, id, opt_bool, opt_id, time, unsigned, word};
+use super::decode::{get, id, opt_bool, opt_id, signed, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
     CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
-    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, keep,
-    key_of,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Stated, Vote, from_json, hash_of,
+    keep, key_of,
 };
 use crate::{Fence, KeptFields, Keys, StoreError};
 
 // Whoever links holds every account of the namespace: two at once would each miss what the other
 // is about to write, and make two records of one reference.
-const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job, \
+const CONTEXT: &str = "SELECT a.namespace, a.rank, a.match_by_email, r.job, \
      (SELECT value::bigint FROM meta WHERE key = 'file_rank') FROM accounts a, runs r \
      WHERE a.name = $1 AND r.id = $2";
-const HOLD_NAMESPACE: &str = "SELECT name FROM accounts WHERE namespace = \
+pub(super) const HOLD_NAMESPACE: &str = "SELECT name FROM accounts WHERE namespace = \
      (SELECT namespace FROM accounts WHERE name = $1) ORDER BY name FOR NO KEY UPDATE";
 const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id, \
      COALESCE(scan = $3, FALSE) FROM remote_customers WHERE account = $1 AND remote_id = ANY($2)";
-const BY_REFERENCE: &str = "SELECT id, reference, sources, hash FROM customers \
+const BY_REFERENCE: &str = "SELECT id, reference, sources, hash, profile, email_key FROM customers \
      WHERE namespace = $1 AND reference = ANY($2)";
-const BY_ID: &str = "SELECT id, reference, sources, hash FROM customers WHERE id = ANY($1)";
+/// Of the records with an e-mail address as many as tell whether there is one or more. A record
+/// that nobody was ever linked to, or is any more, is nobody's.
+const BY_EMAIL: &str = "SELECT c.id, c.reference, c.sources, c.hash, c.profile, c.email_key \
+     FROM UNNEST($2::text[]) AS wanted (email) CROSS JOIN LATERAL (SELECT k.* FROM customers k \
+     WHERE k.namespace = $1 AND k.email_key = wanted.email AND k.erased_at IS NULL \
+     AND EXISTS (SELECT 1 FROM remote_customers r WHERE r.customer_id = k.id) \
+     ORDER BY k.id LIMIT 10) c";
+const BY_ID: &str =
+    "SELECT id, reference, sources, hash, profile, email_key FROM customers WHERE id = ANY($1)";
 const VOTES: &str = "SELECT c.customer_id, a.rank, c.account, c.remote_id, c.as_of, c.profile \
      FROM remote_customers c JOIN accounts a ON a.name = c.account \
      WHERE c.customer_id = ANY($1) AND c.state = 'live'";
@@ -53,12 +61,13 @@ const PUT_CUSTOMERS: &str = "INSERT INTO customers (id, namespace, reference, em
      sources, hash, created_at, updated_at) SELECT u.id, $1, u.reference, u.email, u.profile, \
      u.sources, u.hash, $2, $2 FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], \
      $7::text[], $8::bytea[]) AS u (id, reference, email, profile, sources, hash) \
-     ON CONFLICT (id) DO UPDATE SET email_key = EXCLUDED.email_key, profile = EXCLUDED.profile, \
+     ON CONFLICT (id) DO UPDATE SET \
+     reference = COALESCE(customers.reference, EXCLUDED.reference), email_key = EXCLUDED.email_key, profile = EXCLUDED.profile, \
      sources = EXCLUDED.sources, hash = EXCLUDED.hash, updated_at = EXCLUDED.updated_at";
 const PUT_MIRROR: &str = "INSERT INTO remote_customers AS r (account, remote_id, reference, \
      profile, hash, state, as_of, scan, methods_read_at, remote_created_at, first_seen, \
-     removed_at, customer_id, linked_by) SELECT $1, u.id, u.reference, u.profile, u.hash, \
-     u.state, u.as_of, $2, u.read_at, u.made_at, $3, u.removed_at, u.customer, u.linked_by \
+     removed_at, customer_id, linked_by, first_run) SELECT $1, u.id, u.reference, u.profile, u.hash, \
+     u.state, u.as_of, $2, u.read_at, u.made_at, $3, u.removed_at, u.customer, u.linked_by, $15 \
      FROM UNNEST($4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[], $9::bigint[], \
      $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[]) AS u (id, reference, \
      profile, hash, state, as_of, read_at, made_at, removed_at, customer, linked_by) \
@@ -76,12 +85,13 @@ const PUT_METHODS: &str = "INSERT INTO methods (id, customer_id, kind, facts, so
      updated_at = EXCLUDED.updated_at";
 const PUT_MIRROR_METHODS: &str = "INSERT INTO remote_methods AS r (account, remote_customer_id, \
      remote_id, kind, facts, is_default, hash, state, as_of, remote_created_at, first_seen, \
-     removed_at, credential, method_id, expires) SELECT $1, u.customer, u.id, u.kind, u.facts, \
-     u.is_default, u.hash, u.state, u.as_of, u.made_at, $2, u.removed_at, u.credential, u.method, \
-     u.expires FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
-     $8::bytea[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[], \
-     $14::text[], $15::bigint[]) AS u (customer, id, kind, facts, is_default, hash, state, as_of, \
-     made_at, removed_at, credential, method, expires) ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET \
+     removed_at, credential, method_id, expires, first_run) SELECT $1, u.customer, u.id, u.kind, \
+     u.facts, u.is_default, u.hash, u.state, u.as_of, u.made_at, $2, u.removed_at, u.credential, \
+     u.method, u.expires, $16 FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], \
+     $7::bigint[], $8::bytea[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], \
+     $13::bytea[], $14::text[], $15::bigint[]) AS u (customer, id, kind, facts, is_default, hash, \
+     state, as_of, made_at, removed_at, credential, method, expires) \
+     ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET \
      kind = EXCLUDED.kind, facts = EXCLUDED.facts, is_default = EXCLUDED.is_default, \
      hash = EXCLUDED.hash, state = EXCLUDED.state, as_of = EXCLUDED.as_of, \
      remote_created_at = COALESCE(EXCLUDED.remote_created_at, r.remote_created_at), \
@@ -92,8 +102,8 @@ const TOUCH_METHODS: &str = "UPDATE remote_methods m SET as_of = u.at \
      WHERE m.account = $1 AND m.remote_customer_id = u.customer AND m.remote_id = u.id \
      AND m.as_of < u.at";
 const ADD_CHANGES: &str = "INSERT INTO changes (account, cause, run, at, subject, subject_id, \
-     field, before, after) SELECT $1, $2, $3, $4, u.* FROM UNNEST($5::text[], $6::text[], \
-     $7::text[], $8::text[], $9::text[]) u";
+     field, before, after, line) SELECT $1, $2, $3, $4, u.* FROM UNNEST($5::text[], $6::text[], \
+     $7::text[], $8::text[], $9::text[], $10::bigint[]) u";
 
 /// A column of rows, for `UNNEST`.
 fn column<'a, T, V>(rows: &'a [T], of: impl Fn(&'a T) -> V) -> Vec<V> {
@@ -109,16 +119,16 @@ pub(super) async fn context(
     guard: Guard,
 ) -> Result<Context, StoreError> {
     sqlx::query(HOLD_NAMESPACE).bind(account.as_str()).execute(&mut *tx).await?;
-    let row: Option<(String, i64, String, Option<i64>)> = sqlx::query_as(CONTEXT)
+    let row: Option<(String, i64, i64, String, Option<i64>)> = sqlx::query_as(CONTEXT)
         .bind(account.as_str())
         .bind(fence.run.as_str())
         .fetch_optional(tx)
         .await?;
-    let (namespace, rank, cause, file) = row.ok_or(StoreError::NotFound("account"))?;
+    let (namespace, rank, by_email, cause, file) = row.ok_or(StoreError::NotFound("account"))?;
     let place = |rank| u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
     let (rank, file_rank) = (place(rank), file.map_or(u32::MAX, place));
-    let (account, run) = (account.clone(), fence.run.clone());
-    Ok(Context { account, namespace, rank, file_rank, cause, run, now, guard })
+    let (account, run, match_by_email) = (account.clone(), Some(fence.run.clone()), by_email != 0);
+    Ok(Context { account, namespace, match_by_email, rank, file_rank, cause, run, now, guard })
 }
 
 /// Our customer of each of these that the mirror has.
@@ -139,11 +149,12 @@ pub(super) async fn keep_fields(
     kept: Vec<KeptFields>,
 ) -> Result<(), StoreError> {
     let links = links_of(tx, &context.account, kept.iter().map(|one| &one.customer)).await?;
-    let kept: Vec<(CustomerId, Profile)> = kept
-        .into_iter()
-        .filter_map(|one| Some((links.get(&one.customer)?.clone()?, one.fields)))
-        .collect();
-    let ids = kept.iter().map(|(id, _)| id.clone()).collect();
+    let stated = |one: KeptFields| {
+        let customer = links.get(&one.customer)?.clone()?;
+        Some(Stated { customer, line: one.line, fields: one.fields })
+    };
+    let kept: Vec<Stated> = kept.into_iter().filter_map(stated).collect();
+    let ids = kept.iter().map(|one| one.customer.clone()).collect();
     let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
     let canonical = canonical_customers(tx, &context.namespace, &needs).await?;
     let plan = keep(context, canonical, kept)?;
@@ -151,13 +162,14 @@ pub(super) async fn keep_fields(
     add_changes(tx, context, &plan.changes).await
 }
 
-async fn mirror_of(
+/// The mirror rows of these customers.
+pub(super) async fn mirror_of<'a>(
     tx: &mut PgConnection,
     account: &AccountName,
-    planner: &CustomerPlanner,
+    ids: impl IntoIterator<Item = &'a RemoteCustomerId>,
     scan: Option<&str>,
 ) -> Result<HashMap<RemoteCustomerId, MirrorCustomer>, StoreError> {
-    let ids: Vec<&str> = planner.ids().map(RemoteCustomerId::as_str).collect();
+    let ids: Vec<&str> = ids.into_iter().map(RemoteCustomerId::as_str).collect();
     let query = sqlx::query(MIRROR).bind(account.as_str()).bind(ids).bind(scan);
     let rows = query.fetch_all(tx).await?;
     let mut mirror = HashMap::with_capacity(rows.len());
@@ -176,7 +188,7 @@ async fn mirror_of(
     Ok(mirror)
 }
 
-async fn canonical_customers(
+pub(super) async fn canonical_customers(
     tx: &mut PgConnection,
     namespace: &str,
     needs: &CustomerNeeds,
@@ -185,6 +197,11 @@ async fn canonical_customers(
     if !needs.references.is_empty() {
         let references: Vec<&str> = needs.references.iter().map(String::as_str).collect();
         let query = sqlx::query(BY_REFERENCE).bind(namespace).bind(references);
+        rows.extend(query.fetch_all(&mut *tx).await?);
+    }
+    if !needs.emails.is_empty() {
+        let emails: Vec<&str> = needs.emails.iter().map(String::as_str).collect();
+        let query = sqlx::query(BY_EMAIL).bind(namespace).bind(emails);
         rows.extend(query.fetch_all(&mut *tx).await?);
     }
     if !needs.ids.is_empty() {
@@ -199,6 +216,8 @@ async fn canonical_customers(
             reference: get(row, 1)?,
             sources: get(row, 2)?,
             hash: hash_of(get(row, 3)?)?,
+            profile: get(row, 4)?,
+            email_key: get(row, 5)?,
             votes: Vec::new(),
         };
         found.insert(customer.into(), record);
@@ -224,7 +243,7 @@ async fn canonical_customers(
     Ok(found.into_values().collect())
 }
 
-async fn put_canonical_customers(
+pub(super) async fn put_canonical_customers(
     tx: &mut PgConnection,
     context: &Context,
     rows: &[CustomerRow],
@@ -271,6 +290,7 @@ async fn put_mirror(
         .bind(column(rows, |row| at(row.removed_at)))
         .bind(column(rows, |row| row.customer.as_ref().map(CustomerId::as_str)))
         .bind(column(rows, |row| row.linked_by))
+        .bind(context.run.as_ref().map(RunId::as_str))
         .execute(tx)
         .await?;
     Ok(())
@@ -284,8 +304,8 @@ pub(super) async fn put_customers(
     as_of: Timestamp,
     scan: Option<&str>,
 ) -> Result<CustomerPlan, StoreError> {
-    let mirror = mirror_of(tx, &context.account, &planner, scan).await?;
-    let needs = planner.needs(&mirror);
+    let mirror = mirror_of(tx, &context.account, planner.ids(), scan).await?;
+    let needs = planner.needs(context, &mirror);
     let canonical = if needs.is_empty() {
         Vec::new()
     } else {
@@ -341,7 +361,7 @@ pub(super) async fn mirror_methods(
     Ok(mirror)
 }
 
-async fn canonical_methods(
+pub(super) async fn canonical_methods(
     tx: &mut PgConnection,
     customers: &BTreeSet<CustomerId>,
 ) -> Result<Vec<CanonicalMethod>, StoreError> {
@@ -392,7 +412,7 @@ pub(super) struct MethodsAtHand {
     pub(super) mirror: HashMap<Key, MirrorMethod>,
 }
 
-async fn put_canonical_methods(
+pub(super) async fn put_canonical_methods(
     tx: &mut PgConnection,
     now: Timestamp,
     rows: &[MethodRow],
@@ -444,6 +464,7 @@ async fn put_mirror_methods(
         .bind(sealed)
         .bind(column(rows, |row| row.method.as_ref().map(MethodId::as_str)))
         .bind(column(rows, |row| row.expires))
+        .bind(context.run.as_ref().map(RunId::as_str))
         .execute(tx)
         .await?;
     Ok(())
@@ -477,7 +498,7 @@ pub(super) async fn put_methods(
     Ok(plan)
 }
 
-async fn add_changes(
+pub(super) async fn add_changes(
     tx: &mut PgConnection,
     context: &Context,
     changes: &[Change],
@@ -488,13 +509,14 @@ async fn add_changes(
     sqlx::query(ADD_CHANGES)
         .bind(context.account.as_str())
         .bind(&context.cause)
-        .bind(context.run.as_str())
+        .bind(context.run.as_ref().map(RunId::as_str))
         .bind(context.now.micros())
         .bind(column(changes, |change| change.subject))
         .bind(column(changes, |change| change.subject_id.as_str()))
         .bind(column(changes, |change| change.field.as_str()))
         .bind(column(changes, |change| change.before.as_deref()))
         .bind(column(changes, |change| change.after.as_deref()))
+        .bind(column(changes, |change| change.line.map(signed)))
         .execute(tx)
         .await?;
     Ok(())

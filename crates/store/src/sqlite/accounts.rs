@@ -14,11 +14,12 @@ const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE acco
      OR EXISTS (SELECT 1 FROM token_links WHERE account = ?1) \
      OR EXISTS (SELECT 1 FROM effects WHERE account = ?1)";
 const PUT_ACCOUNT: &str = "INSERT INTO accounts \
-     (name, kind, host, merchant, environment, namespace, rank, bound_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+     (name, kind, host, merchant, environment, namespace, rank, bound_at, match_by_email) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
      ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, host = excluded.host, \
      merchant = excluded.merchant, environment = excluded.environment, \
-     namespace = excluded.namespace, rank = excluded.rank";
+     namespace = excluded.namespace, rank = excluded.rank, \
+     match_by_email = excluded.match_by_email";
 const REBIND: &str = "UPDATE accounts SET kind = ?2, host = ?3, merchant = ?4, environment = ?5, \
      token_identity = COALESCE(token_identity, ?6) WHERE name = ?1";
 const TOKEN_IDENTITIES: &str =
@@ -94,6 +95,7 @@ impl SqliteStore {
                 .bind(account.namespace.as_str())
                 .bind(i64::from(account.rank))
                 .bind(now)
+                .bind(i64::from(account.match_by_email))
                 .execute(&mut *tx)
                 .await?;
         }

@@ -58,7 +58,7 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
@@ -66,6 +66,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         include_str!("../../../../migrations/sqlite/0002_staged_in_file_order.sql"),
     ),
     (3, "expiry", include_str!("../../../../migrations/sqlite/0003_expiry.sql")),
+    (4, "match by email", include_str!("../../../../migrations/sqlite/0004_match_by_email.sql")),
     (5, "rebind", include_str!("../../../../migrations/sqlite/0005_rebind.sql")),
 ];
 

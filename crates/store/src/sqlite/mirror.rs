@@ -11,24 +11,31 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::bulk::{Bound, Bulk};
-use super::decode::{get, id, list, opt_bool, opt_id, time, unsigned, word};
+use super::decode::{get, id, list, opt_bool, opt_id, signed, time, unsigned, word};
 use crate::canonical::{
     CanonicalCustomer, CanonicalMethod, Change, Context, CustomerNeeds, CustomerPlan,
     CustomerPlanner, CustomerRow, Guard, Key, MethodPlan, MethodPlanner, MethodRow, MirrorCustomer,
-    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Vote, from_json, hash_of, keep,
-    key_of,
+    MirrorCustomerRow, MirrorMethod, MirrorState, NewsOfMethod, Stated, Vote, from_json, hash_of,
+    keep, key_of,
 };
 use crate::{Fence, KeptFields, Keys, StoreError};
 
-const CONTEXT: &str = "SELECT a.namespace, a.rank, r.job, \
+const CONTEXT: &str = "SELECT a.namespace, a.rank, a.match_by_email, r.job, \
      (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'file_rank') \
      FROM accounts AS a, runs AS r WHERE a.name = ?1 AND r.id = ?2";
 const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id, \
      ?3 IS NOT NULL AND scan IS ?3 FROM remote_customers \
      WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
-const BY_REFERENCE: &str = "SELECT id, reference, sources, hash FROM customers \
+const BY_REFERENCE: &str = "SELECT id, reference, sources, hash, profile, email_key FROM customers \
      WHERE namespace = ?1 AND reference IN (SELECT value FROM json_each(?2))";
-const BY_ID: &str = "SELECT id, reference, sources, hash FROM customers \
+/// Of the records with an e-mail address as many as tell whether there is one or more. A record
+/// that nobody was ever linked to, or is any more, is nobody's.
+const BY_EMAIL: &str = "SELECT c.id, c.reference, c.sources, c.hash, c.profile, c.email_key \
+     FROM json_each(?2) AS wanted CROSS JOIN customers AS c ON c.id IN (SELECT k.id \
+     FROM customers AS k WHERE k.namespace = ?1 AND k.email_key = wanted.value \
+     AND k.erased_at IS NULL AND EXISTS (SELECT 1 FROM remote_customers AS r \
+     WHERE r.customer_id = k.id) ORDER BY k.id LIMIT 10)";
+const BY_ID: &str = "SELECT id, reference, sources, hash, profile, email_key FROM customers \
      WHERE id IN (SELECT value FROM json_each(?1))";
 const VOTES: &str = "SELECT c.customer_id, a.rank, c.account, c.remote_id, c.as_of, c.profile \
      FROM remote_customers AS c JOIN accounts AS a ON a.name = c.account \
@@ -55,6 +62,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     CONTEXT,
     MIRROR,
     BY_REFERENCE,
+    BY_EMAIL,
     BY_ID,
     VOTES,
     LINKS,
@@ -74,14 +82,15 @@ static PUT_CUSTOMERS: Bulk = Bulk::new(
     "INSERT OR FAIL INTO customers (id, namespace, reference, email_key, profile, sources, hash, \
      created_at, updated_at) VALUES ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    " ON CONFLICT (id) DO UPDATE SET email_key = excluded.email_key, profile = excluded.profile, \
+    " ON CONFLICT (id) DO UPDATE SET reference = COALESCE(reference, excluded.reference), \
+     email_key = excluded.email_key, profile = excluded.profile, \
      sources = excluded.sources, hash = excluded.hash, updated_at = excluded.updated_at",
 );
 static PUT_MIRROR: Bulk = Bulk::new(
     "INSERT OR FAIL INTO remote_customers (account, remote_id, reference, profile, hash, state, \
      as_of, scan, methods_read_at, remote_created_at, first_seen, removed_at, customer_id, \
-     linked_by) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     linked_by, first_run) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     " ON CONFLICT (account, remote_id) DO UPDATE SET reference = excluded.reference, \
      profile = excluded.profile, hash = excluded.hash, state = excluded.state, \
      as_of = excluded.as_of, scan = COALESCE(excluded.scan, scan), \
@@ -101,8 +110,8 @@ static PUT_METHODS: Bulk = Bulk::new(
 static PUT_MIRROR_METHODS: Bulk = Bulk::new(
     "INSERT OR FAIL INTO remote_methods (account, remote_customer_id, remote_id, kind, facts, \
      is_default, hash, state, as_of, remote_created_at, first_seen, removed_at, credential, \
-     method_id, expires) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     method_id, expires, first_run) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     " ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET kind = excluded.kind, \
      facts = excluded.facts, is_default = excluded.is_default, hash = excluded.hash, \
      state = excluded.state, as_of = excluded.as_of, \
@@ -118,8 +127,8 @@ static TOUCH_METHODS: Bulk = Bulk::new(
 );
 static ADD_CHANGES: Bulk = Bulk::new(
     "INSERT OR FAIL INTO changes (account, cause, run, at, subject, subject_id, field, before, \
-     after) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     after, line) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
 
@@ -131,16 +140,20 @@ pub(super) async fn context(
     now: Timestamp,
     guard: Guard,
 ) -> Result<Context, StoreError> {
-    let row: Option<(String, i64, String, Option<i64>)> = sqlx::query_as(CONTEXT)
+    let row: Option<(String, i64, i64, String, Option<i64>)> = sqlx::query_as(CONTEXT)
         .bind(account.as_str())
         .bind(fence.run.as_str())
         .fetch_optional(conn)
         .await?;
-    let (namespace, rank, cause, file) = row.ok_or(StoreError::NotFound("account"))?;
+    let (namespace, rank, by_email, cause, file) = row.ok_or(StoreError::NotFound("account"))?;
     let place = |rank| u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
     let (rank, file_rank) = (place(rank), file.map_or(u32::MAX, place));
-    let (account, run) = (account.clone(), fence.run.clone());
-    Ok(Context { account, namespace, rank, file_rank, cause, run, now, guard })
+    let (account, run, match_by_email) = (account.clone(), Some(fence.run.clone()), by_email != 0);
+    Ok(Context { account, namespace, match_by_email, rank, file_rank, cause, run, now, guard })
+}
+
+fn run_of(context: &Context) -> Option<String> {
+    context.run.as_ref().map(ToString::to_string)
 }
 
 /// Our customer of each of these that the mirror has.
@@ -164,11 +177,12 @@ pub(super) async fn keep_fields(
     kept: Vec<KeptFields>,
 ) -> Result<(), StoreError> {
     let links = links_of(conn, &context.account, kept.iter().map(|one| &one.customer)).await?;
-    let kept: Vec<(CustomerId, Profile)> = kept
-        .into_iter()
-        .filter_map(|one| Some((links.get(&one.customer)?.clone()?, one.fields)))
-        .collect();
-    let ids = kept.iter().map(|(id, _)| id.clone()).collect();
+    let stated = |one: KeptFields| {
+        let customer = links.get(&one.customer)?.clone()?;
+        Some(Stated { customer, line: one.line, fields: one.fields })
+    };
+    let kept: Vec<Stated> = kept.into_iter().filter_map(stated).collect();
+    let ids = kept.iter().map(|one| one.customer.clone()).collect();
     let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
     let canonical = canonical_customers(conn, &context.namespace, &needs).await?;
     let plan = keep(context, canonical, kept)?;
@@ -176,7 +190,7 @@ pub(super) async fn keep_fields(
     add_changes(conn, context, &plan.changes).await
 }
 
-async fn put_canonical_customers(
+pub(super) async fn put_canonical_customers(
     conn: &mut SqliteConnection,
     context: &Context,
     rows: &[CustomerRow],
@@ -197,15 +211,16 @@ async fn put_canonical_customers(
     Ok(())
 }
 
-async fn mirror_of(
+/// The mirror rows of these customers.
+pub(super) async fn mirror_of<'a>(
     conn: &mut SqliteConnection,
     account: &AccountName,
-    planner: &CustomerPlanner,
+    ids: impl IntoIterator<Item = &'a RemoteCustomerId>,
     scan: Option<&str>,
 ) -> Result<HashMap<RemoteCustomerId, MirrorCustomer>, StoreError> {
     let rows = sqlx::query(MIRROR)
         .bind(account.as_str())
-        .bind(list(planner.ids().map(RemoteCustomerId::as_str)))
+        .bind(list(ids.into_iter().map(RemoteCustomerId::as_str)))
         .bind(scan)
         .fetch_all(conn)
         .await?;
@@ -225,7 +240,7 @@ async fn mirror_of(
     Ok(mirror)
 }
 
-async fn canonical_customers(
+pub(super) async fn canonical_customers(
     conn: &mut SqliteConnection,
     namespace: &str,
     needs: &CustomerNeeds,
@@ -233,6 +248,10 @@ async fn canonical_customers(
     let mut rows: Vec<SqliteRow> = Vec::new();
     if !needs.references.is_empty() {
         let query = sqlx::query(BY_REFERENCE).bind(namespace).bind(list(&needs.references));
+        rows.extend(query.fetch_all(&mut *conn).await?);
+    }
+    if !needs.emails.is_empty() {
+        let query = sqlx::query(BY_EMAIL).bind(namespace).bind(list(&needs.emails));
         rows.extend(query.fetch_all(&mut *conn).await?);
     }
     if !needs.ids.is_empty() {
@@ -247,6 +266,8 @@ async fn canonical_customers(
             reference: get(row, 1)?,
             sources: get(row, 2)?,
             hash: hash_of(get(row, 3)?)?,
+            profile: get(row, 4)?,
+            email_key: get(row, 5)?,
             votes: Vec::new(),
         };
         found.insert(customer.into(), record);
@@ -279,8 +300,8 @@ pub(super) async fn put_customers(
     as_of: Timestamp,
     scan: Option<&str>,
 ) -> Result<CustomerPlan, StoreError> {
-    let mirror = mirror_of(conn, &context.account, &planner, scan).await?;
-    let needs = planner.needs(&mirror);
+    let mirror = mirror_of(conn, &context.account, planner.ids(), scan).await?;
+    let needs = planner.needs(context, &mirror);
     let canonical = if needs.is_empty() {
         Vec::new()
     } else {
@@ -288,6 +309,7 @@ pub(super) async fn put_customers(
     };
     let plan = planner.plan(context, &mirror, canonical)?;
     let (account, now) = (context.account.as_str().to_owned(), context.now.micros());
+    let run = run_of(context);
     put_canonical_customers(conn, context, &plan.customers).await?;
     let bind = |q: Bound, row: &MirrorCustomerRow| {
         q.bind(account.as_str())
@@ -304,6 +326,7 @@ pub(super) async fn put_customers(
             .bind(row.removed_at.map(Timestamp::micros))
             .bind(row.customer.as_ref().map(CustomerId::as_str))
             .bind(row.linked_by)
+            .bind(run.as_deref())
     };
     PUT_MIRROR.run(conn, &plan.mirrors, bind, |q| q).await?;
     for (ids, read_at) in [(&plan.touches, None), (&plan.touches_inline, Some(as_of.micros()))] {
@@ -352,7 +375,7 @@ pub(super) async fn mirror_methods(
     Ok(mirror)
 }
 
-async fn canonical_methods(
+pub(super) async fn canonical_methods(
     conn: &mut SqliteConnection,
     customers: &BTreeSet<CustomerId>,
 ) -> Result<Vec<CanonicalMethod>, StoreError> {
@@ -404,6 +427,26 @@ pub(super) struct MethodsAtHand {
     pub(super) mirror: HashMap<Key, MirrorMethod>,
 }
 
+pub(super) async fn put_canonical_methods(
+    conn: &mut SqliteConnection,
+    now: Timestamp,
+    rows: &[MethodRow],
+) -> Result<(), StoreError> {
+    let now = now.micros();
+    let bind = |q: Bound, row: &MethodRow| {
+        q.bind(row.id.as_str())
+            .bind(row.customer.as_str())
+            .bind(row.kind.as_str())
+            .bind(row.facts.as_str())
+            .bind(row.sources.as_str())
+            .bind(row.hash.as_bytes().as_slice())
+            .bind(now)
+            .bind(now)
+    };
+    PUT_METHODS.run(conn, rows, bind, |q| q).await?;
+    Ok(())
+}
+
 /// Writes payment methods; hands back the plan that was carried out.
 pub(super) async fn put_methods(
     conn: &mut SqliteConnection,
@@ -417,19 +460,9 @@ pub(super) async fn put_methods(
     let canonical =
         if needs.is_empty() { Vec::new() } else { canonical_methods(conn, &needs).await? };
     let plan = planner.plan(context, mirror, canonical)?;
+    put_canonical_methods(conn, context.now, &plan.methods).await?;
     let now = context.now.micros();
-    let bind = |q: Bound, row: &MethodRow| {
-        q.bind(row.id.as_str())
-            .bind(row.customer.as_str())
-            .bind(row.kind.as_str())
-            .bind(row.facts.as_str())
-            .bind(row.sources.as_str())
-            .bind(row.hash.as_bytes().as_slice())
-            .bind(now)
-            .bind(now)
-    };
-    PUT_METHODS.run(conn, &plan.methods, bind, |q| q).await?;
-    let account = &context.account;
+    let (account, run) = (&context.account, run_of(context));
     let bind = |q: Bound, row: &MirrorMethod| {
         let seal = |token| keys.seal_credential(account, &row.customer, &row.id, token);
         q.bind(account.as_str())
@@ -447,6 +480,7 @@ pub(super) async fn put_methods(
             .bind(row.credential.as_ref().map(seal))
             .bind(row.method.as_ref().map(MethodId::as_str))
             .bind(row.expires)
+            .bind(run.as_deref())
     };
     PUT_MIRROR_METHODS.run(conn, &plan.mirrors, bind, |q| q).await?;
     let bind = |q: Bound, (key, at): &(Key, Timestamp)| {
@@ -457,21 +491,23 @@ pub(super) async fn put_methods(
     Ok(plan)
 }
 
-async fn add_changes(
+pub(super) async fn add_changes(
     conn: &mut SqliteConnection,
     context: &Context,
     changes: &[Change],
 ) -> Result<(), StoreError> {
+    let run = run_of(context);
     let bind = |q: Bound, change: &Change| {
         q.bind(context.account.as_str())
             .bind(context.cause.as_str())
-            .bind(context.run.as_str())
+            .bind(run.as_deref())
             .bind(context.now.micros())
             .bind(change.subject)
             .bind(change.subject_id.as_str())
             .bind(change.field.as_str())
             .bind(change.before.as_deref())
             .bind(change.after.as_deref())
+            .bind(change.line.map(signed))
     };
     ADD_CHANGES.run(conn, changes, bind, |q| q).await?;
     Ok(())

@@ -8,9 +8,12 @@ mod bulk;
 mod cancel;
 mod connect;
 mod decode;
+mod export;
 mod groups;
+mod history;
 mod import;
 mod journal;
+mod links;
 mod mirror;
 mod pull;
 mod runs;
@@ -25,19 +28,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{
-    AccountName, Clock, EffectId, RemoteCustomerId, RemoteMethodId, RunId, SystemClock, Timestamp,
+    AccountName, Clock, CustomerId, EffectId, MethodId, RemoteCustomerId, RemoteMethodId, RunId,
+    SystemClock, Timestamp,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome,
-    EffectQuery, EffectRecord, EffectRow, Fence, FinishRows, Group, GroupPage, Identity, Intent,
-    IntentAnswer, Join, Keys, Lease, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats,
-    NewRun, NewScan, Owner, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
-    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects,
-    UnderWay, Unsettled, Which,
+    AccountRow, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied, CustomersWrite,
+    Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, ExportedCustomer, ExportedLink,
+    ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent, IntentAnswer, Join,
+    Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory, MethodsApplied,
+    MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey, PlannedRow, RowPlan,
+    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
+    StoreError, StoreInfo, StoreOptions, Subjects, UnderWay, Unsettled, Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -505,6 +510,69 @@ impl Store for SqliteStore {
         since: Timestamp,
     ) -> Result<MethodsUnread, StoreError> {
         self.count_unread(account, since).await
+    }
+
+    async fn matching(
+        &self,
+        account: &AccountName,
+        most: u32,
+    ) -> Result<Vec<MatchFinding>, StoreError> {
+        self.read_matching(account, most).await
+    }
+
+    async fn move_links(
+        &self,
+        account: &AccountName,
+        moves: Vec<LinkMove>,
+        dry: bool,
+    ) -> Result<Vec<Result<LinkMoved, LinkRefused>>, StoreError> {
+        self.write_links_moved(account, moves, dry).await
+    }
+
+    async fn export_customers(
+        &self,
+        account: Option<&AccountName>,
+        after: &PageKey,
+        most: u32,
+    ) -> Result<Vec<ExportedCustomer>, StoreError> {
+        self.page_of_customers(account, after, most).await
+    }
+
+    async fn export_methods(
+        &self,
+        account: Option<&AccountName>,
+        after: &PageKey,
+        most: u32,
+    ) -> Result<Vec<ExportedMethod>, StoreError> {
+        self.page_of_methods(account, after, most).await
+    }
+
+    async fn export_links(
+        &self,
+        account: &AccountName,
+        after: &PageKey,
+        most: u32,
+    ) -> Result<Vec<ExportedLink>, StoreError> {
+        self.page_of_links(account, after, most).await
+    }
+
+    async fn find_customers(&self, id: &str) -> Result<Vec<CustomerId>, StoreError> {
+        self.customers_called(id).await
+    }
+
+    async fn find_methods(&self, id: &str) -> Result<Vec<MethodId>, StoreError> {
+        self.methods_called(id).await
+    }
+
+    async fn customer_history(
+        &self,
+        id: &CustomerId,
+    ) -> Result<Option<CustomerHistory>, StoreError> {
+        self.history_of_customer(id).await
+    }
+
+    async fn method_history(&self, id: &MethodId) -> Result<Option<MethodHistory>, StoreError> {
+        self.history_of_method(id).await
     }
 
     async fn lease_permits(

@@ -21,7 +21,7 @@ foo = 1
 onfile.toml:10:1: error[unknown_key]: accounts.gov.foo is not a key of a proxy-token account
   10 | foo = …
      | ^^^
-  hint: its keys are kind, base_url, environment, rate, timeout_seconds, late_seconds, quarantine_seconds, reference_namespace, in_step, methods_max_age, calls_budget, on_unfit_field, transliterate, proxy, ca_file, webhook_secret, replay_window, payment_account_uid, token_url, client_id, client_secret, scope, bearer, import_batch, import_dedupes
+  hint: its keys are kind, base_url, environment, rate, timeout_seconds, late_seconds, quarantine_seconds, reference_namespace, match_by_email, in_step, methods_max_age, calls_budget, on_unfit_field, transliterate, proxy, ca_file, webhook_secret, replay_window, payment_account_uid, token_url, client_id, client_secret, scope, bearer, import_batch, import_dedupes
 
 2 errors in onfile.toml"#;
     assert_eq!(wrong(text, ONE), expected);
