@@ -103,7 +103,8 @@ struct Subjects {
 /// What was read.
 struct Read {
     how_far: &'static str,
-    is_whole: bool,
+    /// The page's class.
+    class: &'static str,
     as_of: String,
     customers: String,
     methods: String,
@@ -170,7 +171,11 @@ impl<'a> Page<'a> {
                 .collect(),
             coverage: summary.coverage.as_ref().map(|coverage| Read {
                 how_far: words::read_how_far(coverage),
-                is_whole: coverage.complete && coverage.gaps.is_empty(),
+                class: match (coverage.complete && coverage.gaps.is_empty(), coverage.confirmed) {
+                    (false, _) => "broken",
+                    (true, false) => "plain",
+                    (true, true) => "holds",
+                },
                 as_of: coverage.as_of.as_deref().map_or_else(|| "never".into(), utc),
                 customers: grouped(coverage.customers_read),
                 methods: grouped(coverage.methods_read),

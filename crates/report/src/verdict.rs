@@ -70,6 +70,13 @@ impl Verdict {
     }
 }
 
+/// Outcomes of rows that are at the provider as the file has them.
+const IN_PLACE: [Outcome; 4] =
+    [Outcome::Created, Outcome::Linked, Outcome::Updated, Outcome::Unchanged];
+/// Those of rows that need somebody, the most urgent first.
+const NEED_A_PERSON: [Outcome; 4] =
+    [Outcome::Unresolved, Outcome::Refused, Outcome::Rejected, Outcome::NotAttempted];
+
 /// What a run came to.
 pub(crate) fn of(summary: &Summary, record: &RunRecord, mask: Mask) -> Verdict {
     let rows = summary.rows.unwrap_or_default();
@@ -138,9 +145,8 @@ impl Told<'_> {
     }
 
     /// Rows that are at the provider as the file has them.
-    const fn in_place(&self) -> u64 {
-        let Ledger { created, linked, updated, unchanged, .. } = self.rows;
-        created + linked + updated + unchanged
+    fn in_place(&self) -> u64 {
+        IN_PLACE.iter().map(|outcome| self.rows.of(*outcome)).sum()
     }
 
     /// What to do about the error.
@@ -289,11 +295,12 @@ impl Told<'_> {
                 1 => format!("The one row is in place at {account}."),
                 read => format!("All {} rows are in place at {account}.", grouped(read)),
             };
+            let verdict = Verdict::new(Level::Fine, sentence).and(self.listed(IN_PLACE));
             let said = match findings.values().sum() {
-                0 => return Verdict::new(Level::Fine, sentence),
+                0 => return verdict,
                 rows => counted(rows, "row says", "rows say"),
             };
-            return Verdict::new(Level::Needs, sentence)
+            return Verdict { level: Level::Needs, ..verdict }
                 .and(format!("{said} something that somebody should look at: see the findings."));
         }
         let sentence = format!(
@@ -302,22 +309,18 @@ impl Told<'_> {
             counted(read, "row", "rows"),
             counted(bad, "needs", "need")
         );
-        let verdict = Verdict::new(Level::Needs, sentence).and(self.declined());
+        let verdict = Verdict::new(Level::Needs, sentence).and(self.listed(NEED_A_PERSON));
         self.see_to(verdict, mask)
     }
 
-    /// The outcomes of rows that need somebody, the most urgent first.
-    fn declined(&self) -> String {
-        let all = [Outcome::Unresolved, Outcome::Refused, Outcome::Rejected, Outcome::NotAttempted];
-        let named: Vec<String> = all
-            .into_iter()
-            .filter(|outcome| self.rows.of(*outcome) > 0)
-            .map(|outcome| {
-                let word = outcome.as_str().replace('_', " ");
-                format!("{} {word}", grouped(self.rows.of(outcome)))
-            })
-            .collect();
-        format!("{}.", named.join(", "))
+    /// These outcomes with their rows, as far as there are any.
+    fn listed(&self, outcomes: [Outcome; 4]) -> String {
+        let some = outcomes.into_iter().filter(|outcome| self.rows.of(*outcome) > 0);
+        let named = some.map(|outcome| {
+            let word = outcome.as_str().replace('_', " ");
+            format!("{} {word}", grouped(self.rows.of(outcome)))
+        });
+        format!("{}.", named.collect::<Vec<_>>().join(", "))
     }
 
     /// What may have taken effect comes first, then the file.

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 
 use crate::env::{Missing, variable};
 
 /// No answer takes longer, the first one included.
 const HUNG: Duration = Duration::from_secs(60);
 
-/// Its standard input and output become 3 and 4.
-const SHELL: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+/// Its standard input and output become 3 and 4. It ends when its input does, that is with this
+/// process at the latest, and then its folder goes, into which it writes to the last.
+const SHELL: &str = r#"trap '' INT
+folder=$1
+shift
+"$@" --user-data-dir="$folder" about:blank 3<&0 4>&1 </dev/null >/dev/null
+rm -rf -- "$folder"
+"#;
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -39,14 +44,12 @@ const ARGS: [&str; 10] = [
 /// One page of a browser of its own. The browser ends with it.
 #[derive(Debug)]
 pub struct Tab {
-    process: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     calls: u64,
     session: Option<String>,
     /// What it said of itself since it was last asked.
     events: Vec<Value>,
-    _folder: TempDir,
 }
 
 /// Where it is: where `ONFILE_TEST_CHROMIUM` says, or in the PATH.
@@ -67,20 +70,6 @@ fn program() -> anyhow::Result<PathBuf> {
     }
 }
 
-impl Drop for Tab {
-    /// What it still writes into its folder would outlive that.
-    #[expect(clippy::disallowed_methods, reason = "nothing can be awaited here")]
-    fn drop(&mut self) {
-        let _ = self.process.start_kill();
-        for _ in 0..400 {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 impl Tab {
     /// Starts a browser with one empty page.
     ///
@@ -88,24 +77,21 @@ impl Tab {
     /// [`Missing`] where there is none, and nobody requires one.
     pub async fn start() -> anyhow::Result<Self> {
         let program = program()?;
-        let folder = tempfile::Builder::new().prefix("onfile-chromium-").tempdir()?;
+        let folder = tempfile::Builder::new().prefix("onfile-chromium-").tempdir()?.keep();
         let mut process = Command::new("/bin/sh")
             .arg("-c")
-            .arg(SHELL)
+            .args([SHELL, "sh"])
+            .arg(&folder)
             .arg(&program)
             .args(ARGS)
-            .arg(format!("--user-data-dir={}", folder.path().display()))
-            .arg("about:blank")
-            .env("HOME", folder.path())
+            .env("HOME", &folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
             .spawn()?;
         let to = process.stdin.take().context("it has no input")?;
         let from = BufReader::new(process.stdout.take().context("it has no output")?);
-        let (calls, session, events) = (0, None, Vec::new());
-        let mut tab = Self { process, to, from, calls, session, events, _folder: folder };
+        let mut tab = Self { to, from, calls: 0, session: None, events: Vec::new() };
         let target = tab.call("Target.createTarget", json!({ "url": "about:blank" })).await;
         let target = target.with_context(|| format!("{} does not start", program.display()))?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });

@@ -78,12 +78,14 @@ const SMALL: &[&str] = &[
     "_sqlx_migrations",
 ];
 
-/// What walks over an account or a run on purpose: counts, and whether there is anything at all.
+/// What walks over an account or a run on purpose: counts, whether there is anything at all, and what
+/// a report reads once.
 const WALKS: &[&str] = &[
     "COUNT(*)",
     "COUNT(DISTINCT remote_customer_id)",
     "max(line)",
     "outcome IN ('unresolved'",
+    "SELECT stated FROM staged_rows",
     "GROUP BY outcome",
     "GROUP BY token_fp",
     "SELECT EXISTS",
