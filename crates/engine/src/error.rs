@@ -324,11 +324,11 @@ impl EngineError {
                         .into()
                 }
                 RunState::Failed => format!(
-                    "it has ended; import the file again: nothing is created twice. \
+                    "it has ended; run the same import or pull again: nothing is done twice. \
                      `onfile runs cancel {run}` destroys the tokens it still keeps"
                 ),
                 RunState::Done | RunState::Cancelled => {
-                    "it has ended; import the file again: nothing is created twice".into()
+                    "it has ended; run the same import or pull again: nothing is done twice".into()
                 }
             }),
             _ => match self.run().map(RunId::as_str).or(of) {

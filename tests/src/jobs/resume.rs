@@ -474,6 +474,8 @@ pub async fn what_does_not_rest_is_refused(db: Arc<TestDb>) -> Result {
     ensure!(ran.stderr.contains("is done, not awaiting approval, paused or failed"), "{ran:?}");
     let pull = world.onfile.run(&["pull", "gov", "--json"]).await?.expect(0)?;
     let ran = world.runs_refused("resume", &run_of(&pull)?, 1).await?;
-    ensure!(ran.stderr.contains("error[not_resumable]"), "{ran:?}");
+    ensure!(ran.stderr.contains("is done, not paused"), "{ran:?}");
+    let ran = world.runs_refused("approve", &run_of(&pull)?, 1).await?;
+    ensure!(ran.stderr.contains("is done, not awaiting approval"), "{ran:?}");
     Ok(())
 }

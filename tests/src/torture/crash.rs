@@ -156,7 +156,8 @@ async fn join(thread: std::thread::JoinHandle<()>) -> anyhow::Result<()> {
 
 /// What a person would do: the file again, or the last run.
 async fn work(world: &World, engine: &Engine, begin: Begin) -> Result<Ended, EngineError> {
-    let run = world.store.runs(1).await?.pop().map(|run| (run.id, run.state));
+    // Not the harness's store: a connection that it made here would die with this runtime.
+    let run = engine.store.runs(1).await?.pop().map(|run| (run.id, run.state));
     match (begin, run) {
         (Begin::Resume, Some((run, RunState::Running | RunState::Paused))) => {
             match engine::resume(engine, &run).await {
