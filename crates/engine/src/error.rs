@@ -115,8 +115,8 @@ pub enum EngineError {
     },
     /// More is gone at the provider than one run may mark as removed (rule 1): a person decides.
     #[error(
-        "{customers} customers and {methods} payment methods are not there any more, beyond what one \
-         run may mark as removed by itself; they are not marked"
+        "{customers} customers were on no page of the list, and {methods} payment methods in no list of \
+         their customer's, beyond what one run may mark as removed by itself: they stay as they are"
     )]
     MassRemoval {
         /// Customers that the list does not have.

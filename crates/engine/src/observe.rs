@@ -184,13 +184,21 @@ pub(crate) struct Brakes {
 }
 
 impl Brakes {
-    /// Of a run that begins.
+    /// Of a run that begins, or that began then and goes on: what was marked since counts.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    pub(crate) async fn of(engine: &Engine) -> Result<Self, EngineError> {
-        let live = engine.store.mirror_stats(&engine.account.name).await?;
-        Ok(Self { customers: Brake::of(live.customers, 0), methods: Brake::of(live.methods, 0) })
+    pub(crate) async fn of(engine: &Engine, began: Option<Timestamp>) -> Result<Self, EngineError> {
+        let account = &engine.account.name;
+        let live = engine.store.mirror_stats(account).await?;
+        let (customers, methods) = match began {
+            None => (0, 0),
+            Some(began) => engine.store.removed_since(account, began).await?,
+        };
+        Ok(Self {
+            customers: Brake::of(live.customers + customers, customers),
+            methods: Brake::of(live.methods + methods, methods),
+        })
     }
 
     /// That something was not marked for it.
@@ -223,8 +231,7 @@ pub(crate) async fn prove_removed(
     if missing.is_empty() {
         return Ok(0);
     }
-    let admitted = missing.len() as u64;
-    let customers: BTreeSet<RemoteCustomerId> = missing.into_iter().map(|(id, _)| id).collect();
+    let customers: BTreeSet<RemoteCustomerId> = missing.iter().map(|(id, _)| id.clone()).collect();
     let reads: Vec<Result<Option<MethodRead>, BackendError>> = stream::iter(customers)
         .map(|id| async move { methods_of(engine, ctx, &id).await })
         .buffer_unordered(engine.account.in_flight())
@@ -240,11 +247,9 @@ pub(crate) async fn prove_removed(
         }
     }
     let account = engine.account.name.clone();
-    let write = MethodsWrite { account, lists, second: true, overlap };
+    let write = MethodsWrite { account, lists, absent: missing, overlap };
     let removed = engine.store.apply_methods(fence, write).await?.removed;
     brake.took(removed);
-    // The last customer's list is marked as a whole.
-    brake.over = brake.over.saturating_sub(removed.saturating_sub(admitted));
     Ok(removed)
 }
 
@@ -255,7 +260,7 @@ pub(crate) const fn is_everybodys(error: &BackendError) -> bool {
 
 /// Marks customers as removed that the provider said are not there, once one that is known to be live
 /// has answered since (rule 1), as far as the brake admits it; what that changed. `as_of` is not later
-/// than the start of any of these reads.
+/// than the start of any of these reads. Names those that are marked.
 ///
 /// # Errors
 /// [`EngineError::WrongAccount`] when no other answers; when the provider or the store cannot be
@@ -265,12 +270,12 @@ pub(crate) async fn mark_removed(
     gone: Vec<RemoteCustomerId>,
     as_of: Timestamp,
     brake: &mut Brake,
-) -> Result<CustomersApplied, EngineError> {
+) -> Result<(CustomersApplied, Vec<RemoteCustomerId>), EngineError> {
     let Reader { engine, ctx, fence, overlap } = reader;
     let can_prove = engine.account.capabilities().get_customer;
     let gone = if can_prove { brake.admit(gone) } else { Vec::new() };
     if gone.is_empty() {
-        return Ok(CustomersApplied::default());
+        return Ok((CustomersApplied::default(), gone));
     }
     same_account(engine, ctx).await?;
     let tombstone = |id| RemoteCustomer {
@@ -281,12 +286,12 @@ pub(crate) async fn mark_removed(
         created_at: None,
         methods: None,
     };
-    let customers = gone.into_iter().map(tombstone).collect();
+    let customers = gone.iter().cloned().map(tombstone).collect();
     let account = engine.account.name.clone();
     let write = CustomersWrite { account, scan: None, as_of, customers, overlap };
     let applied = engine.store.apply_customers(fence, write).await?;
     brake.took(applied.removed);
-    Ok(applied)
+    Ok((applied, gone))
 }
 
 /// One customer's payment methods, and what could not be read of them.

@@ -46,7 +46,7 @@ pub struct Calls {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Coverage {
-    /// Whether the customer list was read to its end.
+    /// Whether the customer list was read to its end, and everything else that was to be read.
     pub complete: bool,
     /// Whether a second pass with other page boundaries confirmed it (rule 3).
     pub confirmed: bool,

@@ -174,6 +174,9 @@ impl Told<'_> {
                 format!("onfile runs resume {run}"),
                 "goes on from its rows; what was sent is not sent again",
             ),
+            "pull" => {
+                lost.next(format!("onfile runs resume {run}"), "goes on with what it has not read")
+            }
             _ => lost.next(format!("onfile {job} {account}"), "starts it again"),
         }
     }
@@ -203,7 +206,25 @@ impl Told<'_> {
                 .and(changed)
                 .next(again, "reads it again");
         }
-        Verdict::new(Level::Fine, format!("The pull read all of {account}: {seen}.")).and(changed)
+        let what = match &coverage.methods_unread {
+            None => format!("The pull read all of {account}: {seen}."),
+            Some(unread) => format!(
+                "The pull read what was due of {account}: {seen}; the payment methods of {} of {} were \
+                 left unread on purpose.",
+                counted(unread.customers, "customer", "customers"),
+                grouped(unread.of)
+            ),
+        };
+        let found: u64 = self.summary.findings.values().sum();
+        if found > 0 {
+            let them = counted(found, "customer is", "customers are");
+            return Verdict::new(Level::Needs, what)
+                .and(format!(
+                    "{them} matched in a way that somebody should look at: see the findings."
+                ))
+                .and(changed);
+        }
+        Verdict::new(Level::Fine, what).and(changed)
     }
 
     fn stopped_pull(&self, again: String) -> Verdict {

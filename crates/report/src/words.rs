@@ -96,7 +96,7 @@ pub(crate) fn unsettled(summary: &Summary) -> Option<(String, String)> {
 pub(crate) fn held(summary: &Summary) -> Option<String> {
     let Summary { run, .. } = summary;
     let again = match summary.job.as_str() {
-        "import" => format!("`onfile runs resume {run}` goes on, "),
+        "import" | "pull" => format!("`onfile runs resume {run}` goes on, "),
         _ => String::new(),
     };
     is_at_work(summary).then(|| match summary.lease_seconds {

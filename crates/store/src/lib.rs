@@ -83,7 +83,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// How much the mirror of an account holds, and how old it is.
     async fn mirror_stats(&self, account: &AccountName) -> Result<MirrorStats, StoreError>;
 
-    /// Up to `most` ids that are live in the mirror, the latest read first.
+    /// Up to `most` ids that are live in the mirror, spread over the thousand that were read last.
     async fn live_customer_ids(
         &self,
         account: &AccountName,
@@ -337,11 +337,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn end_scan(&self, fence: &Fence, scan: &str, state: ScanState)
     -> Result<(), StoreError>;
 
-    /// Live customers of a scan's account that the scan has not seen, and that nothing else has
-    /// read since it began: by id, behind `after`.
+    /// Live customers of a scan's account that the scan has not seen, that nothing else has read
+    /// since it began, and of whom no effect was written down since `settled`: by id, behind `after`.
     async fn unseen_customers(
         &self,
         scan: &str,
+        settled: Timestamp,
         after: Option<&RemoteCustomerId>,
         most: u32,
     ) -> Result<Vec<RemoteCustomerId>, StoreError>;
@@ -365,14 +366,24 @@ pub trait Store: Send + Sync + fmt::Debug {
     ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Payment methods that are live in the mirror and not in their customer's list, which was read
-    /// since then: by customer and id, behind `after`.
+    /// since then, of customers of whom no effect was written down since `settled`: by customer and
+    /// id, behind `after`.
     async fn unlisted_methods(
         &self,
         account: &AccountName,
         since: Timestamp,
+        settled: Timestamp,
         after: Option<&(RemoteCustomerId, RemoteMethodId)>,
         most: u32,
     ) -> Result<Vec<(RemoteCustomerId, RemoteMethodId)>, StoreError>;
+
+    /// How many customers of an account, and how many payment methods of those that are live, were
+    /// marked as removed since then.
+    async fn removed_since(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<(u64, u64), StoreError>;
 
     /// Live customers whose payment methods were not read since then.
     async fn methods_unread(

@@ -42,7 +42,9 @@ pub(crate) const MATCHING: &str = "SELECT category, total, remote_id, customer_i
      (SELECT r.remote_id, r.customer_id, CASE \
          WHEN r.linked_by = 'person' THEN NULL \
          WHEN r.linked_by = 'ambiguous' THEN 'ambiguous_match' \
-         WHEN r.linked_by = 'duplicate_reference' THEN 'duplicate_at_provider' \
+         WHEN r.linked_by = 'duplicate_reference' AND EXISTS (SELECT 1 FROM remote_customers AS o \
+             WHERE o.account = r.account AND o.reference = r.reference AND o.state = 'live' \
+             AND o.remote_id <> r.remote_id) THEN 'duplicate_at_provider' \
          WHEN r.linked_by = 'no_reference' \
              AND (r.reference IS NULL OR octet_length(r.reference) > 255) THEN 'unreferenced' \
          WHEN r.linked_by = 'email' AND r.reference IS NULL THEN NULL \

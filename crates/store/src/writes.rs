@@ -293,8 +293,7 @@ pub enum Overlap {
 /// What writing customers did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CustomersApplied {
-    /// Rows handed in, repeats within the write counted once, without those of `repeated` and
-    /// `overlapping`.
+    /// Rows handed in, repeats within the write counted once, without those of `overlapping`.
     pub seen: u64,
     /// New to the mirror.
     pub created: u64,
@@ -304,8 +303,6 @@ pub struct CustomersApplied {
     pub unchanged: u64,
     /// Left alone: the mirror is newer than this read.
     pub stale: u64,
-    /// Seen before by the same scan: they slid to another page.
-    pub repeated: u64,
     /// Dropped: an effect of theirs is open.
     pub overlapping: u64,
     /// Newly removed. They are among `updated`.
@@ -357,9 +354,9 @@ pub struct MethodsWrite {
     pub account: AccountName,
     /// The lists. A customer that the mirror does not have is skipped and counted as stale.
     pub lists: Vec<MethodList>,
-    /// Whether each list is its customer's second one: what the mirror has and it lacks is marked
-    /// as removed (rule 3).
-    pub second: bool,
+    /// Payment methods that an earlier list of their customer lacked: those that this one lacks too
+    /// are marked as removed (rule 3).
+    pub absent: Vec<(RemoteCustomerId, RemoteMethodId)>,
     /// See [`Overlap`].
     pub overlap: Overlap,
 }
@@ -374,8 +371,8 @@ pub struct Due {
     /// Of the others, those that were read before this. Those that were never read, that an effect
     /// has touched since, or of whom a card expires are due anyway.
     pub before: Timestamp,
-    /// The month up to which a card expires soon.
-    pub expires: Expiry,
+    /// From this month to that a card expires soon.
+    pub expires: (Expiry, Expiry),
 }
 
 /// Customers whose payment methods a pull did not read.

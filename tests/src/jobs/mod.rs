@@ -177,6 +177,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_file_links_all_or_nothing, an_export_can_be_imported,
             history_says_why_an_expiry_changed;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
+            two_at_once_disturb_nobody, who_is_there_has_a_list,
             so_do_more_than_a_few_payment_methods,
             a_page_given_twice_hides_nobody, fewer_rows_than_asked_for_are_what_a_page_has,
             a_list_that_ends_with_an_error_marks_nothing,

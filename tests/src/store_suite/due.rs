@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use model::{EffectKind, Expiry, MethodFacts, RemoteCustomerId, RemoteMethod, RemoteStatus};
+use model::{
+    Clock as _, EffectKind, Expiry, MethodFacts, RemoteCustomerId, RemoteMethod, RemoteStatus,
+    SystemClock, Timestamp,
+};
 use store::{
     CustomersApplied, CustomersWrite, Due, Fence, MethodList, MethodsApplied, MethodsWrite,
     NewScan, Overlap,
@@ -59,7 +62,7 @@ async fn list(
     overlap: Overlap,
 ) -> anyhow::Result<MethodsApplied> {
     let lists = vec![MethodList { customer: remote(of)?, as_of: at(seconds), methods }];
-    let write = MethodsWrite { account: name("alpha")?, lists, second: false, overlap };
+    let write = MethodsWrite { account: name("alpha")?, lists, absent: Vec::new(), overlap };
     Ok(cx.store().apply_methods(fence, write).await?)
 }
 
@@ -70,7 +73,7 @@ async fn due(cx: &Cx, due: Due) -> anyhow::Result<Vec<String>> {
 
 /// All that were read before, and were seen; a card that expires long ago would be due.
 fn before(seconds: i64) -> anyhow::Result<Due> {
-    let expires = Expiry::new(1, 2000)?;
+    let expires = (Expiry::new(1, 2000)?, Expiry::new(1, 2000)?);
     Ok(Due { since: at(1000), seen: at(0), before: at(seconds), expires })
 }
 
@@ -84,14 +87,27 @@ async fn what_a_scan_did_not_see_is_named(cx: &Cx) -> anyhow::Result<()> {
     write(cx, &fence, Some(&scan), 11, &["2"], Overlap::Written).await?;
     // Somebody else has read this one since.
     write(cx, &fence, None, 12, &["4"], Overlap::Written).await?;
-    let unseen = cx.store().unseen_customers(&scan, None, ALL).await?;
+    let unseen = cx.store().unseen_customers(&scan, now(), None, ALL).await?;
     assert_eq!(ids(&unseen), ["1", "3", "5"]);
-    let after = cx.store().unseen_customers(&scan, Some(&remote("1")?), 1).await?;
+    let after = cx.store().unseen_customers(&scan, now(), Some(&remote("1")?), 1).await?;
     assert_eq!(ids(&after), ["3"]);
     let gone = cx.store().apply_customers(&fence, gone("3", 13)?).await?;
     assert_eq!((gone.removed, gone.updated), (1, 1));
-    assert_eq!(ids(&cx.store().unseen_customers(&scan, None, ALL).await?), ["1", "5"]);
+    assert_eq!(ids(&cx.store().unseen_customers(&scan, now(), None, ALL).await?), ["1", "5"]);
+    // What an effect did may not be shown yet.
+    let import = cx.begin("alpha", true, 1).await?;
+    let import = cx.claim(&import).await?;
+    let one = intent(EffectKind::SetDefault, "r5", Some("r5"))?;
+    cx.store().commit_intents(&import, &name("alpha")?, vec![one]).await?;
+    assert_eq!(ids(&cx.store().unseen_customers(&scan, at(0), None, ALL).await?), ["1"]);
+    assert_eq!(cx.store().removed_since(&name("alpha")?, at(0)).await?, (1, 0));
+    assert_eq!(cx.store().removed_since(&name("alpha")?, now()).await?, (0, 0));
     Ok(())
+}
+
+/// Later than anything that a case does.
+fn now() -> Timestamp {
+    SystemClock.now().plus(Duration::from_secs(3600))
 }
 
 fn gone(id: &str, seconds: i64) -> anyhow::Result<CustomersWrite> {
@@ -133,9 +149,13 @@ async fn what_is_urgent_is_due_whatever_its_age(cx: &Cx) -> anyhow::Result<()> {
     list(cx, &fence, 10, "2", vec![card("m2", "4242")?], Overlap::Written).await?;
     list(cx, &fence, 10, "3", Vec::new(), Overlap::Written).await?;
     list(cx, &fence, 10, "4", Vec::new(), Overlap::Written).await?;
-    let urgent = Due { expires: Expiry::new(6, 2026)?, ..before(0)? };
+    let within = |from, to| -> anyhow::Result<Due> {
+        Ok(Due { expires: (Expiry::new(from, 2026)?, Expiry::new(to, 2026)?), ..before(0)? })
+    };
+    let urgent = within(5, 6)?;
     assert_eq!(due(cx, urgent).await?, ["1"]);
-    assert_eq!(due(cx, Due { expires: Expiry::new(5, 2026)?, ..urgent }).await?, [""; 0]);
+    assert_eq!(due(cx, within(4, 5)?).await?, [""; 0]);
+    assert_eq!(due(cx, within(7, 8)?).await?, [""; 0], "it has expired already");
     // An effect has touched one of them since it was read: effects of this suite are of today.
     let import = cx.begin("alpha", true, 1).await?;
     let import = cx.claim(&import).await?;
@@ -171,7 +191,7 @@ async fn what_no_list_shows_is_named(cx: &Cx) -> anyhow::Result<()> {
         list(cx, &fence, 10, id, methods.collect::<Result<_, _>>()?, Overlap::Written).await?;
     }
     let alpha = name("alpha")?;
-    let unlisted = async |since| cx.store().unlisted_methods(&alpha, since, None, ALL).await;
+    let unlisted = async |since| cx.store().unlisted_methods(&alpha, since, now(), None, ALL).await;
     assert!(unlisted(at(0)).await?.is_empty());
     list(cx, &fence, 20, "1", vec![card("m2", "4242")?], Overlap::Written).await?;
     list(cx, &fence, 30, "2", vec![card("m1", "4242")?], Overlap::Written).await?;
@@ -179,7 +199,7 @@ async fn what_no_list_shows_is_named(cx: &Cx) -> anyhow::Result<()> {
     let all = [pair("1", "m1")?, pair("1", "m3")?, pair("2", "m4")?, pair("2", "m5")?];
     assert_eq!(unlisted(at(0)).await?, all);
     assert_eq!(unlisted(at(30)).await?, all[2..], "whose list was read since");
-    let next = cx.store().unlisted_methods(&alpha, at(0), Some(&all[1]), 1).await?;
+    let next = cx.store().unlisted_methods(&alpha, at(0), now(), Some(&all[1]), 1).await?;
     assert_eq!(next, all[2..3]);
     Ok(())
 }

@@ -34,7 +34,7 @@ async fn lists(
     let write = MethodsWrite {
         account: name(account)?,
         lists: vec![list],
-        second: false,
+        absent: Vec::new(),
         overlap: Overlap::Written,
     };
     Ok(cx.store().apply_methods(fence, write).await?)
@@ -109,7 +109,7 @@ async fn a_list_of_an_unknown_customer_is_stale(cx: &Cx) -> anyhow::Result<()> {
     let write = MethodsWrite {
         account: name("alpha")?,
         lists: vec![list("404", "m9")?, list("1", "m1")?],
-        second: false,
+        absent: Vec::new(),
         overlap: Overlap::Written,
     };
     let applied = cx.store().apply_methods(&fence, write).await?;
@@ -214,8 +214,12 @@ async fn lists_of_many_customers(cx: &Cx) -> anyhow::Result<()> {
         let methods = vec![card(&format!("a{n}"), "4242")?, card(&format!("b{n}"), "1111")?];
         lists.push(MethodList { customer: remote(&format!("c{n}"))?, as_of: at(10), methods });
     }
-    let write =
-        MethodsWrite { account: name("alpha")?, lists, second: false, overlap: Overlap::Written };
+    let write = MethodsWrite {
+        account: name("alpha")?,
+        lists,
+        absent: Vec::new(),
+        overlap: Overlap::Written,
+    };
     let applied = cx.store().apply_methods(&fence, write.clone()).await?;
     assert_eq!(counts(&applied), [1_400, 1_400, 0, 0, 0]);
     let again = cx.store().apply_methods(&fence, write).await?;
@@ -228,10 +232,12 @@ async fn what_a_second_list_lacks_is_removed(cx: &Cx) -> anyhow::Result<()> {
     let fence = with_ada(cx, "alpha").await?;
     let both = vec![card("m1", "4242")?, card("m2", "1881")?];
     lists(cx, &fence, "alpha", 1, "1", both).await?;
+    let absent = vec![(remote("1")?, remote_method("m2")?)];
     let without = |seconds: i64, second: bool| -> anyhow::Result<MethodsWrite> {
+        let absent = if second { absent.clone() } else { Vec::new() };
         let (customer, methods) = (remote("1")?, vec![card("m1", "4242")?]);
         let lists = vec![MethodList { customer, as_of: at(seconds), methods }];
-        Ok(MethodsWrite { account: name("alpha")?, lists, second, overlap: Overlap::Written })
+        Ok(MethodsWrite { account: name("alpha")?, lists, absent, overlap: Overlap::Written })
     };
     let live = || cx.number("SELECT count(*) FROM remote_methods WHERE state = 'live'");
     // One list proves nothing, nor does one that began before the row was read.
@@ -242,6 +248,13 @@ async fn what_a_second_list_lacks_is_removed(cx: &Cx) -> anyhow::Result<()> {
     let second = cx.store().apply_methods(&fence, without(3, true)?).await?;
     assert_eq!((second.missing.len(), second.removed, live().await?), (1, 1, 1));
     assert_eq!(counts(&second), [1, 0, 0, 1, 0]);
+    // What the first list had is not removed by the second alone.
+    let none = MethodsWrite {
+        lists: vec![MethodList { customer: remote("1")?, as_of: at(4), methods: Vec::new() }],
+        ..without(4, true)?
+    };
+    let third = cx.store().apply_methods(&fence, none).await?;
+    assert_eq!((third.missing.len(), third.removed, live().await?), (1, 0, 1));
     // Once is enough; and it lives again when it is listed again.
     let again = cx.store().apply_methods(&fence, without(4, true)?).await?;
     assert_eq!((again.missing.len(), again.removed), (0, 0));

@@ -360,7 +360,7 @@ async fn every_fenced_write(
             as_of: at(50),
             methods: vec![card("m9", "9999")?],
         }],
-        second: false,
+        absent: Vec::new(),
         overlap: Overlap::Written,
     };
     let done = EffectOutcome {

@@ -217,6 +217,7 @@ store! {
         effects_of_run(run: &RunId, most: u32) -> Vec<EffectRow>;
         unseen_customers(
             scan: &str,
+            settled: Timestamp,
             after: Option<&RemoteCustomerId>,
             most: u32
         ) -> Vec<RemoteCustomerId>;
@@ -234,9 +235,11 @@ store! {
         unlisted_methods(
             account: &AccountName,
             since: Timestamp,
+            settled: Timestamp,
             after: Option<&(RemoteCustomerId, RemoteMethodId)>,
             most: u32
         ) -> Vec<(RemoteCustomerId, RemoteMethodId)>;
+        removed_since(account: &AccountName, since: Timestamp) -> (u64, u64);
         methods_unread(account: &AccountName, since: Timestamp) -> MethodsUnread;
         matching(account: &AccountName, most: u32) -> Vec<MatchFinding>;
         move_links(account: &AccountName, moves: Vec<LinkMove>, dry: bool)

@@ -109,7 +109,7 @@ impl Applier<'_> {
             }
         }
         let account = self.engine.account.name.clone();
-        let write = MethodsWrite { account, lists, second: false, overlap: Overlap::Written };
+        let write = MethodsWrite { account, lists, absent: Vec::new(), overlap: Overlap::Written };
         let fence = &self.run.fence;
         let missing = self.engine.store.apply_methods(fence, write).await?.missing;
         let reader = Reader { engine, ctx, fence, overlap: Overlap::Written };
@@ -127,15 +127,13 @@ impl Applier<'_> {
     ) -> Result<(), EngineError> {
         let ids: Vec<RemoteCustomerId> =
             places.iter().filter_map(|place| works.get(*place)?.customer_id()).collect();
-        let many = ids.len() as u64;
         let (engine, ctx, fence) = (self.engine, &self.ctx, &self.run.fence);
         let reader = Reader { engine, ctx, fence, overlap: Overlap::Written };
         let brake = &mut self.brakes.customers;
-        let applied = observe::mark_removed(reader, ids, as_of, brake).await?;
-        let marked = applied.removed + applied.unchanged == many;
+        let (_, marked) = observe::mark_removed(reader, ids, as_of, brake).await?;
         for place in places {
             let Some(work) = works.get_mut(*place) else { continue };
-            if marked {
+            if work.customer_id().is_some_and(|id| marked.contains(&id)) {
                 work.gone();
             } else {
                 work.customer = CustomerNow::Failed(Verdict::with(

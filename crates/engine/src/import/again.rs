@@ -1,6 +1,6 @@
 //! Runs that rest: taken up again by `approve` and `resume`, ended by `cancel`.
 
-use model::{Clock, RunId, Summary};
+use model::{Clock, RunId, Summary, Timestamp};
 use store::{RowTally, RunRecord, RunState, Store, StoreError, Which};
 
 use super::args::Args;
@@ -52,10 +52,11 @@ async fn plan_and_apply(
     engine: &Engine,
     run: &ActiveRun,
     args: &Args,
+    began: Timestamp,
     rows: u64,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
-    let mut applier = applier(engine, run, args).await?;
+    let mut applier = applier(engine, run, args, Some(began)).await?;
     begin(&mut applier, args).await?;
     let shared = engine.store.shared_tokens(&applier.run.fence).await?;
     applier.shared = shared.into_iter().map(|token| (token.line, token.other)).collect();
@@ -73,7 +74,7 @@ async fn go_on(
     let run = ActiveRun::take_up(engine, JOB, record, rest, &args.text()?).await?;
     let mut found = Findings { dry_run: args.dry_run, ..Findings::default() };
     let rows = engine.store.tally(&run.id).await?.ledger.read;
-    let worked = plan_and_apply(engine, &run, args, rows, &mut found).await;
+    let worked = plan_and_apply(engine, &run, args, record.created_at, rows, &mut found).await;
     conclude(engine, run, found, worked).await
 }
 

@@ -357,8 +357,12 @@ impl Look<'_, '_> {
             engine.store.apply_customers(&run.fence, write).await?;
         }
         if !methods.is_empty() {
-            let write =
-                MethodsWrite { account, lists: methods, second: false, overlap: Overlap::Written };
+            let write = MethodsWrite {
+                account,
+                lists: methods,
+                absent: Vec::new(),
+                overlap: Overlap::Written,
+            };
             engine.store.apply_methods(&run.fence, write).await?;
         }
         Ok(())

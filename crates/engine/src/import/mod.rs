@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backend::{CallCtx, Lane};
-use model::{Code, EffectKind, MirrorAge, RunId, Summary};
+use model::{Code, EffectKind, MirrorAge, RunId, Summary, Timestamp};
 use store::{NewRun, RowTally, StoreError, Which};
 
 use crate::apply::Applier;
@@ -168,6 +168,7 @@ async fn applier<'a>(
     engine: &'a Engine,
     run: &'a ActiveRun,
     args: &Args,
+    began: Option<Timestamp>,
 ) -> Result<Applier<'a>, EngineError> {
     Ok(Applier {
         engine,
@@ -181,7 +182,7 @@ async fn applier<'a>(
         gives_up: false,
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
-        brakes: Brakes::of(engine).await?,
+        brakes: Brakes::of(engine, began).await?,
         unheard: Unheard::default(),
     })
 }
@@ -220,7 +221,7 @@ async fn work(
     reader: RowReader,
     found: &mut Findings,
 ) -> Result<Option<RowTally>, EngineError> {
-    let mut applier = applier(engine, run, args).await?;
+    let mut applier = applier(engine, run, args, None).await?;
     begin(&mut applier, args).await?;
     let mut kept = plan::Kept::default();
     let staged = stage::stage(&applier, reader, &mut kept).await?;

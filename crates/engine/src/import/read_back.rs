@@ -65,7 +65,7 @@ pub(super) async fn check(applier: &Applier<'_>, heads: &[u64]) -> Result<(), En
             lists.extend(list);
         }
         let account = engine.account.name.clone();
-        let write = MethodsWrite { account, lists, second: false, overlap: Overlap::Written };
+        let write = MethodsWrite { account, lists, absent: Vec::new(), overlap: Overlap::Written };
         engine.store.apply_methods(&applier.run.fence, write).await?;
     }
     let rows = faults.iter().map(|fault| fault.line).collect::<BTreeSet<_>>().len() as u64;

@@ -1,9 +1,12 @@
 //! What a scan did not see, and what a list of payment methods lacks: read once more, and marked as
 //! removed if it is proven gone (rules 1 and 3).
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
-use model::{RemoteCustomerId, RemoteStatus};
-use store::CustomersWrite;
+use model::{RemoteCustomerId, RemoteStatus, Timestamp};
+use store::{CustomersApplied, CustomersWrite};
+use tokio::time::Instant;
 
 use super::Puller;
 use crate::EngineError;
@@ -13,33 +16,44 @@ use crate::observe::{self, Reader, is_everybodys};
 /// this takes less than a minute at a call a second.
 pub(super) const PROOFS: u32 = 50;
 /// Payment methods looked for together.
-const METHODS: u32 = 500;
+const METHODS: u32 = 100;
+/// That a customer is not there counts if one that is known to be live answers within this time.
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl Puller<'_> {
     /// Reads by its id each customer that the scan did not see: it is gone, or the list has shifted
     /// past it.
     pub(super) async fn read_unseen(&mut self, scan: &str) -> Result<(), EngineError> {
         let store = &self.engine.store;
+        let settled = self.settled();
         let mut after = None;
         loop {
             self.engine.stop.check()?;
-            let ids = store.unseen_customers(scan, after.as_ref(), PROOFS).await?;
+            let ids = store.unseen_customers(scan, settled, after.as_ref(), PROOFS).await?;
             let Some(last) = ids.last() else { return Ok(()) };
             after = Some(last.clone());
-            self.prove(scan, ids).await?;
+            self.slid += self.prove(scan, ids).await?;
         }
     }
 
+    /// What was written down of effects until then, the provider shows by now.
+    fn settled(&self) -> Timestamp {
+        self.engine.clock.now().minus(self.engine.account.timing.late)
+    }
+
     /// Reads customers by their ids: those that are there are written, those that are gone marked.
+    /// How many are there.
     pub(super) async fn prove(
         &mut self,
         scan: &str,
         ids: Vec<RemoteCustomerId>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<u64, EngineError> {
         if self.brakes.customers.holds() {
             self.brakes.customers.over += ids.len() as u64;
-            return Ok(());
+            self.gap("customers were on no page, and were not asked for", ids.len() as u64);
+            return Ok(0);
         }
+        let began = Instant::now();
         // Not later than the start of any of the requests.
         let as_of = self.engine.clock.now();
         let (engine, ctx) = (self.engine, &self.ctx);
@@ -68,6 +82,7 @@ impl Puller<'_> {
                 }
             }
         }
+        let found = there.len() as u64;
         if !there.is_empty() {
             let Reader { fence, overlap, .. } = self.reader();
             let write = CustomersWrite {
@@ -82,26 +97,33 @@ impl Puller<'_> {
                 "customers had a call on its way whenever they were read",
                 applied.overlapping,
             );
-            self.slid += applied.seen;
             self.take(&applied);
         }
+        if began.elapsed() > MINUTE {
+            // The next pull asks again.
+            self.gap("customers were not proven gone within a minute", gone.len() as u64);
+            return Ok(found);
+        }
         let mut brake = self.brakes.customers;
-        let marked = observe::mark_removed(self.reader(), gone, as_of, &mut brake).await?;
+        let (marked, _) = observe::mark_removed(self.reader(), gone, as_of, &mut brake).await?;
         self.brakes.customers = brake;
-        self.take(&store::CustomersApplied { seen: 0, unchanged: 0, ..marked });
-        Ok(())
+        self.take(&CustomersApplied { seen: 0, unchanged: 0, ..marked });
+        Ok(found)
     }
 
     /// Lists the customers of payment methods once more that their lists did not show.
     pub(super) async fn read_unlisted(&mut self) -> Result<(), EngineError> {
         let engine = self.engine;
         let account = &engine.account.name;
+        let settled = self.settled();
         let mut after = None;
         let mut unproven = 0;
         loop {
             engine.stop.check()?;
-            let missing =
-                engine.store.unlisted_methods(account, self.since, after.as_ref(), METHODS).await?;
+            let missing = engine
+                .store
+                .unlisted_methods(account, self.since, settled, after.as_ref(), METHODS)
+                .await?;
             let Some(last) = missing.last() else { break };
             after = Some(last.clone());
             let (candidates, over) = (missing.len() as u64, self.brakes.methods.over);

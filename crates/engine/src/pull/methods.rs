@@ -89,11 +89,12 @@ impl Puller<'_> {
         scan: &str,
         seen: Timestamp,
     ) -> Result<(), EngineError> {
+        let now = self.engine.clock.now();
         let urgent = Due {
             since: self.since,
             seen,
             before: Timestamp::MIN,
-            expires: Expiry::of(self.engine.clock.now().plus(SOON)),
+            expires: (Expiry::of(now), Expiry::of(now.plus(SOON))),
         };
         let mut left = Left::default();
         if self.reads_some() {
@@ -110,13 +111,16 @@ impl Puller<'_> {
         };
         let aged = Due { before: cut.map_or(before, |cut| cut.min(before)), ..urgent };
         self.round(&aged, &mut left).await?;
-        if left.overlapping > 0 {
-            // Their calls have come home by now.
-            left = Left { gone: left.gone, ..Left::default() };
-            self.round(&aged, &mut left).await?;
+        let mut there = 0;
+        for gone in std::mem::take(&mut left.gone).chunks(PROOFS as usize) {
+            there += self.prove(scan, gone.to_vec()).await?;
         }
-        for gone in left.gone.chunks(PROOFS as usize) {
-            self.prove(scan, gone.to_vec()).await?;
+        if left.overlapping + there > 0 {
+            // Their calls have come home by now; and who is there has a list.
+            left = Left::default();
+            self.round(&aged, &mut left).await?;
+            let what = "customers are there, and their payment methods are said not to be";
+            self.gap(what, left.gone.len() as u64);
         }
         self.gap("customers had a call on its way whenever they were listed", left.overlapping);
         self.gap("customers' payment methods could not be read", left.unread);
@@ -207,7 +211,7 @@ impl Puller<'_> {
         }
         let Reader { fence, overlap, .. } = self.reader();
         let account = engine.account.name.clone();
-        let write = MethodsWrite { account, lists, second: false, overlap };
+        let write = MethodsWrite { account, lists, absent: Vec::new(), overlap };
         let applied = engine.store.apply_methods(fence, write).await?;
         left.overlapping += applied.overlapping;
         self.add_methods(applied.counts);

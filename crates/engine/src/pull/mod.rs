@@ -70,7 +70,7 @@ pub async fn pull(engine: &Engine, options: &PullOptions) -> Result<Ended, Engin
     };
     let since = engine.clock.now();
     let run = ActiveRun::begin(engine, JOB, new).await?;
-    carry_out(engine, run, &args, since).await
+    carry_out(engine, run, &args, since, false).await
 }
 
 /// Goes on where it stopped: the list is read anew, and the payment methods that were read are not.
@@ -95,7 +95,7 @@ async fn again(
     rest: &Rest,
 ) -> Result<Ended, EngineError> {
     let run = ActiveRun::take_up(engine, JOB, record, rest, &args.text()?).await?;
-    carry_out(engine, run, args, record.created_at).await
+    carry_out(engine, run, args, record.created_at, true).await
 }
 
 async fn carry_out(
@@ -103,20 +103,14 @@ async fn carry_out(
     run: ActiveRun,
     args: &Args,
     since: Timestamp,
+    goes_on: bool,
 ) -> Result<Ended, EngineError> {
     let before = run.before.clone().unwrap_or_default();
     let (customers, methods) =
         (before.customers.unwrap_or_default(), before.methods.unwrap_or_default());
     let brakes = match args.approved {
         true => Brakes { customers: Brake::lifted(), methods: Brake::lifted() },
-        false => {
-            let live = engine.store.mirror_stats(&engine.account.name).await?;
-            let brake = |live, marked| Brake::of(live + marked, marked);
-            Brakes {
-                customers: brake(live.customers, customers.removed),
-                methods: brake(live.methods, methods.removed),
-            }
-        }
+        false => Brakes::of(engine, goes_on.then_some(since)).await?,
     };
     let mut puller = Puller {
         engine,
@@ -134,6 +128,15 @@ async fn carry_out(
         brakes,
     };
     let mut error = puller.work(args.confirm).await.err();
+    if let Some(error) = error.as_ref().filter(|_| puller.coverage.complete) {
+        puller.coverage.complete = false;
+        puller.coverage.gaps.push(format!("what was left when it ended: {error}"));
+    }
+    if before.customers.is_some() {
+        // Seen again, what this run has made or changed is not what was there before.
+        let counts = &mut puller.customers;
+        counts.unchanged = counts.seen.saturating_sub(counts.created + counts.updated);
+    }
     let brakes = puller.brakes;
     if error.is_none() && brakes.finding().is_some() {
         let (customers, methods) = (brakes.customers.over, brakes.methods.over);
@@ -141,7 +144,7 @@ async fn carry_out(
     }
     let mut findings: BTreeMap<String, u64> = brakes.finding().into_iter().collect();
     if puller.coverage.complete {
-        let matching = engine.store.matching(&engine.account.name, 0).await?;
+        let matching = engine.store.matching(&engine.account.name, 1).await?;
         findings
             .extend(matching.into_iter().map(|one| (one.category.as_str().to_owned(), one.count)));
     }

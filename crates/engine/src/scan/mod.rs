@@ -1,12 +1,13 @@
 //! Reading a provider's customer list to its end while it shifts (rule 3).
 //!
-//! A customer that is made meanwhile pushes rows to the next page: they are seen twice, which the
-//! store knows by the scan's id. One that is deleted pulls rows back: they may be missed. So what
+//! A customer that is made meanwhile pushes rows to the next page: they are seen twice, and written
+//! once. One that is deleted pulls rows back: they may be missed. So what
 //! a scan did not see is not gone: `Store::unseen_customers` names it, and each is read by its id.
 
 mod pages;
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
 use model::{RemoteCustomerId, RemoteStatus, Timestamp};
@@ -18,7 +19,9 @@ use crate::{Engine, EngineError};
 /// So often a page that brings nothing new is asked for again before the list is said to go round
 /// in circles.
 const AGAIN: u32 = 2;
-/// A second or third pass asks for this share of the rows of the first, so that its pages begin
+/// Pages in a row that are not full and bring nothing new, and the list goes round in circles.
+const IDLE: u32 = 8;
+/// A second or third pass asks for this share of the rows of the pass before, so that its pages begin
 /// elsewhere: 90 for 100.
 const OTHER_SIZE: (u32, u32) = (9, 10);
 /// Passes at most; a list that brings customers unseen in the last is incomplete.
@@ -39,6 +42,8 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) counts: CustomersApplied,
+    /// Customers that this scan sees for the first time.
+    fresh: u64,
     /// Customers that were on an earlier page as well: the list has shifted.
     pub(crate) slid: u64,
     /// The start of the request that read it.
@@ -47,13 +52,6 @@ pub(crate) struct Written {
     pub(crate) retired: Vec<String>,
     pub(crate) unreadable: u64,
     pub(crate) card_numbers: u64,
-}
-
-impl Written {
-    /// Customers that this scan sees for the first time.
-    const fn fresh(&self) -> u64 {
-        self.counts.seen + self.counts.overlapping
-    }
 }
 
 /// One reading of the customer list.
@@ -65,6 +63,9 @@ pub(crate) struct Scan<'a> {
     pub(crate) id: String,
     pages: Pages<'a>,
     phase: Phase,
+    /// Hashes of the customers it has seen. Two of one hash are one in 10^19.
+    seen: HashSet<u64>,
+    hasher: RandomState,
     /// Whether a second pass is to confirm the first.
     confirm: bool,
     passes: u32,
@@ -78,9 +79,11 @@ pub(crate) struct Scan<'a> {
     /// Pages that were read to see how far the head has moved.
     aside: Vec<Written>,
     confirmed: bool,
-    /// Rows in a row that brought nothing new.
+    /// Rows of the first pass that an earlier page of it had.
     known: u64,
+    /// How often the same page was asked for again.
     tries: u32,
+    idle: u32,
     asked: u32,
     /// What a page has.
     size: u32,
@@ -108,6 +111,8 @@ impl<'a> Scan<'a> {
             id,
             pages: Pages::new(engine, ctx, asked),
             phase: Phase::Down,
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
             confirm,
             passes: 1,
             top: HashSet::new(),
@@ -118,6 +123,7 @@ impl<'a> Scan<'a> {
             confirmed: false,
             known: 0,
             tries: 0,
+            idle: 0,
             asked,
             size: asked,
         })
@@ -151,7 +157,8 @@ impl<'a> Scan<'a> {
                 self.turn()?;
                 continue;
             };
-            let rows = page.received;
+            let (full, readable) =
+                (page.received >= u64::from(self.pages.size()), page.items.len());
             if self.phase == Phase::Down && self.top.is_empty() {
                 self.top = page.items.iter().map(|customer| customer.id.clone()).collect();
             }
@@ -159,11 +166,16 @@ impl<'a> Scan<'a> {
                 return self.compare(page).await.map(Some);
             }
             let written = self.write(page).await?;
-            match (self.phase, written.fresh()) {
-                (Phase::Down, 0) => self.is_known(rows).await?,
-                (Phase::Down, _) => (self.known, self.tries) = (0, 0),
-                (Phase::Top, 0) => self.turn()?,
-                (Phase::Top | Phase::Confirm | Phase::Over, _) => {}
+            // A page on which nobody can be read says nothing of the list.
+            let known = written.fresh == 0 && readable > 0;
+            match self.phase {
+                Phase::Down if known => self.is_known(readable as u64, full).await?,
+                Phase::Down => {
+                    self.known += written.slid;
+                    (self.tries, self.idle) = (0, 0);
+                }
+                Phase::Top if known => self.turn()?,
+                Phase::Top | Phase::Confirm | Phase::Over => {}
             }
             return Ok(Some(written));
         }
@@ -176,14 +188,14 @@ impl<'a> Scan<'a> {
         if let Some(at) = met.filter(|at| *at > 0 && !self.below) {
             let above = Page { items: page.items.drain(..at).collect(), ..page.clone() };
             let above = self.write(above).await?;
-            self.above += above.fresh();
+            self.above += above.fresh;
             page.unreadable.clear();
             page.card_numbers_at.clear();
             self.aside.push(above);
         }
         self.below |= met.is_some();
         let written = self.write(page).await?;
-        *(if self.below { &mut self.missed } else { &mut self.above }) += written.fresh();
+        *(if self.below { &mut self.missed } else { &mut self.above }) += written.fresh;
         Ok(written)
     }
 
@@ -222,9 +234,14 @@ impl<'a> Scan<'a> {
         (self.above, self.missed) = (0, 0);
     }
 
-    /// A page brought nothing new. Either the head of the list has moved by that many rows, or the
-    /// page is not the one that was asked for: it is asked for again.
-    async fn is_known(&mut self, rows: u64) -> Result<(), EngineError> {
+    /// A page brought nothing new. Either the head of the list has moved by as many rows as were met
+    /// twice, or the page is not the one that was asked for: it is asked for again. One that is not
+    /// full may be what was pushed over the end.
+    async fn is_known(&mut self, rows: u64, full: bool) -> Result<(), EngineError> {
+        self.idle += 1;
+        if !full && self.idle < IDLE {
+            return Ok(());
+        }
         self.known += rows;
         if self.head_moved().await? >= self.known {
             return Ok(());
@@ -247,7 +264,8 @@ impl<'a> Scan<'a> {
             let at = page.items.iter().position(|customer| self.top.contains(&customer.id));
             let rows = at.map_or(page.received, |at| at as u64);
             let written = self.write(page).await?;
-            self.aside.push(Written { slid: 0, ..written });
+            let counted = Written { slid: 0, unreadable: 0, card_numbers: 0, ..written };
+            self.aside.push(counted);
             moved += rows;
             if at.is_some() || moved >= self.known {
                 break;
@@ -256,22 +274,33 @@ impl<'a> Scan<'a> {
         Ok(moved)
     }
 
-    async fn write(&self, page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
+    async fn write(&mut self, page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
         let deleted = page.items.iter().filter(|one| one.status == RemoteStatus::Deleted);
         let retired = deleted.filter_map(|customer| customer.reference.clone()).collect();
         let as_of = page.as_of;
+        // What is read again was counted when it was read first.
+        let first = self.phase == Phase::Down && self.tries == 0;
+        let count = |rows: usize| if first { rows as u64 } else { 0 };
         let (unreadable, card_numbers) =
-            (page.unreadable.len() as u64, page.card_numbers_at.len() as u64);
-        let write = CustomersWrite {
-            account: self.engine.account.name.clone(),
-            scan: Some(self.id.clone()),
-            as_of,
-            customers: page.items,
-            overlap: Overlap::Dropped(self.engine.account.timing.quarantine),
+            (count(page.unreadable.len()), count(page.card_numbers_at.len()));
+        let rows = page.items.len();
+        let mut customers = page.items;
+        customers.retain(|customer| self.seen.insert(self.hasher.hash_one(customer.id.as_str())));
+        let fresh = customers.len() as u64;
+        let slid = count(rows).saturating_sub(fresh);
+        let counts = if customers.is_empty() {
+            CustomersApplied::default()
+        } else {
+            let write = CustomersWrite {
+                account: self.engine.account.name.clone(),
+                scan: Some(self.id.clone()),
+                as_of,
+                customers,
+                overlap: Overlap::Dropped(self.engine.account.timing.quarantine),
+            };
+            self.engine.store.apply_customers(self.fence, write).await?
         };
-        let counts = self.engine.store.apply_customers(self.fence, write).await?;
-        let slid = if self.phase == Phase::Down { counts.repeated } else { 0 };
-        Ok(Written { counts, slid, as_of, retired, unreadable, card_numbers })
+        Ok(Written { counts, fresh, slid, as_of, retired, unreadable, card_numbers })
     }
 
     /// Writes down how the reading ended.

@@ -12,6 +12,9 @@ use crate::reading::Reading;
 /// pages that it does not have.
 const AHEAD: u64 = 16;
 
+/// A page of fewer rows is the end of a list, not what a provider gives.
+const FEWEST: u64 = 10;
+
 type Read = Result<Page<RemoteCustomer>, BackendError>;
 
 /// A customer list, page by page.
@@ -118,6 +121,7 @@ impl<'a> Pages<'a> {
     /// Twice the same, and that is what the provider gives.
     fn is_short(&mut self, received: u64) {
         if self.short == Some(received)
+            && received >= FEWEST
             && let Ok(size) = u32::try_from(received)
         {
             warn!(

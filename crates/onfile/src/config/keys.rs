@@ -162,7 +162,8 @@ pub(super) const ACCOUNT: &[KeySpec] = &[
         "calls_budget",
         Type::Int(1, 100_000_000),
         Absent::Means("no limit"),
-        "the most calls of one pull; what it leaves out is said in its coverage",
+        "a pull that has made so many calls reads no more payment methods (the customer list, and what \
+         proves that something is gone, are read all the same); what it leaves out is said in its coverage",
     ),
     KeySpec::new(
         "on_unfit_field",

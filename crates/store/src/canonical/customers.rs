@@ -26,8 +26,6 @@ pub(crate) struct MirrorCustomer {
     pub state: MirrorState,
     pub as_of: Timestamp,
     pub customer: Option<CustomerId>,
-    /// Whether the scan at hand has seen it already.
-    pub seen: bool,
 }
 
 /// A mirror row as it is to be: inserted, or over the one with its id. On an update `first_seen`
@@ -276,6 +274,7 @@ impl CustomerPlanner {
             dirty: BTreeSet::new(),
             plan: CustomerPlan::default(),
         };
+        work.plan.counts.seen = self.news.len() as u64;
         work.plan.mirrors.reserve(self.news.len());
         // A reference freed by a deletion can be taken up by another customer of the same write.
         let (gone, rest): (Vec<_>, Vec<_>) = self.news.into_iter().partition(|news| news.deleted);
@@ -311,22 +310,18 @@ impl Work<'_> {
         mirror: &HashMap<RemoteCustomerId, MirrorCustomer>,
     ) -> Result<(), StoreError> {
         let Some(row) = mirror.get(&news.id) else {
-            self.plan.counts.seen += 1;
             self.plan.counts.created += 1;
             self.plan.new.push(news.id.clone());
             return self.write(news, as_of, None);
         };
         let standing = news.standing(guard, as_of, row);
-        let first = u64::from(!row.seen);
-        self.plan.counts.seen += first;
-        self.plan.counts.repeated += u64::from(row.seen);
         if let Some(customer) = row.customer.clone().filter(|_| standing != Standing::Changed) {
             self.plan.links.insert(news.id.clone(), customer);
         }
         match standing {
-            Standing::Stale => self.plan.counts.stale += first,
+            Standing::Stale => self.plan.counts.stale += 1,
             Standing::Same => {
-                self.plan.counts.unchanged += first;
+                self.plan.counts.unchanged += 1;
                 let touches = if news.inline {
                     &mut self.plan.touches_inline
                 } else {

@@ -73,7 +73,6 @@ impl Tables {
         }
         for row in &plan.mirrors {
             let written = MirrorCustomer {
-                seen: false,
                 reference: row.reference.clone(),
                 profile: row.profile.clone(),
                 hash: row.hash,

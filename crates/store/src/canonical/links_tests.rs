@@ -90,7 +90,6 @@ fn shared() -> (LinkRows, CustomerId, CustomerId) {
     let mut rows = LinkRows::default();
     for (id, of, name) in [("9", &both, "B"), ("8", &other, "C")] {
         let row = MirrorCustomer {
-            seen: false,
             reference: None,
             profile: to_json(&named(name)),
             hash: digest(&named(name)),

@@ -51,11 +51,11 @@ pub(crate) struct ListsPlan {
     pub(crate) read: Vec<(RemoteCustomerId, Timestamp)>,
 }
 
-/// Plans what follows from lists: of customers that the mirror has, and has these rows of. With
-/// `second`, what the mirror has and a list lacks is removed.
+/// Plans what follows from lists: of customers that the mirror has, and has these rows of. What was
+/// `absent` from an earlier list and is from this one too is removed.
 pub(crate) fn plan_lists(
     lists: Vec<MethodList>,
-    second: bool,
+    absent: &[Key],
     customers: &HashMap<RemoteCustomerId, Option<CustomerId>>,
     mirror: &HashMap<Key, MirrorMethod>,
 ) -> ListsPlan {
@@ -82,9 +82,10 @@ pub(crate) fn plan_lists(
         .map(|(key, _)| key.clone())
         .collect();
     missing.sort_unstable();
+    let absent: HashSet<&Key> = absent.iter().collect();
     let gone: Vec<NewsOfMethod> = missing
         .iter()
-        .filter(|_| second)
+        .filter(|key| absent.contains(key))
         .filter_map(|(customer, method)| {
             let as_of = latest.get(customer)?.as_of;
             let what = MethodNews::Removed(method.clone());

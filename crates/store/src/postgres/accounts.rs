@@ -33,6 +33,8 @@ const CUSTOMER_STATS: &str = "SELECT count(*), min(as_of), max(as_of) FROM remot
      WHERE account = $1 AND state = 'live'";
 const METHOD_STATS: &str =
     "SELECT count(*) FROM remote_methods WHERE account = $1 AND state = 'live'";
+/// Ids are picked out of so many that were read last.
+const SPREAD: i64 = 1000;
 const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
      WHERE account = $1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT $2";
 
@@ -141,9 +143,11 @@ impl PostgresStore {
     ) -> Result<Vec<RemoteCustomerId>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(LIVE_IDS)
             .bind(account.as_str())
-            .bind(i64::from(most))
+            .bind(SPREAD)
             .fetch_all(&self.pool)
             .await?;
-        ids.into_iter().map(as_id).collect()
+        // The latest read of all may stand together, and be gone together.
+        let step = ids.len().div_ceil(most.max(1) as usize).max(1);
+        ids.into_iter().step_by(step).map(as_id).collect()
     }
 }

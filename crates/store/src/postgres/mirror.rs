@@ -26,8 +26,8 @@ const CONTEXT: &str = "SELECT a.namespace, a.rank, a.match_by_email, r.job, \
      WHERE a.name = $1 AND r.id = $2";
 pub(super) const HOLD_NAMESPACE: &str = "SELECT name FROM accounts WHERE namespace = \
      (SELECT namespace FROM accounts WHERE name = $1) ORDER BY name FOR NO KEY UPDATE";
-const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id, \
-     COALESCE(scan = $3, FALSE) FROM remote_customers WHERE account = $1 AND remote_id = ANY($2)";
+const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id \
+     FROM remote_customers WHERE account = $1 AND remote_id = ANY($2)";
 const BY_REFERENCE: &str = "SELECT id, reference, sources, hash, profile, email_key FROM customers \
      WHERE namespace = $1 AND reference = ANY($2)";
 /// Of the records with an e-mail address as many as tell whether there is one or more. A record
@@ -167,11 +167,9 @@ pub(super) async fn mirror_of<'a>(
     tx: &mut PgConnection,
     account: &AccountName,
     ids: impl IntoIterator<Item = &'a RemoteCustomerId>,
-    scan: Option<&str>,
 ) -> Result<HashMap<RemoteCustomerId, MirrorCustomer>, StoreError> {
     let ids: Vec<&str> = ids.into_iter().map(RemoteCustomerId::as_str).collect();
-    let query = sqlx::query(MIRROR).bind(account.as_str()).bind(ids).bind(scan);
-    let rows = query.fetch_all(tx).await?;
+    let rows = sqlx::query(MIRROR).bind(account.as_str()).bind(ids).fetch_all(tx).await?;
     let mut mirror = HashMap::with_capacity(rows.len());
     for row in &rows {
         let known = MirrorCustomer {
@@ -181,7 +179,6 @@ pub(super) async fn mirror_of<'a>(
             state: word(row, 4, "a mirror row's state", MirrorState::parse)?,
             as_of: time(row, 5)?,
             customer: opt_id(row, 6)?,
-            seen: get(row, 7)?,
         };
         mirror.insert(id(row, 0)?, known);
     }
@@ -304,7 +301,7 @@ pub(super) async fn put_customers(
     as_of: Timestamp,
     scan: Option<&str>,
 ) -> Result<CustomerPlan, StoreError> {
-    let mirror = mirror_of(tx, &context.account, planner.ids(), scan).await?;
+    let mirror = mirror_of(tx, &context.account, planner.ids()).await?;
     let needs = planner.needs(context, &mirror);
     let canonical = if needs.is_empty() {
         Vec::new()

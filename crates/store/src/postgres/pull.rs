@@ -155,7 +155,7 @@ impl PostgresStore {
         fence: &Fence,
         write: MethodsWrite,
     ) -> Result<MethodsApplied, StoreError> {
-        let MethodsWrite { account, mut lists, second, overlap } = write;
+        let MethodsWrite { account, mut lists, absent, overlap } = write;
         let mut tx = self.begin().await?;
         hold(&mut tx, fence).await?;
         let open = open_effects(&mut tx, &account, overlap).await?;
@@ -166,7 +166,7 @@ impl PostgresStore {
         let known = customers.keys().map(RemoteCustomerId::as_str).collect();
         let mirror = mirror::mirror_methods(&mut tx, &account, known).await?;
         let ListsPlan { news, missing, removed, read } =
-            plan_lists(lists, second, &customers, &mirror);
+            plan_lists(lists, &absent, &customers, &mirror);
         let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
         let mut counts = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?.counts;
         sqlx::query(METHODS_READ)

@@ -28,6 +28,8 @@ const COUNT_CUSTOMERS: &str = "SELECT COUNT(*), MIN(as_of), MAX(as_of) FROM remo
      WHERE account = ?1 AND state = 'live'";
 const COUNT_METHODS: &str =
     "SELECT COUNT(*) FROM remote_methods WHERE account = ?1 AND state = 'live'";
+/// Ids are picked out of so many that were read last.
+const SPREAD: i64 = 1000;
 const LIVE_IDS: &str = "SELECT remote_id FROM remote_customers \
      WHERE account = ?1 AND state = 'live' ORDER BY as_of DESC, remote_id LIMIT ?2";
 
@@ -161,9 +163,11 @@ impl SqliteStore {
     ) -> Result<Vec<RemoteCustomerId>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(LIVE_IDS)
             .bind(account.as_str())
-            .bind(i64::from(most))
+            .bind(SPREAD)
             .fetch_all(&self.readers)
             .await?;
-        ids.into_iter().map(as_id).collect()
+        // The latest read of all may stand together, and be gone together.
+        let step = ids.len().div_ceil(most.max(1) as usize).max(1);
+        ids.into_iter().step_by(step).map(as_id).collect()
     }
 }

@@ -61,7 +61,7 @@ async fn rows(
 ) -> Result<LinkRows, StoreError> {
     let account = &context.account;
     let remotes = || moves.iter().map(|one| &one.remote_customer);
-    let mirror = mirror::mirror_of(conn, account, remotes(), None).await?;
+    let mirror = mirror::mirror_of(conn, account, remotes()).await?;
     let mut needs = CustomerNeeds::default();
     needs.ids.extend(mirror.values().filter_map(|row| row.customer.clone()));
     for one in moves {

@@ -23,9 +23,8 @@ use crate::{Fence, KeptFields, Keys, StoreError};
 const CONTEXT: &str = "SELECT a.namespace, a.rank, a.match_by_email, r.job, \
      (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'file_rank') \
      FROM accounts AS a, runs AS r WHERE a.name = ?1 AND r.id = ?2";
-const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id, \
-     ?3 IS NOT NULL AND scan IS ?3 FROM remote_customers \
-     WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
+const MIRROR: &str = "SELECT remote_id, reference, profile, hash, state, as_of, customer_id \
+     FROM remote_customers WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
 const BY_REFERENCE: &str = "SELECT id, reference, sources, hash, profile, email_key FROM customers \
      WHERE namespace = ?1 AND reference IN (SELECT value FROM json_each(?2))";
 /// Of the records with an e-mail address as many as tell whether there is one or more. A record
@@ -216,12 +215,10 @@ pub(super) async fn mirror_of<'a>(
     conn: &mut SqliteConnection,
     account: &AccountName,
     ids: impl IntoIterator<Item = &'a RemoteCustomerId>,
-    scan: Option<&str>,
 ) -> Result<HashMap<RemoteCustomerId, MirrorCustomer>, StoreError> {
     let rows = sqlx::query(MIRROR)
         .bind(account.as_str())
         .bind(list(ids.into_iter().map(RemoteCustomerId::as_str)))
-        .bind(scan)
         .fetch_all(conn)
         .await?;
     let mut mirror = HashMap::with_capacity(rows.len());
@@ -233,7 +230,6 @@ pub(super) async fn mirror_of<'a>(
             state: word(row, 4, "a mirror row's state", MirrorState::parse)?,
             as_of: time(row, 5)?,
             customer: opt_id(row, 6)?,
-            seen: get::<i64>(row, 7)? != 0,
         };
         mirror.insert(id(row, 0)?, known);
     }
@@ -300,7 +296,7 @@ pub(super) async fn put_customers(
     as_of: Timestamp,
     scan: Option<&str>,
 ) -> Result<CustomerPlan, StoreError> {
-    let mirror = mirror_of(conn, &context.account, planner.ids(), scan).await?;
+    let mirror = mirror_of(conn, &context.account, planner.ids()).await?;
     let needs = planner.needs(context, &mirror);
     let canonical = if needs.is_empty() {
         Vec::new()

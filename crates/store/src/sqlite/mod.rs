@@ -469,10 +469,11 @@ impl Store for SqliteStore {
     async fn unseen_customers(
         &self,
         scan: &str,
+        settled: Timestamp,
         after: Option<&RemoteCustomerId>,
         most: u32,
     ) -> Result<Vec<RemoteCustomerId>, StoreError> {
-        self.read_unseen(scan, after, most).await
+        self.read_unseen(scan, settled, after, most).await
     }
 
     async fn due_customers(
@@ -498,10 +499,19 @@ impl Store for SqliteStore {
         &self,
         account: &AccountName,
         since: Timestamp,
+        settled: Timestamp,
         after: Option<&(RemoteCustomerId, RemoteMethodId)>,
         most: u32,
     ) -> Result<Vec<(RemoteCustomerId, RemoteMethodId)>, StoreError> {
-        self.read_unlisted(account, since, after, most).await
+        self.read_unlisted(account, since, settled, after, most).await
+    }
+
+    async fn removed_since(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<(u64, u64), StoreError> {
+        self.count_removed(account, since).await
     }
 
     async fn methods_unread(

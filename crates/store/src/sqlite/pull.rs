@@ -162,7 +162,7 @@ impl SqliteStore {
         fence: &Fence,
         write: MethodsWrite,
     ) -> Result<MethodsApplied, StoreError> {
-        let MethodsWrite { account, mut lists, second, overlap } = write;
+        let MethodsWrite { account, mut lists, absent, overlap } = write;
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         check_fence(&mut tx, fence).await?;
@@ -174,7 +174,7 @@ impl SqliteStore {
         let known = list(customers.keys().map(RemoteCustomerId::as_str));
         let mirror = mirror::mirror_methods(&mut tx, &account, known).await?;
         let ListsPlan { news, missing, removed, read } =
-            plan_lists(lists, second, &customers, &mirror);
+            plan_lists(lists, &absent, &customers, &mirror);
         let at_hand = MethodsAtHand { news, customers, fresh: HashSet::new(), mirror };
         let mut counts = mirror::put_methods(&mut tx, &self.keys, &context, at_hand).await?.counts;
         let bind = |q: Bound, (customer, at): &(RemoteCustomerId, model::Timestamp)| {
