@@ -158,9 +158,9 @@ impl Brake {
         Self { left: u64::MAX, over: 0 }
     }
 
-    /// Whether nothing more is marked.
-    pub(crate) const fn holds(&self) -> bool {
-        self.left == 0
+    /// Whether so many may be marked.
+    pub(crate) const fn admits(&self, many: u64) -> bool {
+        many <= self.left
     }
 
     /// Leaves those among them that may be marked.
@@ -271,13 +271,24 @@ pub(crate) async fn mark_removed(
     as_of: Timestamp,
     brake: &mut Brake,
 ) -> Result<(CustomersApplied, Vec<RemoteCustomerId>), EngineError> {
-    let Reader { engine, ctx, fence, overlap } = reader;
+    let Reader { engine, ctx, .. } = reader;
     let can_prove = engine.account.capabilities().get_customer;
     let gone = if can_prove { brake.admit(gone) } else { Vec::new() };
     if gone.is_empty() {
         return Ok((CustomersApplied::default(), gone));
     }
     same_account(engine, ctx).await?;
+    mark(reader, gone, as_of, brake).await
+}
+
+/// The same of customers that are proven to be gone.
+pub(crate) async fn mark(
+    reader: Reader<'_>,
+    gone: Vec<RemoteCustomerId>,
+    as_of: Timestamp,
+    brake: &mut Brake,
+) -> Result<(CustomersApplied, Vec<RemoteCustomerId>), EngineError> {
+    let Reader { engine, fence, overlap, .. } = reader;
     let tombstone = |id| RemoteCustomer {
         id,
         reference: None,
@@ -344,7 +355,7 @@ mod tests {
         }
         let mut brake = Brake::of(0, 0);
         brake.took(100);
-        assert!(brake.holds() && brake.admit(vec![1]).is_empty());
-        assert!(!Brake::lifted().holds());
+        assert!(!brake.admits(1) && brake.admits(0) && brake.admit(vec![1]).is_empty());
+        assert!(Brake::lifted().admits(1_000_000));
     }
 }

@@ -260,10 +260,19 @@ codes! {
         "nothing was sent; mend the rows named by `onfile report RUN`, or allow more with --max-rejected";
     /// The run was stopped.
     Stopped = "stopped", Run [],
-        "onfile runs resume RUN goes on with an import, any other job is started again; what was sent and not answered is settled first";
+        "onfile runs resume RUN goes on with an import or a pull, any other job is started again; what was sent and not answered is settled first";
     /// The canary went well, and the rest waits for a person.
     AwaitingApproval = "awaiting_approval", Run [],
         "onfile runs approve RUN sends the rest, onfile runs cancel RUN ends the run";
+    /// A customer whose reference at the provider is another one than its record has. The link stays.
+    ReferenceChanged = "reference_changed", Run [],
+        "onfile history customer ID shows when; onfile link customer or onfile unlink customer moves the link, if it is somebody else by now";
+    /// A customer has a record of its own: the record of its reference has another name and e-mail.
+    AmbiguousMatch = "ambiguous_match", Run [],
+        "see who they are; onfile link customer links them, onfile unlink customer says that they are two";
+    /// A customer that has no reference at the provider, and so a record of its own.
+    Unreferenced = "unreferenced", Run [],
+        "give it its reference at the provider, or link it with onfile link customer";
     /// More is gone at the provider than one run marks as removed by itself.
     MassRemoval = "mass_removal", Run [],
         "see at the provider whether so much was removed; onfile runs approve RUN looks at each once more and marks what is gone, onfile runs cancel RUN leaves it as it is";
@@ -309,28 +318,28 @@ codes! {
         "`onfile runs cancel RUN`, and import the file again";
     /// Permits or credentials could not be had.
     Traffic = "traffic", Run [],
-        "onfile runs resume RUN goes on with an import once `onfile check` is fine, any other job is started again";
+        "onfile runs resume RUN goes on with an import or a pull once `onfile check` is fine, any other job is started again";
     /// The provider does not take the credentials.
     Unauthenticated = "unauthenticated", Run [],
-        "onfile runs resume RUN goes on with an import once the credentials work (`onfile check` tries them), any other job is started again";
+        "onfile runs resume RUN goes on with an import or a pull once the credentials work (`onfile check` tries them), any other job is started again";
     /// The credentials do not allow what was asked.
     Forbidden = "forbidden", Run [],
-        "onfile runs resume RUN goes on with an import once the provider allows it (`onfile check` tries it), any other job is started again";
+        "onfile runs resume RUN goes on with an import or a pull once the provider allows it (`onfile check` tries it), any other job is started again";
     /// The provider, or the way to it, is down.
     Unavailable = "unavailable", Run [],
-        "onfile runs resume RUN goes on with an import once the provider answers (`onfile check` tries it), any other job is started again";
+        "onfile runs resume RUN goes on with an import or a pull once the provider answers (`onfile check` tries it), any other job is started again";
     /// The provider did not answer in time.
     Timeout = "timeout", Run [],
-        "onfile runs resume RUN goes on with an import once the provider answers (`onfile check` tries it), any other job is started again";
+        "onfile runs resume RUN goes on with an import or a pull once the provider answers (`onfile check` tries it), any other job is started again";
     /// The provider asks for fewer calls.
     RateLimited = "rate_limited", Run [],
-        "lower `rate` of the account; onfile runs resume RUN goes on with an import, any other job is started again";
+        "lower `rate` of the account; onfile runs resume RUN goes on with an import or a pull, any other job is started again";
     /// The provider's answer is not of the form that its contract says.
     Malformed = "malformed", Run [],
-        "see that `base_url` is the provider's; onfile runs resume RUN goes on with an import, any other job is started again";
+        "see that `base_url` is the provider's; onfile runs resume RUN goes on with an import or a pull, any other job is started again";
     /// A proxy, a certificate or an address of the configuration cannot be used.
     Config = "config", Run [],
-        "mend what the message names in the configuration; onfile runs resume RUN goes on with an import, any other job is started again";
+        "mend what the message names in the configuration; onfile runs resume RUN goes on with an import or a pull, any other job is started again";
     /// The provider says that it is there already.
     AlreadyExists = "already_exists", Run [],
         "pull the account, then start the same job again";

@@ -36,6 +36,8 @@ pub(crate) fn start_logging(global: &Global) {
     let started = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr)
+        // Whoever closed stderr does not want to hear of it.
+        .log_internal_errors(false)
         .with_ansi(colours)
         .try_init();
     if started.is_err() {

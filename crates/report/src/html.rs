@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use model::{Ledger, Outcome, Summary, Timestamp};
 use sha2::{Digest as _, Sha256};
-use store::{RowRecord, RunRecord};
+use store::{Changed, RowRecord, RunRecord};
 
 use crate::mask::{MASKED, Mask};
 use crate::verdict::{self, Verdict};
@@ -16,6 +16,9 @@ use crate::{forecast, rows};
 
 /// So many rows that need somebody stand on a page; the others are in `rows.csv`.
 pub const MOST_ROWS: u32 = 200;
+
+/// So many changes stand on a page; the others are in `changes.csv`.
+pub const MOST_CHANGES: u32 = 100;
 
 const STYLE: &str = include_str!("../templates/report.css");
 /// The width of a bar, and the least that a part of it has, so that one row in a million is seen.
@@ -31,6 +34,10 @@ pub struct Report<'a> {
     pub record: &'a RunRecord,
     /// Rows that need somebody, the most urgent first, [`MOST_ROWS`] at most.
     pub rows: &'a [RowRecord],
+    /// What it changed of customers and payment methods that were known, [`MOST_CHANGES`] at most.
+    pub changes: &'a [Changed],
+    /// Whether there are more.
+    pub more_changes: bool,
     /// E-mail addresses, phone numbers and address parts that these rows' customers have: they
     /// are hidden, and with them whatever looks like an e-mail address or a phone number. None
     /// shows everything.
@@ -71,6 +78,8 @@ struct Page<'a> {
     plan: Option<Plan>,
     rows: Vec<Row>,
     more_rows: Option<String>,
+    changes: Vec<Change>,
+    more_changes: bool,
     codes: Vec<Coded>,
 }
 
@@ -112,6 +121,40 @@ struct Read {
     notes: Vec<String>,
 }
 
+/// One change.
+struct Change {
+    reference: String,
+    subject: &'static str,
+    id: String,
+    field: String,
+    before: String,
+    after: String,
+}
+
+impl Change {
+    fn of(change: &Changed, mask: Mask<'_>) -> Self {
+        let value = |value: &Option<String>| match value {
+            None => "–".to_owned(),
+            Some(_) if mask.is_on() && is_personal(&change.field) => MASKED.to_owned(),
+            Some(value) if change.subject == "method" => value.clone(),
+            Some(value) => mask.words(value),
+        };
+        Self {
+            reference: change.reference.as_deref().map_or("–".to_owned(), |text| mask.name(text)),
+            subject: if change.subject == "method" { "payment method" } else { "customer" },
+            id: change.subject_id.clone(),
+            field: change.field.clone(),
+            before: value(&change.before),
+            after: value(&change.after),
+        }
+    }
+}
+
+/// Whether a field holds an e-mail address, a phone number or a part of an address.
+fn is_personal(field: &str) -> bool {
+    matches!(field, "email" | "phone" | "line1" | "line2" | "city" | "postal_code")
+}
+
 /// A code with its rows.
 struct Coded {
     code: String,
@@ -145,7 +188,7 @@ struct Row {
 
 impl<'a> Page<'a> {
     fn of(report: &Report<'a>) -> Self {
-        let Report { summary, record, rows, hidden, now } = *report;
+        let Report { summary, record, rows, changes, more_changes, hidden, now } = *report;
         let mask = Mask::new(hidden);
         let run = summary.run.as_str();
         let planned: u64 = summary.planned.values().sum();
@@ -194,6 +237,8 @@ impl<'a> Page<'a> {
                 0 => None,
                 more => Some(grouped(more)),
             },
+            changes: changes.iter().map(|change| Change::of(change, mask)).collect(),
+            more_changes,
             codes: coded(&summary.codes, run),
         }
     }

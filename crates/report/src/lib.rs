@@ -1,6 +1,7 @@
 //! What a job did, for people: text for the terminal, and a page. Made from summaries and rows
 //! alone; it reads no store and prints nothing itself.
 
+mod changes;
 mod csv;
 mod effects;
 mod export;
@@ -19,12 +20,13 @@ use comfy_table::{CellAlignment, Table, presets};
 use model::{Counts, Ledger, Outcome, Summary};
 use store::RunRecord;
 
+pub use changes::{CHANGES_HEADER, change_line};
 pub use csv::{Cells, csv_cells};
 pub use effects::{effect, effects, settled};
 pub use export::{Exported, LinkAt};
 pub use forecast::forecast;
 pub use history::{history, history_json};
-pub use html::{MOST_ROWS, Report, html};
+pub use html::{MOST_CHANGES, MOST_ROWS, Report, html};
 pub use links::{link_moved, link_moved_json};
 pub use rows::{HEADER, bad_row, csv_line};
 

@@ -8,6 +8,7 @@
 
 mod bucket;
 mod canonical;
+mod changes;
 mod decode;
 mod due;
 mod effects;
@@ -32,6 +33,7 @@ use model::{
     AccountName, CustomerId, EffectId, MethodId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp,
 };
 
+pub use changes::Changed;
 pub use error::StoreError;
 pub use export::{ExportedCustomer, ExportedLink, ExportedMethod, FieldSource, PageKey};
 pub use history::{CustomerHistory, Happened, History, MethodHistory, What};
@@ -454,6 +456,15 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What happened to a payment method of ours.
     async fn method_history(&self, id: &MethodId) -> Result<Option<MethodHistory>, StoreError>;
+
+    /// What a run changed of customers and payment methods that were known before it, in order, behind
+    /// `after`.
+    async fn changes_of_run(
+        &self,
+        run: &RunId,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<Changed>, StoreError>;
 
     // --- traffic ------------------------------------------------------------------------------
 

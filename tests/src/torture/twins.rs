@@ -17,13 +17,14 @@ use model::{
 };
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied, CustomersWrite,
-    Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, EffectState, ExportedCustomer,
-    ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent,
-    IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory,
-    MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey,
-    PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken,
-    StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
+    AccountRow, Changed, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied,
+    CustomersWrite, Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, EffectState,
+    ExportedCustomer, ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity,
+    Intent, IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding,
+    MethodHistory, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan,
+    Owner, PageKey, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
+    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled,
+    Which,
 };
 
 /// What is left out.
@@ -239,6 +240,7 @@ store! {
             after: Option<&(RemoteCustomerId, RemoteMethodId)>,
             most: u32
         ) -> Vec<(RemoteCustomerId, RemoteMethodId)>;
+        changes_of_run(run: &RunId, after: i64, most: u32) -> Vec<Changed>;
         removed_since(account: &AccountName, since: Timestamp) -> (u64, u64);
         methods_unread(account: &AccountName, since: Timestamp) -> MethodsUnread;
         matching(account: &AccountName, most: u32) -> Vec<MatchFinding>;

@@ -17,8 +17,24 @@ use crate::observe::{self, Reader, is_everybodys};
 pub(super) const PROOFS: u32 = 50;
 /// Payment methods looked for together.
 const METHODS: u32 = 100;
+/// Payment methods counted together.
+const COUNTED: u32 = 5000;
 /// That a customer is not there counts if one that is known to be live answers within this time.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Customers that are proven gone.
+#[derive(Debug)]
+pub(super) struct Gone {
+    /// Not later than the start of any read that said so.
+    as_of: Timestamp,
+    ids: Vec<RemoteCustomerId>,
+}
+
+impl Gone {
+    pub(super) fn many(&self) -> u64 {
+        self.ids.len() as u64
+    }
+}
 
 impl Puller<'_> {
     /// Reads by its id each customer that the scan did not see: it is gone, or the list has shifted
@@ -41,15 +57,16 @@ impl Puller<'_> {
         self.engine.clock.now().minus(self.engine.account.timing.late)
     }
 
-    /// Reads customers by their ids: those that are there are written, those that are gone marked.
-    /// How many are there.
+    /// Reads customers by their ids: those that are there are written, those that are not are kept
+    /// until it is known how many they are. How many are there.
     pub(super) async fn prove(
         &mut self,
         scan: &str,
         ids: Vec<RemoteCustomerId>,
     ) -> Result<u64, EngineError> {
-        if self.brakes.customers.holds() {
-            self.brakes.customers.over += ids.len() as u64;
+        let customers = &mut self.brakes.customers;
+        if !customers.admits(self.gone.iter().map(Gone::many).sum()) {
+            customers.over += ids.len() as u64;
             self.gap("customers were on no page, and were not asked for", ids.len() as u64);
             return Ok(0);
         }
@@ -99,23 +116,62 @@ impl Puller<'_> {
             );
             self.take(&applied);
         }
+        if !gone.is_empty() {
+            observe::same_account(engine, &self.ctx).await?;
+        }
         if began.elapsed() > MINUTE {
             // The next pull asks again.
             self.gap("customers were not proven gone within a minute", gone.len() as u64);
-            return Ok(found);
+        } else if !gone.is_empty() {
+            self.gone.push(Gone { as_of, ids: gone });
         }
-        let mut brake = self.brakes.customers;
-        let (marked, _) = observe::mark_removed(self.reader(), gone, as_of, &mut brake).await?;
-        self.brakes.customers = brake;
-        self.take(&CustomersApplied { seen: 0, unchanged: 0, ..marked });
         Ok(found)
     }
 
-    /// Lists the customers of payment methods once more that their lists did not show.
+    /// Marks the customers that are proven gone, if they are not too many at once.
+    pub(super) async fn mark_gone(&mut self) -> Result<(), EngineError> {
+        let gone = std::mem::take(&mut self.gone);
+        let many = gone.iter().map(Gone::many).sum();
+        if !self.brakes.customers.admits(many) {
+            self.brakes.customers.over += many;
+            return Ok(());
+        }
+        for Gone { as_of, ids } in gone {
+            let mut brake = self.brakes.customers;
+            let (marked, _) = observe::mark(self.reader(), ids, as_of, &mut brake).await?;
+            self.brakes.customers = brake;
+            self.take(&CustomersApplied { seen: 0, unchanged: 0, ..marked });
+        }
+        Ok(())
+    }
+
+    /// How many payment methods their customers' lists did not show.
+    async fn count_unlisted(&self, settled: Timestamp) -> Result<u64, EngineError> {
+        let engine = self.engine;
+        let account = &engine.account.name;
+        let (mut after, mut many) = (None, 0);
+        loop {
+            let page = engine
+                .store
+                .unlisted_methods(account, self.since, settled, after.as_ref(), COUNTED)
+                .await?;
+            many += page.len() as u64;
+            let Some(last) = page.last() else { return Ok(many) };
+            after = Some(last.clone());
+        }
+    }
+
+    /// Lists the customers of payment methods once more that their lists did not show, if they are
+    /// not too many at once.
     pub(super) async fn read_unlisted(&mut self) -> Result<(), EngineError> {
         let engine = self.engine;
         let account = &engine.account.name;
         let settled = self.settled();
+        let many = self.count_unlisted(settled).await?;
+        if !self.brakes.methods.admits(many) {
+            self.brakes.methods.over += many;
+            return Ok(());
+        }
         let mut after = None;
         let mut unproven = 0;
         loop {
@@ -126,12 +182,12 @@ impl Puller<'_> {
                 .await?;
             let Some(last) = missing.last() else { break };
             after = Some(last.clone());
-            let (candidates, over) = (missing.len() as u64, self.brakes.methods.over);
+            let candidates = missing.len() as u64;
             let mut brake = self.brakes.methods;
             let removed = observe::prove_removed(self.reader(), missing, &mut brake).await?;
             self.brakes.methods = brake;
             self.methods.removed += removed;
-            unproven += candidates.saturating_sub(brake.over - over).saturating_sub(removed);
+            unproven += candidates.saturating_sub(removed);
         }
         self.gap("payment methods were not listed; their removal is not proven", unproven);
         Ok(())

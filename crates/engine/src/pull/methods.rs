@@ -67,14 +67,17 @@ impl Puller<'_> {
         budget.saturating_sub(before + made)
     }
 
-    /// How many lists a pull will read that reads so many pages: all, or as many as the budget allows.
-    pub(super) async fn due_at_least(&self, live: u64, pages: u64) -> Result<u64, EngineError> {
+    /// How many lists a pull will read that reads so many pages, at least and at most: all that it
+    /// has not read, or those that are old and what is urgent, or as many as the budget allows.
+    pub(super) async fn due(&self, pages: u64) -> Result<(u64, u64), EngineError> {
         let account = &self.engine.account.name;
+        let budget = self.calls_left().saturating_sub(pages);
+        let all = self.engine.store.methods_unread(account, self.since).await?.customers;
         let old = match self.age_limit() {
-            None => live,
+            None => all,
             Some(before) => self.engine.store.methods_unread(account, before).await?.customers,
         };
-        Ok(old.min(self.calls_left().saturating_sub(pages)))
+        Ok((old.min(budget), all.min(budget)))
     }
 
     /// Payment methods read before this are due for their age.

@@ -8,6 +8,8 @@
 mod gone;
 mod methods;
 
+use self::gone::Gone;
+
 use std::collections::BTreeMap;
 
 use backend::{CallCtx, Lane, ListOrder, MethodListing};
@@ -125,6 +127,7 @@ async fn carry_out(
         gaps: BTreeMap::new(),
         moved: 0,
         slid: 0,
+        gone: Vec::new(),
         brakes,
     };
     let mut error = puller.work(args.confirm).await.err();
@@ -174,6 +177,8 @@ struct Puller<'a> {
     moved: u64,
     /// Customers that were on no page, and are there.
     slid: u64,
+    /// Proven gone, and not marked yet.
+    gone: Vec<Gone>,
     brakes: Brakes,
 }
 
@@ -196,7 +201,23 @@ impl Puller<'_> {
         if self.engine.account.capabilities().methods == MethodListing::PerCustomer {
             self.read_methods(&scan, began).await?;
         }
+        self.ends_early();
+        self.mark_gone().await?;
         self.read_unlisted().await
+    }
+
+    /// One who is deleted while a list is read pulls one other back, past a page: a list that did not
+    /// show many more has ended early, and may lack new customers as well.
+    fn ends_early(&mut self) {
+        let gone: u64 = self.gone.iter().map(Gone::many).sum();
+        let page = u64::from(self.engine.account.capabilities().customers_page);
+        if self.slid > gone + page {
+            self.coverage.complete = false;
+            self.gap(
+                "customers are there that the list did not show: new ones may be missing",
+                self.slid,
+            );
+        }
     }
 
     /// Says what the mirror lets expect.
@@ -214,8 +235,8 @@ impl Puller<'_> {
         let endpoints = &capabilities.endpoints;
         calls.add(Some(endpoints.list_customers), pages, pages);
         calls.add(endpoints.get_customer, 1, 1);
-        let due = self.due_at_least(live, pages).await?;
-        calls.add(endpoints.list_methods, due, due);
+        let (least, most) = self.due(pages).await?;
+        calls.add(endpoints.list_methods, least, most);
         let forecast = calls.forecast(endpoints, account.limits());
         self.engine.progress.forecast(&account.name, &forecast);
         Ok(())
@@ -224,6 +245,7 @@ impl Puller<'_> {
     /// Reads the customer list; the store's id of the scan.
     async fn read_list(&mut self, confirm: bool) -> Result<String, EngineError> {
         let (engine, run, ctx) = (self.engine, self.run, self.ctx.clone());
+        self.as_of = Some(engine.clock.now());
         let mut scan = Scan::begin(engine, &ctx, &run.fence, confirm).await?;
         let read = self.read_pages(&mut scan).await;
         scan.end().await?;
@@ -243,7 +265,6 @@ impl Puller<'_> {
 
     async fn read_pages(&mut self, scan: &mut Scan<'_>) -> Result<(), EngineError> {
         while let Some(page) = scan.next().await? {
-            self.as_of = Some(self.as_of.map_or(page.as_of, |first| first.min(page.as_of)));
             self.gap("customers could not be read", page.unreadable);
             self.gap(CARD_NUMBERS, page.card_numbers);
             self.moved += page.slid;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
-use model::{RemoteCustomerId, RemoteStatus, Timestamp};
+use model::{RemoteCustomerId, RemoteStatus};
 use store::{CustomersApplied, CustomersWrite, Fence, NewScan, Overlap, ScanState};
 
 pub(crate) use self::pages::Pages;
@@ -46,8 +46,6 @@ pub(crate) struct Written {
     fresh: u64,
     /// Customers that were on an earlier page as well: the list has shifted.
     pub(crate) slid: u64,
-    /// The start of the request that read it.
-    pub(crate) as_of: Timestamp,
     /// References of customers that the provider shows as deleted.
     pub(crate) retired: Vec<String>,
     pub(crate) unreadable: u64,
@@ -300,7 +298,7 @@ impl<'a> Scan<'a> {
             };
             self.engine.store.apply_customers(self.fence, write).await?
         };
-        Ok(Written { counts, fresh, slid, as_of, retired, unreadable, card_numbers })
+        Ok(Written { counts, fresh, slid, retired, unreadable, card_numbers })
     }
 
     /// Writes down how the reading ended.

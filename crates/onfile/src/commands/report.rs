@@ -59,6 +59,13 @@ pub(crate) async fn run(
         None if global.json => out::json(&serde_json::to_value(&summary)?),
         None => {
             out::line(::report::summary(&summary).trim_end());
+            if let Some(error) = &summary.error {
+                out::line(&format!("\n  {error}"));
+                let code = summary.error_code.as_deref().and_then(Code::parse);
+                if let Some(hint) = code.and_then(|code| code.hint_in(run)) {
+                    out::line(&format!("  hint: {hint}"));
+                }
+            }
             let tally = store.tally(&record.id).await?;
             let planned = tally.planned.values().sum();
             show_bad_rows(store, &record.id, &tally.ledger, planned).await?;
@@ -98,12 +105,42 @@ pub(crate) async fn write(
         let references = bad.iter().filter_map(|row| row.reference.clone()).collect();
         Some(store.personal_values(&record.id, &references).await?)
     };
-    let report =
-        Report { summary, record, rows: &bad, hidden: hidden.as_ref(), now: SystemClock.now() };
+    let mut changes =
+        store.changes_of_run(&record.id, 0, ::report::MOST_CHANGES.saturating_add(1)).await?;
+    let more_changes = changes.len() > ::report::MOST_CHANGES as usize;
+    changes.truncate(::report::MOST_CHANGES as usize);
+    if !changes.is_empty() {
+        write_changes(store, &record.id, &folder.join("changes.csv")).await?;
+    }
+    let report = Report {
+        summary,
+        record,
+        rows: &bad,
+        changes: &changes,
+        more_changes,
+        hidden: hidden.as_ref(),
+        now: SystemClock.now(),
+    };
     let mut file = private(&folder.join(PAGE_NAME))?;
     file.write_all(::report::html(&report)?.as_bytes())?;
     file.flush()?;
     Ok(rows)
+}
+
+/// Writes every change of a run, a page at a time.
+async fn write_changes(store: &dyn Store, run: &RunId, path: &Path) -> Result<()> {
+    let mut file = private(path)?;
+    writeln!(file, "{}", ::report::CHANGES_HEADER)?;
+    let mut after = 0;
+    loop {
+        let changes = store.changes_of_run(run, after, PAGE).await?;
+        let Some(last) = changes.last() else { break };
+        after = last.id;
+        for change in &changes {
+            writeln!(file, "{}", ::report::change_line(change))?;
+        }
+    }
+    Ok(file.flush()?)
 }
 
 /// Shows the first rows of a run that somebody must act on, where there are more, and what to do

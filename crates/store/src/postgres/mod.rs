@@ -42,13 +42,13 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres,
 
 use crate::keys::KeyRow;
 use crate::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied, CustomersWrite,
-    Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, ExportedCustomer, ExportedLink,
-    ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent, IntentAnswer, Join,
-    Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory, MethodsApplied,
-    MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
-    StoreError, StoreInfo, StoreOptions, Subjects, UnderWay, Unsettled, Which,
+    AccountRow, Changed, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied,
+    CustomersWrite, Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, ExportedCustomer,
+    ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent,
+    IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory,
+    MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey,
+    PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken,
+    StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects, UnderWay, Unsettled, Which,
 };
 
 /// The server's clock in microseconds.
@@ -59,7 +59,7 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
@@ -69,6 +69,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     (3, "expiry", include_str!("../../../../migrations/postgres/0003_expiry.sql")),
     (4, "match by email", include_str!("../../../../migrations/postgres/0004_match_by_email.sql")),
     (5, "rebind", include_str!("../../../../migrations/postgres/0005_rebind.sql")),
+    (6, "changes by run", include_str!("../../../../migrations/postgres/0006_changes_by_run.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.
@@ -262,6 +263,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
+crate::changes::reads!(PostgresStore, pool);
 crate::due::reads!(PostgresStore, pool);
 
 #[async_trait]
@@ -672,6 +674,15 @@ impl Store for PostgresStore {
 
     async fn method_history(&self, id: &MethodId) -> Result<Option<MethodHistory>, StoreError> {
         self.history_of_method(id).await
+    }
+
+    async fn changes_of_run(
+        &self,
+        run: &RunId,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<Changed>, StoreError> {
+        self.read_changes(run, after, most).await
     }
 
     async fn lease_permits(

@@ -58,7 +58,7 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
@@ -68,6 +68,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     (3, "expiry", include_str!("../../../../migrations/sqlite/0003_expiry.sql")),
     (4, "match by email", include_str!("../../../../migrations/sqlite/0004_match_by_email.sql")),
     (5, "rebind", include_str!("../../../../migrations/sqlite/0005_rebind.sql")),
+    (6, "changes by run", include_str!("../../../../migrations/sqlite/0006_changes_by_run.sql")),
 ];
 
 fn migrator() -> Migrator {

@@ -36,13 +36,13 @@ use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Trans
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::{
-    AccountRow, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied, CustomersWrite,
-    Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, ExportedCustomer, ExportedLink,
-    ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent, IntentAnswer, Join,
-    Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory, MethodsApplied,
-    MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey, PlannedRow, RowPlan,
-    RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken, StagedRow, Store,
-    StoreError, StoreInfo, StoreOptions, Subjects, UnderWay, Unsettled, Which,
+    AccountRow, Changed, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied,
+    CustomersWrite, Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, ExportedCustomer,
+    ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent,
+    IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory,
+    MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey,
+    PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken,
+    StagedRow, Store, StoreError, StoreInfo, StoreOptions, Subjects, UnderWay, Unsettled, Which,
 };
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -174,6 +174,7 @@ impl SqliteStore {
     }
 }
 
+crate::changes::reads!(SqliteStore, readers);
 crate::due::reads!(SqliteStore, readers);
 
 #[async_trait]
@@ -583,6 +584,15 @@ impl Store for SqliteStore {
 
     async fn method_history(&self, id: &MethodId) -> Result<Option<MethodHistory>, StoreError> {
         self.history_of_method(id).await
+    }
+
+    async fn changes_of_run(
+        &self,
+        run: &RunId,
+        after: i64,
+        most: u32,
+    ) -> Result<Vec<Changed>, StoreError> {
+        self.read_changes(run, after, most).await
     }
 
     async fn lease_permits(

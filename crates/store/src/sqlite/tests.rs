@@ -36,6 +36,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         settling::STATEMENTS,
         mirror::STATEMENTS,
         pull::STATEMENTS,
+        crate::changes::STATEMENTS,
         crate::due::STATEMENTS,
         traffic::STATEMENTS,
         &[VERSION, FENCE, HOLD_WRITER],
