@@ -8,9 +8,7 @@ mod bulk;
 mod cancel;
 mod connect;
 mod decode;
-mod export;
 mod groups;
-mod history;
 mod import;
 mod journal;
 mod links;
@@ -169,12 +167,19 @@ impl SqliteStore {
             .map_err(|_| StoreError::from(sqlx::Error::PoolClosed))
     }
 
+    /// Many statements, one state of the database.
+    async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.readers.begin().await?)
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }
 
 crate::due::reads!(SqliteStore, readers);
+crate::export::pages!(SqliteStore, readers);
+crate::history::reads!(SqliteStore, readers, SqliteConnection);
 
 #[async_trait]
 impl Store for SqliteStore {
