@@ -244,3 +244,69 @@ impl ExportedLink {
         })
     }
 }
+
+/// The pages of one database: its store, and the pool that it reads from.
+macro_rules! pages {
+    ($store:ty, $pool:ident) => {
+        impl $store {
+            pub(super) async fn page_of_customers(
+                &self,
+                account: Option<&model::AccountName>,
+                after: &$crate::PageKey,
+                most: u32,
+            ) -> Result<Vec<$crate::ExportedCustomer>, $crate::StoreError> {
+                use $crate::export::{CUSTOMERS, CUSTOMERS_OF, CustomerCells, CustomerOfCells};
+                let page = (after.0.as_str(), i64::from(most));
+                let Some(account) = account else {
+                    let query = sqlx::query_as(CUSTOMERS).bind(page.0).bind(page.1);
+                    let rows: Vec<CustomerCells> = query.fetch_all(&self.$pool).await?;
+                    return rows.into_iter().map($crate::ExportedCustomer::ours).collect();
+                };
+                let query = sqlx::query_as(CUSTOMERS_OF).bind(page.0).bind(page.1);
+                let rows: Vec<CustomerOfCells> =
+                    query.bind(account.as_str()).fetch_all(&self.$pool).await?;
+                rows.into_iter()
+                    .map(|cells| $crate::ExportedCustomer::theirs(account, cells))
+                    .collect()
+            }
+
+            pub(super) async fn page_of_methods(
+                &self,
+                account: Option<&model::AccountName>,
+                after: &$crate::PageKey,
+                most: u32,
+            ) -> Result<Vec<$crate::ExportedMethod>, $crate::StoreError> {
+                use $crate::export::{METHODS, METHODS_OF, MethodCells, MethodOfCells};
+                let page = (after.0.as_str(), i64::from(most), after.1.as_str());
+                let Some(account) = account else {
+                    let query = sqlx::query_as(METHODS).bind(page.0).bind(page.1).bind(page.2);
+                    let rows: Vec<MethodCells> = query.fetch_all(&self.$pool).await?;
+                    return rows.into_iter().map($crate::ExportedMethod::ours).collect();
+                };
+                let query = sqlx::query_as(METHODS_OF).bind(page.0).bind(page.1).bind(page.2);
+                let rows: Vec<MethodOfCells> =
+                    query.bind(account.as_str()).fetch_all(&self.$pool).await?;
+                rows.into_iter()
+                    .map(|cells| $crate::ExportedMethod::theirs(account, cells))
+                    .collect()
+            }
+
+            pub(super) async fn page_of_links(
+                &self,
+                account: &model::AccountName,
+                after: &$crate::PageKey,
+                most: u32,
+            ) -> Result<Vec<$crate::ExportedLink>, $crate::StoreError> {
+                let rows: Vec<$crate::export::LinkCells> = sqlx::query_as($crate::export::LINKS_OF)
+                    .bind(after.0.as_str())
+                    .bind(i64::from(most))
+                    .bind(after.1.as_str())
+                    .bind(account.as_str())
+                    .fetch_all(&self.$pool)
+                    .await?;
+                rows.into_iter().map($crate::ExportedLink::of).collect()
+            }
+        }
+    };
+}
+pub(crate) use pages;

@@ -1,9 +1,9 @@
 //! What happened to a record: who saw it when, what changed, what we did to it.
 
-use model::{CustomerId, MethodId, Timestamp};
+use model::Timestamp;
 
-use crate::decode::{as_id, unsigned};
-use crate::{ExportedCustomer, ExportedMethod, StoreError};
+use crate::decode::unsigned;
+use crate::{ExportedCustomer, ExportedMethod};
 
 /// The whole history of a record.
 #[derive(Debug, Clone)]
@@ -214,17 +214,82 @@ pub(crate) fn happened(
     all
 }
 
-/// The records that were found.
-pub(crate) fn customers(ids: Vec<String>) -> Result<Vec<CustomerId>, StoreError> {
-    ids.into_iter().map(as_id).collect()
-}
-
-/// The records that were found.
-pub(crate) fn methods(ids: Vec<String>) -> Result<Vec<MethodId>, StoreError> {
-    ids.into_iter().map(as_id).collect()
-}
-
 /// A customer's.
 pub type CustomerHistory = History<ExportedCustomer>;
 /// A payment method's.
 pub type MethodHistory = History<ExportedMethod>;
+
+/// The reads of one database: its store, the pool that it reads from, and its connection. The store
+/// has a `snapshot` in which a whole history is of one time.
+macro_rules! reads {
+    ($store:ty, $pool:ident, $connection:ty) => {
+        impl $store {
+            pub(super) async fn customers_called(
+                &self,
+                id: &str,
+            ) -> Result<Vec<model::CustomerId>, $crate::StoreError> {
+                let found: Vec<String> = sqlx::query_scalar($crate::history::FIND_CUSTOMERS)
+                    .bind(id)
+                    .fetch_all(&self.$pool)
+                    .await?;
+                found.into_iter().map($crate::decode::as_id).collect()
+            }
+
+            pub(super) async fn methods_called(
+                &self,
+                id: &str,
+            ) -> Result<Vec<model::MethodId>, $crate::StoreError> {
+                let found: Vec<String> = sqlx::query_scalar($crate::history::FIND_METHODS)
+                    .bind(id)
+                    .fetch_all(&self.$pool)
+                    .await?;
+                found.into_iter().map($crate::decode::as_id).collect()
+            }
+
+            /// What happened to a record, by the statements of its kind.
+            async fn happened_to(
+                conn: &mut $connection,
+                id: &str,
+                seen: &'static str,
+                effects: &'static str,
+            ) -> Result<Vec<$crate::Happened>, $crate::StoreError> {
+                let seen = sqlx::query_as(seen).bind(id).fetch_all(&mut *conn).await?;
+                let changes =
+                    sqlx::query_as($crate::history::CHANGES).bind(id).fetch_all(&mut *conn).await?;
+                let effects = sqlx::query_as(effects).bind(id).fetch_all(conn).await?;
+                Ok($crate::history::happened(seen, changes, effects))
+            }
+
+            pub(super) async fn history_of_customer(
+                &self,
+                id: &model::CustomerId,
+            ) -> Result<Option<$crate::CustomerHistory>, $crate::StoreError> {
+                use $crate::history::{CUSTOMER, CUSTOMER_EFFECTS, CUSTOMER_SEEN};
+                let mut tx = self.snapshot().await?;
+                let now =
+                    sqlx::query_as(CUSTOMER).bind(id.as_str()).fetch_optional(&mut *tx).await?;
+                let Some(now) = now else { return Ok(None) };
+                let now = $crate::ExportedCustomer::ours(now)?;
+                let happened =
+                    Self::happened_to(&mut tx, id.as_str(), CUSTOMER_SEEN, CUSTOMER_EFFECTS)
+                        .await?;
+                Ok(Some($crate::History { now, happened }))
+            }
+
+            pub(super) async fn history_of_method(
+                &self,
+                id: &model::MethodId,
+            ) -> Result<Option<$crate::MethodHistory>, $crate::StoreError> {
+                use $crate::history::{METHOD, METHOD_EFFECTS, METHOD_SEEN};
+                let mut tx = self.snapshot().await?;
+                let now = sqlx::query_as(METHOD).bind(id.as_str()).fetch_optional(&mut *tx).await?;
+                let Some(now) = now else { return Ok(None) };
+                let now = $crate::ExportedMethod::ours(now)?;
+                let happened =
+                    Self::happened_to(&mut tx, id.as_str(), METHOD_SEEN, METHOD_EFFECTS).await?;
+                Ok(Some($crate::History { now, happened }))
+            }
+        }
+    };
+}
+pub(crate) use reads;

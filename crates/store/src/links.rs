@@ -53,6 +53,21 @@ pub(crate) const MATCHING: &str = "SELECT category, total, remote_id, customer_i
      WHERE r.account = $1 AND r.state = 'live') AS found WHERE category IS NOT NULL) AS counted \
      WHERE place <= $2 ORDER BY category, remote_id";
 
+/// What all moves of a person at an account have in common. `BIGINT` is an integer to both.
+pub(crate) const PERSON: &str = "SELECT namespace, rank, match_by_email, \
+     (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'file_rank') \
+     FROM accounts WHERE name = $1";
+pub(crate) const PUT_LINK: &str = "UPDATE remote_customers \
+     SET customer_id = $3, linked_by = 'person' WHERE account = $1 AND remote_id = $2";
+pub(crate) const PUT_METHOD_LINK: &str = "UPDATE remote_methods SET method_id = $4 \
+     WHERE account = $1 AND remote_customer_id = $2 AND remote_id = $3";
+pub(crate) const MOVE_METHOD: &str =
+    "UPDATE methods SET customer_id = $2, updated_at = $3 WHERE id = $1";
+
+/// The statements, for the test that prepares them.
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[&str] = &[MATCHING, PERSON, PUT_LINK, PUT_METHOD_LINK, MOVE_METHOD];
+
 /// A row of [`MATCHING`].
 pub(crate) type MatchRow = (String, i64, String, Option<String>);
 
@@ -126,6 +141,9 @@ pub struct MethodMoved {
     /// where it is gone at the provider and the record is others' too.
     pub after: Option<MethodId>,
 }
+
+/// What became of each of some moves, in their order.
+pub(crate) type Answers = Vec<Result<LinkMoved, LinkRefused>>;
 
 /// Why a customer is not linked as a person wants it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -254,3 +272,123 @@ impl LinkRefused {
         }
     }
 }
+
+/// What one database does with links: its store, the pool that it reads from, and its connection.
+/// Beside it are its `mirror`, how it binds a `list`, and the texts that take one: `NEAR` (which ids
+/// are of a namespace, and not erased), `LINKED` (how many mirror rows each has) and `OWNERS` (of
+/// payment methods).
+macro_rules! moves {
+    ($store:ty, $pool:ident, $connection:ty) => {
+        impl $store {
+            pub(super) async fn read_matching(
+                &self,
+                account: &model::AccountName,
+                most: u32,
+            ) -> Result<Vec<$crate::MatchFinding>, $crate::StoreError> {
+                let rows = sqlx::query_as($crate::links::MATCHING)
+                    .bind(account.as_str())
+                    // One at least, which has the count with it.
+                    .bind(i64::from(most.max(1)))
+                    .fetch_all(&self.$pool)
+                    .await?;
+                $crate::MatchFinding::of(rows, most)
+            }
+        }
+
+        /// The rows that bear on the moves.
+        async fn rows(
+            conn: &mut $connection,
+            context: &$crate::canonical::Context,
+            moves: &[$crate::LinkMove],
+        ) -> Result<$crate::canonical::LinkRows, $crate::StoreError> {
+            use $crate::canonical::{LinkRows, OwnerCells};
+            let account = &context.account;
+            let remotes = || moves.iter().map(|one| &one.remote_customer);
+            let mirror = mirror::mirror_of(conn, account, remotes()).await?;
+            let needs = LinkRows::needs(&mirror, moves);
+            let records = mirror::canonical_customers(conn, &context.namespace, &needs).await?;
+            let whose = records.iter().map(|record| record.id.clone()).collect();
+            let ids = || list(records.iter().map(|record| record.id.as_str()));
+            let near: Vec<String> = sqlx::query_scalar(NEAR)
+                .bind(context.namespace.as_str())
+                .bind(ids())
+                .fetch_all(&mut *conn)
+                .await?;
+            let linked = sqlx::query_as(LINKED).bind(ids()).fetch_all(&mut *conn).await?;
+            let customers = list(remotes().map(model::RemoteCustomerId::as_str));
+            let methods = mirror::mirror_methods(conn, account, customers).await?;
+            let method_records = mirror::canonical_methods(conn, &whose).await?;
+            let theirs = methods.values().filter_map(|row| row.method.as_ref());
+            let theirs = list(theirs.map(model::MethodId::as_str));
+            let owners: Vec<OwnerCells> =
+                sqlx::query_as(OWNERS).bind(theirs).fetch_all(conn).await?;
+            Ok(LinkRows {
+                near: near.into_iter().map($crate::decode::as_id).collect::<Result<_, _>>()?,
+                linked: LinkRows::linked_of(linked)?,
+                method_owners: LinkRows::owners_of(owners)?,
+                mirror,
+                records,
+                methods,
+                method_records,
+            })
+        }
+
+        /// What is to be written, and what became of each move.
+        async fn planned(
+            conn: &mut $connection,
+            account: &model::AccountName,
+            moves: Vec<$crate::LinkMove>,
+            now: model::Timestamp,
+        ) -> Result<
+            ($crate::canonical::Context, $crate::canonical::LinkPlan, $crate::links::Answers),
+            $crate::StoreError,
+        > {
+            let cells: Option<$crate::canonical::PersonCells> =
+                sqlx::query_as($crate::links::PERSON)
+                    .bind(account.as_str())
+                    .fetch_optional(&mut *conn)
+                    .await?;
+            let cells = cells.ok_or($crate::StoreError::NotFound("account"))?;
+            let context = $crate::canonical::Context::of_person(account, cells, now);
+            let rows = rows(conn, &context, &moves).await?;
+            let (plan, answers) = $crate::canonical::link(&context, rows, moves)?;
+            Ok((context, plan, answers))
+        }
+
+        async fn put(
+            conn: &mut $connection,
+            context: &$crate::canonical::Context,
+            plan: &$crate::canonical::LinkPlan,
+        ) -> Result<(), $crate::StoreError> {
+            mirror::put_canonical_customers(conn, context, &plan.customers).await?;
+            mirror::put_canonical_methods(conn, context.now, &plan.methods).await?;
+            for (method, customer) in &plan.along {
+                sqlx::query($crate::links::MOVE_METHOD)
+                    .bind(method.as_str())
+                    .bind(customer.as_str())
+                    .bind(context.now.micros())
+                    .execute(&mut *conn)
+                    .await?;
+            }
+            for (remote, customer) in &plan.links {
+                sqlx::query($crate::links::PUT_LINK)
+                    .bind(context.account.as_str())
+                    .bind(remote.as_str())
+                    .bind(customer.as_str())
+                    .execute(&mut *conn)
+                    .await?;
+            }
+            for ((customer, method), to) in &plan.method_links {
+                sqlx::query($crate::links::PUT_METHOD_LINK)
+                    .bind(context.account.as_str())
+                    .bind(customer.as_str())
+                    .bind(method.as_str())
+                    .bind(to.as_ref().map(model::MethodId::as_str))
+                    .execute(&mut *conn)
+                    .await?;
+            }
+            mirror::add_changes(conn, context, &plan.changes).await
+        }
+    };
+}
+pub(crate) use moves;

@@ -4,14 +4,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::{
     AccountName, Agreement, CustomerId, MethodFacts, MethodId, RemoteCustomerId, RemoteMethodId,
+    Timestamp,
 };
 
-use super::customers::{CanonicalCustomer, CustomerRow, MirrorCustomer, email_key};
+use super::customers::{CanonicalCustomer, CustomerNeeds, CustomerRow, MirrorCustomer, email_key};
 use super::kept::recomputed;
 use super::merge::Sources;
 use super::methods::{CanonicalMethod, Key, MethodRow, MirrorMethod, recomputed_method};
-use super::{Change, Context, FileFields, MirrorState, Vote, from_json};
+use super::{Change, Context, FileFields, Guard, MirrorState, Vote, from_json};
 use crate::StoreError;
+use crate::decode::{as_id, unsigned};
 use crate::links::{LinkMove, LinkMoved, LinkRefused, LinkTo, MethodMoved};
 
 /// The rows that bear on it.
@@ -31,6 +33,68 @@ pub(crate) struct LinkRows {
     pub method_records: Vec<CanonicalMethod>,
     /// Whose payment methods, live or not, are linked to each.
     pub method_owners: HashMap<MethodId, HashSet<(AccountName, RemoteCustomerId)>>,
+}
+
+/// Namespace, rank, whether e-mail addresses link, and the file's rank.
+pub(crate) type PersonCells = (String, i64, i64, Option<i64>);
+/// A payment method, and an account and a customer of it that it is linked to.
+pub(crate) type OwnerCells = (String, String, String);
+
+impl Context {
+    /// Of what a person links at an account.
+    pub(crate) fn of_person(account: &AccountName, cells: PersonCells, now: Timestamp) -> Self {
+        let (namespace, rank, by_email, file) = cells;
+        let place = |rank| u32::try_from(unsigned(rank)).unwrap_or(u32::MAX);
+        Self {
+            account: account.clone(),
+            namespace,
+            match_by_email: by_email != 0,
+            rank: place(rank),
+            file_rank: file.map_or(u32::MAX, place),
+            cause: "person".to_owned(),
+            run: None,
+            now,
+            guard: Guard::Answer,
+        }
+    }
+}
+
+impl LinkRows {
+    /// The records that the moves are from and to.
+    pub(crate) fn needs(
+        mirror: &HashMap<RemoteCustomerId, MirrorCustomer>,
+        moves: &[LinkMove],
+    ) -> CustomerNeeds {
+        let mut needs = CustomerNeeds::default();
+        needs.ids.extend(mirror.values().filter_map(|row| row.customer.clone()));
+        for one in moves {
+            match &one.to {
+                LinkTo::Own => {}
+                LinkTo::Customer(id) => needs.ids.extend([id.clone()]),
+                LinkTo::Reference(text) => needs.references.extend([text.to_string()]),
+            }
+        }
+        needs
+    }
+
+    /// [`Self::linked`], from its rows.
+    pub(crate) fn linked_of(
+        rows: Vec<(String, i64)>,
+    ) -> Result<HashMap<CustomerId, u64>, StoreError> {
+        rows.into_iter().map(|(id, count)| Ok((as_id(id)?, unsigned(count)))).collect()
+    }
+
+    /// [`Self::method_owners`], from its rows.
+    pub(crate) fn owners_of(
+        rows: Vec<OwnerCells>,
+    ) -> Result<HashMap<MethodId, HashSet<(AccountName, RemoteCustomerId)>>, StoreError> {
+        let mut owners: HashMap<MethodId, HashSet<_>> = HashMap::new();
+        for (method, account, customer) in rows {
+            let owner = (as_id(account)?, as_id(customer)?);
+            owners.entry(as_id(method)?).or_default().insert(owner);
+        }
+        Ok(owners)
+    }
 }
 
 /// What is to be written; records go first.

@@ -21,7 +21,7 @@ pub(crate) use customers::{
     MirrorCustomerRow,
 };
 pub(crate) use kept::{FileFields, Stated, keep};
-pub(crate) use links::{LinkRows, link};
+pub(crate) use links::{LinkPlan, LinkRows, OwnerCells, PersonCells, link};
 pub(crate) use merge::names_of;
 pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,

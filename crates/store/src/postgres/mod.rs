@@ -9,9 +9,7 @@
 mod accounts;
 mod cancel;
 mod decode;
-mod export;
 mod groups;
-mod history;
 mod import;
 mod journal;
 mod links;
@@ -265,6 +263,8 @@ fn micros(duration: Duration) -> i64 {
 
 crate::changes::reads!(PostgresStore, pool);
 crate::due::reads!(PostgresStore, pool);
+crate::export::pages!(PostgresStore, pool);
+crate::history::reads!(PostgresStore, pool, PgConnection);
 
 #[async_trait]
 impl Store for PostgresStore {

@@ -328,7 +328,7 @@ impl SqliteStore {
     ) -> Result<Vec<Group>, StoreError> {
         let mut groups = Groups::of(rows);
         // One transaction that reads: all of it is of one moment.
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         fill(&mut tx, fence, account, &mut groups).await?;
         tx.commit().await?;
         Ok(groups.all)
@@ -343,7 +343,7 @@ impl SqliteStore {
         most: u32,
     ) -> Result<GroupPage, StoreError> {
         // One transaction that reads: all of it is of one moment.
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         let (run, part, after) = (fence.run.as_str(), i64::from(fence.part), signed(after));
         let OpenPage { heads, upto } = match which {
             Which::Open => {
@@ -385,7 +385,7 @@ impl SqliteStore {
         account: &AccountName,
         heads: &[u64],
     ) -> Result<Vec<Group>, StoreError> {
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         let groups = of_heads(&mut tx, fence, account, heads).await?;
         tx.commit().await?;
         Ok(groups)

@@ -351,7 +351,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn count_rows(&self, run: &RunId) -> Result<RowTally, StoreError> {
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         let last: Option<i64> =
             sqlx::query_scalar(LAST_LINE).bind(run.as_str()).fetch_one(&mut *tx).await?;
         let last = last.unwrap_or(0);

@@ -8,9 +8,7 @@ mod bulk;
 mod cancel;
 mod connect;
 mod decode;
-mod export;
 mod groups;
-mod history;
 mod import;
 mod journal;
 mod links;
@@ -169,6 +167,11 @@ impl SqliteStore {
             .map_err(|_| StoreError::from(sqlx::Error::PoolClosed))
     }
 
+    /// Many statements, one state of the database.
+    async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.readers.begin().await?)
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -176,6 +179,8 @@ impl SqliteStore {
 
 crate::changes::reads!(SqliteStore, readers);
 crate::due::reads!(SqliteStore, readers);
+crate::export::pages!(SqliteStore, readers);
+crate::history::reads!(SqliteStore, readers, SqliteConnection);
 
 #[async_trait]
 impl Store for SqliteStore {

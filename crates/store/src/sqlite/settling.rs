@@ -144,7 +144,7 @@ impl SqliteStore {
         most: u32,
     ) -> Result<Vec<Unsettled>, StoreError> {
         // One transaction that reads: all of it is of one moment.
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         let rows = sqlx::query(UNSETTLED)
             .bind(account.as_str())
             .bind(after.map_or("", EffectId::as_str))
@@ -172,7 +172,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn read_effect(&self, id: &EffectId) -> Result<Option<Unsettled>, StoreError> {
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         let rows = sqlx::query(EFFECT).bind(id.as_str()).fetch_all(&mut *tx).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let account = record(row)?.account;

@@ -34,7 +34,7 @@ impl SqliteStore {
         fence: &Fence,
     ) -> Result<Vec<SharedToken>, StoreError> {
         let run = fence.run.as_str();
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.snapshot().await?;
         if sqlx::query(ANY).bind(run).fetch_optional(&mut *tx).await?.is_none() {
             return Ok(Vec::new());
         }

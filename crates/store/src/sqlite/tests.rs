@@ -31,6 +31,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         shared::STATEMENTS,
         journal::STATEMENTS,
         links::STATEMENTS,
+        crate::links::STATEMENTS,
         crate::export::STATEMENTS,
         crate::history::STATEMENTS,
         settling::STATEMENTS,
