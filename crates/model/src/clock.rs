@@ -16,6 +16,9 @@ impl Timestamp {
     /// Before any other.
     pub const MIN: Self = Self(i64::MIN);
 
+    /// After any other.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// From microseconds since the epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {

@@ -50,8 +50,22 @@ pub(crate) async fn open(config: Config) -> Result<Opened> {
     store.bind_accounts(&accounts).await?;
     let file = config.precedence.iter().position(|listed| listed == "file");
     store.rank_file(file.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)).await?;
+    recompute(&*store).await?;
     let token_identities = store.token_identities().await?.into_iter().collect();
     Ok(Opened { config, store, token_identities, calls: Arc::default(), clock, owner: owner() })
+}
+
+/// Brings the records in line with the precedence, if that was another one.
+async fn recompute(store: &dyn Store) -> Result<()> {
+    const RECORDS: u32 = 500;
+    let mut done = 0;
+    while let Some(more) = store.recompute(RECORDS).await? {
+        done += more;
+    }
+    if done > 0 {
+        tracing::info!(records = done, "the precedence has changed: records were made anew");
+    }
+    Ok(())
 }
 
 /// Writes the identity that an account is configured with in place of the one that the store knows;

@@ -19,6 +19,7 @@ mod keys;
 mod links;
 mod open;
 mod postgres;
+mod recompute;
 mod records;
 mod sqlite;
 mod staged;
@@ -77,6 +78,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The identity that each account's token fingerprints are made with, where it was rebound
     /// since; of the others it is [`AccountRow::identity`].
     async fn token_identities(&self) -> Result<Vec<(AccountName, String)>, StoreError>;
+
+    /// Makes the next canonical records anew, if accounts were bound in another order than before;
+    /// how many. None once all are.
+    async fn recompute(&self, most: u32) -> Result<Option<u64>, StoreError>;
 
     /// Writes where the file stands among the accounts' ranks: whose value of a field wins. Until
     /// it is written, the file comes last.

@@ -360,7 +360,8 @@ macro_rules! moves {
             context: &$crate::canonical::Context,
             plan: &$crate::canonical::LinkPlan,
         ) -> Result<(), $crate::StoreError> {
-            mirror::put_canonical_customers(conn, context, &plan.customers).await?;
+            mirror::put_canonical_customers(conn, &context.namespace, context.now, &plan.customers)
+                .await?;
             mirror::put_canonical_methods(conn, context.now, &plan.methods).await?;
             for (method, customer) in &plan.along {
                 sqlx::query($crate::links::MOVE_METHOD)

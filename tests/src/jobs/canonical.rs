@@ -34,7 +34,8 @@ fn configure(world: &World, two: &str) -> Result {
         format!(
             "[accounts.{name}]\nkind = \"proxy-token\"\nbase_url = \"{}\"\n\
              payment_account_uid = \"{uid}\"\nbearer = {{ env = \"BEARER\" }}\n\
-             rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}\n{more}\n\n",
+             rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}\n\
+             late_seconds = 0.1\n{more}\n\n",
             world.provider.base_url()
         )
     };
@@ -148,6 +149,20 @@ pub async fn records_are_shared_by_reference(db: Arc<TestDb>) -> Result {
     ensure!(text(one, "/reference") == "C-0", "{one:#?}");
     ensure!(text(one, "/sources/name/account") == "gov", "{one:#?}");
     ensure!(text(one, "/sources/email/account") == "two", "{one:#?}");
+
+    // Another precedence makes the records anew, without a call.
+    let path = world.db.folder().join("onfile.toml");
+    let config = std::fs::read_to_string(&path)?;
+    let other = config.replace("[\"two\", \"gov\"]", "[\"gov\", \"two\"]");
+    ensure!(other != config, "{config}");
+    world.file("onfile.toml", &other)?;
+    let customers = exported(&world, "customers", &[]).await?;
+    let govs = customers.iter().filter(|c| text(c, "/name") == "Gov");
+    ensure!(govs.count() == 5, "{customers:#?}");
+    ensure!(customers.iter().all(|c| text(c, "/name") != "Two"), "{customers:#?}");
+    world.file("onfile.toml", &config)?;
+    let customers = exported(&world, "customers", &[]).await?;
+    ensure!(customers.iter().filter(|c| text(c, "/name") == "Two").count() == 4, "{customers:#?}");
 
     // One account's rows are as it shows them, with its ids.
     let theirs = exported(&world, "customers", &["--account", "gov"]).await?;

@@ -176,6 +176,7 @@ store! {
         info() -> StoreInfo;
         bind_accounts(accounts: &[AccountRow]) -> ();
         rebind_account(account: &AccountRow) -> Identity;
+        recompute(most: u32) -> Option<u64>;
         token_identities() -> Vec<(AccountName, String)>;
         rank_file(rank: u32) -> ();
         mirror_stats(account: &AccountName) -> MirrorStats;

@@ -168,6 +168,12 @@ impl Puller<'_> {
         let account = &engine.account.name;
         let settled = self.settled();
         let many = self.count_unlisted(settled).await?;
+        // The provider may not show yet what was written down of an effect a moment ago.
+        let soon = self.count_unlisted(Timestamp::MAX).await?.saturating_sub(many);
+        self.gap(
+            "payment methods were not listed right after a change of ours: the next pull asks",
+            soon,
+        );
         if !self.brakes.methods.admits(many) {
             self.brakes.methods.over += many;
             return Ok(());

@@ -89,6 +89,20 @@ pub(super) fn recomputed(
     Some(row_of(record, file, file_rank)).filter(|row| is_news(record, row))
 }
 
+/// The records that another order of accounts makes others. One that lost its last live mirror keeps
+/// what was known.
+pub(crate) fn recomputed_customers(
+    records: &[CanonicalCustomer],
+    file_rank: u32,
+) -> Result<Vec<CustomerRow>, StoreError> {
+    let mut rows = Vec::new();
+    for record in records.iter().filter(|record| !record.votes.is_empty()) {
+        let file = FileFields::of(&record.sources)?;
+        rows.extend(recomputed(record, file.as_ref(), file_rank));
+    }
+    Ok(rows)
+}
+
 /// What the file states of a record.
 #[derive(Debug)]
 pub(crate) struct Stated {

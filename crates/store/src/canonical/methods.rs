@@ -481,7 +481,7 @@ impl Work<'_> {
 
 /// The record as it is by its accounts' votes, where that is anything else than it was. One without
 /// votes keeps what was known.
-pub(super) fn recomputed_method(record: &CanonicalMethod) -> Option<MethodRow> {
+pub(crate) fn recomputed_method(record: &CanonicalMethod) -> Option<MethodRow> {
     let (facts, sources) = merge_facts(&record.votes)?;
     let (hash, sources) = (digest(&facts), sources.to_json());
     (hash != record.hash || sources != record.sources).then(|| MethodRow {

@@ -20,12 +20,12 @@ pub(crate) use customers::{
     CanonicalCustomer, CustomerNeeds, CustomerPlan, CustomerPlanner, CustomerRow, MirrorCustomer,
     MirrorCustomerRow,
 };
-pub(crate) use kept::{FileFields, Stated, keep};
+pub(crate) use kept::{FileFields, Stated, keep, recomputed_customers};
 pub(crate) use links::{LinkPlan, LinkRows, OwnerCells, PersonCells, link};
 pub(crate) use merge::names_of;
 pub(crate) use methods::{
     CanonicalMethod, Key, MethodNews, MethodPlan, MethodPlanner, MethodRow, MirrorMethod,
-    NewsOfMethod, key_of,
+    NewsOfMethod, key_of, recomputed_method,
 };
 pub(crate) use reads::{ListsPlan, OpenEffects, gone_with, plan_lists};
 

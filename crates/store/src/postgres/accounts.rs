@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use model::{AccountName, RemoteCustomerId, Timestamp};
+use sqlx::PgConnection;
 
 use super::PostgresStore;
 use super::decode::{as_id, unsigned};
+use crate::recompute::{ASK, CURSOR, FILE_RANK, ORDER, is_another};
 use crate::{AccountRow, Identity, MirrorStats, StoreError};
 
 type Bound = (String, String, String, String, String);
@@ -29,6 +31,8 @@ const REBIND: &str = "UPDATE accounts SET kind = $2, host = $3, merchant = $4, e
      token_identity = COALESCE(token_identity, $6) WHERE name = $1";
 const TOKEN_IDENTITIES: &str =
     "SELECT name, token_identity FROM accounts WHERE token_identity IS NOT NULL";
+// Nobody links or recomputes beside it; one such page at a time.
+const HOLD_ALL: &str = "SELECT name FROM accounts ORDER BY name FOR NO KEY UPDATE";
 const CUSTOMER_STATS: &str = "SELECT count(*), min(as_of), max(as_of) FROM remote_customers \
      WHERE account = $1 AND state = 'live'";
 const METHOD_STATS: &str =
@@ -42,7 +46,22 @@ fn known((name, kind, host, merchant, environment): Bound) -> (String, Identity)
     (name, Identity { kind, host, merchant, environment })
 }
 
+crate::recompute::page!(PgConnection);
+
 impl PostgresStore {
+    pub(super) async fn recompute_next(&self, most: u32) -> Result<Option<u64>, StoreError> {
+        // Nearly always there is nothing to do.
+        let asked: Option<String> = sqlx::query_scalar(CURSOR).fetch_optional(&self.pool).await?;
+        if asked.is_none() {
+            return Ok(None);
+        }
+        let mut tx = self.begin().await?;
+        sqlx::query(HOLD_ALL).execute(&mut *tx).await?;
+        let done = recompute_page(&mut tx, self.now(), most).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+
     pub(super) async fn rebind(&self, account: &AccountRow) -> Result<Identity, StoreError> {
         let mut tx = self.begin().await?;
         let bound: Option<Bound> = sqlx::query_as(BOUND)
@@ -73,7 +92,12 @@ impl PostgresStore {
 
     pub(super) async fn write_file_rank(&self, rank: u32) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query(RANK_FILE).bind(rank.to_string()).execute(&mut *tx).await?;
+        let before: Option<String> = sqlx::query_scalar(FILE_RANK).fetch_optional(&mut *tx).await?;
+        let rank = rank.to_string();
+        sqlx::query(RANK_FILE).bind(rank.as_str()).execute(&mut *tx).await?;
+        if before.is_some_and(|before| before != rank) {
+            sqlx::query(ASK).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -84,6 +108,7 @@ impl PostgresStore {
         sorted.dedup_by_key(|row| &row.name);
         let names: Vec<&str> = sorted.iter().map(|row| row.name.as_str()).collect();
         let mut tx = self.begin().await?;
+        let before: Vec<String> = sqlx::query_scalar(ORDER).fetch_all(&mut *tx).await?;
         let bound: Vec<Bound> = sqlx::query_as(BOUND).bind(&names).fetch_all(&mut *tx).await?;
         let bound: HashMap<String, Identity> = bound.into_iter().map(known).collect();
         for row in &sorted {
@@ -118,6 +143,10 @@ impl PostgresStore {
             .bind(self.now().micros())
             .execute(&mut *tx)
             .await?;
+        let order: Vec<String> = sqlx::query_scalar(ORDER).fetch_all(&mut *tx).await?;
+        if is_another(&before, &order) {
+            sqlx::query(ASK).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

@@ -158,7 +158,7 @@ pub(super) async fn keep_fields(
     let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
     let canonical = canonical_customers(tx, &context.namespace, &needs).await?;
     let plan = keep(context, canonical, kept)?;
-    put_canonical_customers(tx, context, &plan.customers).await?;
+    put_canonical_customers(tx, &context.namespace, context.now, &plan.customers).await?;
     add_changes(tx, context, &plan.changes).await
 }
 
@@ -242,15 +242,16 @@ pub(super) async fn canonical_customers(
 
 pub(super) async fn put_canonical_customers(
     tx: &mut PgConnection,
-    context: &Context,
+    namespace: &str,
+    now: Timestamp,
     rows: &[CustomerRow],
 ) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(PUT_CUSTOMERS)
-        .bind(&context.namespace)
-        .bind(context.now.micros())
+        .bind(namespace)
+        .bind(now.micros())
         .bind(column(rows, |row| row.id.as_str()))
         .bind(column(rows, |row| row.reference.as_deref()))
         .bind(column(rows, |row| row.email_key.as_deref()))
@@ -309,7 +310,7 @@ pub(super) async fn put_customers(
         canonical_customers(tx, &context.namespace, &needs).await?
     };
     let plan = planner.plan(context, &mirror, canonical)?;
-    put_canonical_customers(tx, context, &plan.customers).await?;
+    put_canonical_customers(tx, &context.namespace, context.now, &plan.customers).await?;
     put_mirror(tx, context, scan, &plan.mirrors).await?;
     let account = context.account.as_str();
     for (ids, read_at) in [(&plan.touches, None), (&plan.touches_inline, Some(as_of.micros()))] {

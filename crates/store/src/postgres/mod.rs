@@ -295,6 +295,10 @@ impl Store for PostgresStore {
         self.read_token_identities().await
     }
 
+    async fn recompute(&self, most: u32) -> Result<Option<u64>, StoreError> {
+        self.recompute_next(most).await
+    }
+
     async fn rank_file(&self, rank: u32) -> Result<(), StoreError> {
         self.write_file_rank(rank).await
     }

@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::decode::{as_id, unsigned};
+use crate::recompute::{ASK, CURSOR, FILE_RANK, ORDER, is_another};
 use crate::{AccountRow, Identity, MirrorStats, StoreError};
 
 const RANK_FILE: &str = "INSERT INTO meta (key, value) VALUES ('file_rank', ?1) \
@@ -78,6 +79,8 @@ async fn bound(
     }))
 }
 
+crate::recompute::page!(SqliteConnection);
+
 impl SqliteStore {
     pub(super) async fn bind_accounts_now(
         &self,
@@ -86,6 +89,7 @@ impl SqliteStore {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         let now = self.now().micros();
+        let before: Vec<String> = sqlx::query_scalar(ORDER).fetch_all(&mut *tx).await?;
         for account in accounts {
             check(&mut tx, account).await?;
             sqlx::query(PUT_ACCOUNT)
@@ -101,8 +105,26 @@ impl SqliteStore {
                 .execute(&mut *tx)
                 .await?;
         }
+        let order: Vec<String> = sqlx::query_scalar(ORDER).fetch_all(&mut *tx).await?;
+        if is_another(&before, &order) {
+            sqlx::query(ASK).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok(())
+    }
+
+    pub(super) async fn recompute_next(&self, most: u32) -> Result<Option<u64>, StoreError> {
+        // Nearly always there is nothing to do.
+        let asked: Option<String> =
+            sqlx::query_scalar(CURSOR).fetch_optional(&self.readers).await?;
+        if asked.is_none() {
+            return Ok(None);
+        }
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        let done = recompute_page(&mut tx, self.now(), most).await?;
+        tx.commit().await?;
+        Ok(done)
     }
 
     pub(super) async fn rebind(&self, account: &AccountRow) -> Result<Identity, StoreError> {
@@ -151,7 +173,12 @@ impl SqliteStore {
     pub(super) async fn write_file_rank(&self, rank: u32) -> Result<(), StoreError> {
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
-        sqlx::query(RANK_FILE).bind(rank.to_string()).execute(&mut *tx).await?;
+        let before: Option<String> = sqlx::query_scalar(FILE_RANK).fetch_optional(&mut *tx).await?;
+        let rank = rank.to_string();
+        sqlx::query(RANK_FILE).bind(rank.as_str()).execute(&mut *tx).await?;
+        if before.is_some_and(|before| before != rank) {
+            sqlx::query(ASK).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

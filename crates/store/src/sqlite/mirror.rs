@@ -185,19 +185,20 @@ pub(super) async fn keep_fields(
     let needs = CustomerNeeds { ids, ..CustomerNeeds::default() };
     let canonical = canonical_customers(conn, &context.namespace, &needs).await?;
     let plan = keep(context, canonical, kept)?;
-    put_canonical_customers(conn, context, &plan.customers).await?;
+    put_canonical_customers(conn, &context.namespace, context.now, &plan.customers).await?;
     add_changes(conn, context, &plan.changes).await
 }
 
 pub(super) async fn put_canonical_customers(
     conn: &mut SqliteConnection,
-    context: &Context,
+    namespace: &str,
+    now: Timestamp,
     rows: &[CustomerRow],
 ) -> Result<(), StoreError> {
-    let now = context.now.micros();
+    let now = now.micros();
     let bind = |q: Bound, row: &CustomerRow| {
         q.bind(row.id.as_str())
-            .bind(context.namespace.as_str())
+            .bind(namespace)
             .bind(row.reference.as_deref())
             .bind(row.email_key.as_deref())
             .bind(row.profile.as_str())
@@ -306,7 +307,7 @@ pub(super) async fn put_customers(
     let plan = planner.plan(context, &mirror, canonical)?;
     let (account, now) = (context.account.as_str().to_owned(), context.now.micros());
     let run = run_of(context);
-    put_canonical_customers(conn, context, &plan.customers).await?;
+    put_canonical_customers(conn, &context.namespace, context.now, &plan.customers).await?;
     let bind = |q: Bound, row: &MirrorCustomerRow| {
         q.bind(account.as_str())
             .bind(row.id.as_str())

@@ -39,6 +39,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         pull::STATEMENTS,
         crate::changes::STATEMENTS,
         crate::due::STATEMENTS,
+        crate::recompute::STATEMENTS,
         traffic::STATEMENTS,
         &[VERSION, FENCE, HOLD_WRITER],
     ];
