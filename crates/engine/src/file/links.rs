@@ -46,25 +46,27 @@ enum Column {
     Ignored,
 }
 
-const NAMES: [(&str, Column); 7] = [
-    ("account", Column::Account),
-    ("reference", Column::Reference),
-    ("customer_id", Column::Customer),
-    ("remote_customer_id", Column::RemoteCustomer),
-    ("method_id", Column::Method),
-    ("remote_method_id", Column::RemoteMethod),
-    ("linked_by", Column::Ignored),
-];
+impl Column {
+    const ALL: [Self; 7] = [
+        Self::Account,
+        Self::Reference,
+        Self::Customer,
+        Self::RemoteCustomer,
+        Self::Method,
+        Self::RemoteMethod,
+        Self::Ignored,
+    ];
 
-const fn name(column: Column) -> &'static str {
-    match column {
-        Column::Account => "account",
-        Column::Reference => "reference",
-        Column::Customer => "customer_id",
-        Column::RemoteCustomer => "remote_customer_id",
-        Column::Method => "method_id",
-        Column::RemoteMethod => "remote_method_id",
-        Column::Ignored => "linked_by",
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Reference => "reference",
+            Self::Customer => "customer_id",
+            Self::RemoteCustomer => "remote_customer_id",
+            Self::Method => "method_id",
+            Self::RemoteMethod => "remote_method_id",
+            Self::Ignored => "linked_by",
+        }
     }
 }
 
@@ -88,7 +90,7 @@ impl Place<'_> {
 
     fn hinted(&self, code: Code, column: Column, message: &str, hint: &str) -> FileError {
         let hint = hint.to_owned();
-        FileError { hint, ..self.error(code, Some(name(column)), message.to_owned()) }
+        FileError { hint, ..self.error(code, Some(column.name()), message.to_owned()) }
     }
 }
 
@@ -102,7 +104,7 @@ pub fn read_links(path: &Path, account: &AccountName) -> Result<LinkFile, FileEr
     let columns = columns(&Place { file: &file, line: record.line }, record.cells())?;
     let mut links = LinkFile::default();
     loop {
-        let called = |cell: usize| columns.get(cell - 1).map(|column| name(*column).to_owned());
+        let called = |cell: usize| columns.get(cell - 1).map(|column| column.name().to_owned());
         let read = records.read(&mut record);
         if !read.map_err(|ended| cut_off(&file, records.line, ended, called))? {
             return Ok(links);
@@ -133,29 +135,29 @@ fn columns<'a>(
     let hinted = |error: FileError| FileError { hint: HINT.to_owned(), ..error };
     let find = |cell: &str| {
         let wanted = cell.trim().to_ascii_lowercase();
-        NAMES.iter().find(|(known, _)| *known == wanted)
+        Column::ALL.into_iter().find(|column| column.name() == wanted)
     };
     let header: Vec<&str> = header.collect();
     // A file without a header begins with data: its cells are not repeated here.
     let is_header = header.iter().any(|cell| find(cell).is_some());
     let mut columns: Vec<Column> = Vec::new();
     for cell in header {
-        let Some((known, column)) = find(cell) else {
+        let Some(column) = find(cell) else {
             let may_be_shown = is_header && !model::contains_card_number(cell) && cell.len() <= 40;
             let shown = may_be_shown.then_some(cell);
             let message = "this column is not known".to_owned();
             return Err(hinted(place.error(Code::UnknownColumn, shown, message)));
         };
-        if columns.contains(column) {
+        if columns.contains(&column) {
             let message = "this column stands twice in the header, expected it once".to_owned();
-            return Err(place.error(Code::DuplicateColumn, Some(*known), message));
+            return Err(place.error(Code::DuplicateColumn, Some(column.name()), message));
         }
-        columns.push(*column);
+        columns.push(column);
     }
     let has = |column| columns.contains(&column);
-    let missing = |column| {
+    let missing = |column: Column| {
         let message = "the header has no such column".to_owned();
-        Err(hinted(place.error(Code::MissingColumn, Some(name(column)), message)))
+        Err(hinted(place.error(Code::MissingColumn, Some(column.name()), message)))
     };
     if !has(Column::RemoteCustomer) {
         return missing(Column::RemoteCustomer);
@@ -184,7 +186,7 @@ fn row<'a>(
     for (column, cell) in &cells {
         if model::contains_card_number(cell) {
             let message = "a full card number stands here".to_owned();
-            wrong.push(place.error(Code::PanFound, Some(name(*column)), message));
+            wrong.push(place.error(Code::PanFound, Some(column.name()), message));
         }
     }
     if !wrong.is_empty() {
@@ -199,7 +201,7 @@ fn row<'a>(
         wrong.push(place.hinted(Code::BadValue, Column::Account, message, hint));
     }
     let mut bad = |column: Column, error: BadId| {
-        wrong.push(place.error(Code::BadValue, Some(name(column)), error.to_string()));
+        wrong.push(place.error(Code::BadValue, Some(column.name()), error.to_string()));
     };
     macro_rules! id {
         ($column:ident, $kind:ident) => {

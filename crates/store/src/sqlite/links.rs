@@ -21,19 +21,20 @@ pub(super) const STATEMENTS: &[&str] = &[NEAR, LINKED, OWNERS];
 crate::links::moves!(SqliteStore, readers, SqliteConnection);
 
 impl SqliteStore {
+    /// A dry run waits for nobody who writes.
     pub(super) async fn write_links_moved(
         &self,
         account: &AccountName,
         moves: Vec<LinkMove>,
         dry: bool,
     ) -> Result<Answers, StoreError> {
+        if dry {
+            let mut tx = self.snapshot().await?;
+            return Ok(planned(&mut tx, account, moves, self.now()).await?.2);
+        }
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         let (context, plan, answers) = planned(&mut tx, account, moves, self.now()).await?;
-        if dry {
-            tx.rollback().await?;
-            return Ok(answers);
-        }
         put(&mut tx, &context, &plan).await?;
         tx.commit().await?;
         Ok(answers)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::WrapKey;
+use crate::{LinkTo, WrapKey};
 
 async fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
     let options = StoreOptions {
@@ -120,6 +120,32 @@ async fn two_handles_on_one_file_take_turns() {
     // A hundred permits at a hundred a second: no lease was given twice.
     let longest = waits.into_iter().max().expect("two");
     assert!(longest > Duration::from_millis(500) && longest < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_dry_run_of_links_does_not_wait_for_the_writer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).await.expect("opened");
+    let account = AccountName::new("a").expect("a name");
+    let row = AccountRow {
+        name: account.clone(),
+        kind: "proxy_token".into(),
+        host: "a.example".into(),
+        merchant: String::new(),
+        environment: "test".into(),
+        namespace: "default".into(),
+        match_by_email: false,
+        rank: 0,
+    };
+    store.bind_accounts(&[row]).await.expect("bound");
+    let mut writer = store.writer().await.expect("open");
+    let _tx = writer.begin().await.expect("begun");
+    let remote_customer = RemoteCustomerId::new("1").expect("an id");
+    let moves = vec![LinkMove { remote_customer, to: LinkTo::Own, methods: Vec::new() }];
+    let dry = store.move_links(&account, moves, true);
+    let answers = tokio::time::timeout(Duration::from_secs(10), dry).await;
+    let answers = answers.expect("it waits for the writer").expect("read");
+    assert!(matches!(answers.as_slice(), [Err(LinkRefused::NoSuchRemote { .. })]), "{answers:?}");
 }
 
 #[tokio::test]
