@@ -57,7 +57,7 @@ pub(crate) async fn open(config: Config) -> Result<Opened> {
 
 /// Brings the records in line with the precedence, if that was another one.
 async fn recompute(store: &dyn Store) -> Result<()> {
-    const RECORDS: u32 = 500;
+    const RECORDS: u32 = 200;
     let mut done = 0;
     while let Some(more) = store.recompute(RECORDS).await? {
         done += more;

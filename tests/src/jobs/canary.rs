@@ -260,7 +260,7 @@ pub async fn shown_late_is_waited_for(db: Arc<TestDb>) -> Result {
     let faults = "get_customer:1..2=empty_account,list_methods:1=empty_account";
     let world = World::new(db, 0, faults).await?;
     let config = std::fs::read_to_string(world.db.folder().join("onfile.toml"))?;
-    world.file("onfile.toml", &config.replace("late_seconds = 0.1", "late_seconds = 10"))?;
+    world.file("onfile.toml", &config.replace("late_seconds = 0.01", "late_seconds = 10"))?;
     let (ran, _) = waiting(&world).await?;
     world.all_fired()?;
     ensure!(ran.count("/rows/created")? == 4, "{ran:?}");

@@ -35,7 +35,7 @@ fn configure(world: &World, two: &str) -> Result {
             "[accounts.{name}]\nkind = \"proxy-token\"\nbase_url = \"{}\"\n\
              payment_account_uid = \"{uid}\"\nbearer = {{ env = \"BEARER\" }}\n\
              rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}\n\
-             late_seconds = 0.1\n{more}\n\n",
+             late_seconds = 0.01\n{more}\n\n",
             world.provider.base_url()
         )
     };

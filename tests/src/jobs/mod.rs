@@ -88,7 +88,7 @@ client_id = {{ env = "GOV_ID" }}
 client_secret = {{ env = "GOV_SECRET" }}
 rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}
 timeout_seconds = 5
-late_seconds = 0.1
+late_seconds = 0.01
 {more}
 "#,
             self.db.url(),
