@@ -2,6 +2,7 @@
 
 use crate::view::MethodKind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One change from outside. Customers and methods are named by the vendor's ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub enum Change {
         /// Its e-mail.
         #[serde(default)]
         email: Option<String>,
+        /// Its other fields, by the names that the state shows them by.
+        #[serde(default)]
+        fields: BTreeMap<String, String>,
     },
     /// Changes the stated fields of a customer.
     EditCustomer {
@@ -32,6 +36,9 @@ pub enum Change {
         /// The new e-mail, if stated.
         #[serde(default)]
         email: Option<String>,
+        /// Other fields with their new values.
+        #[serde(default)]
+        fields: BTreeMap<String, String>,
     },
     /// Deletes a customer with its methods (the vendor's people can, though the API cannot).
     DeleteCustomer {
@@ -85,9 +92,10 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewMethod {
-    /// Card or bank account.
+    /// Card, bank account or wallet.
     pub kind: MethodKind,
-    /// Last four digits.
+    /// Last four digits; none of a wallet.
+    #[serde(default)]
     pub last4: String,
     /// Month of expiry; a card needs one.
     #[serde(default)]
@@ -113,6 +121,12 @@ pub struct NewMethod {
     /// Name of the bank.
     #[serde(default)]
     pub bank_name: Option<String>,
+    /// Number of the chain; a wallet needs one.
+    #[serde(default)]
+    pub chain_id: Option<i64>,
+    /// Address on the chain; a wallet needs one.
+    #[serde(default)]
+    pub wallet_address: Option<String>,
     /// The token to keep; one is made up if absent.
     #[serde(default)]
     pub token: Option<String>,
@@ -136,6 +150,16 @@ impl NewMethod {
         Self { account_type: Some(account_type.to_owned()), ..Self::bare(MethodKind::Ach, last4) }
     }
 
+    /// A wallet with what it needs.
+    #[must_use]
+    pub fn wallet(chain_id: i64, address: &str) -> Self {
+        Self {
+            chain_id: Some(chain_id),
+            wallet_address: Some(address.to_owned()),
+            ..Self::bare(MethodKind::Wallet, "")
+        }
+    }
+
     fn bare(kind: MethodKind, last4: &str) -> Self {
         Self {
             kind,
@@ -148,6 +172,8 @@ impl NewMethod {
             routing_number: None,
             account_type: None,
             bank_name: None,
+            chain_id: None,
+            wallet_address: None,
             token: None,
         }
     }
@@ -176,7 +202,7 @@ pub enum ChangeError {
     /// Another customer has this reference.
     #[error("another customer has the reference `{0}`")]
     ReferenceTaken(String),
-    /// The change lacks or misuses a field.
+    /// The change lacks or misuses a field, or the vendor holds no such thing.
     #[error("{0}")]
     Invalid(&'static str),
 }

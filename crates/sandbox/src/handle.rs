@@ -9,6 +9,7 @@ use crate::rate::Rate;
 use crate::record::{Counters, LogEntry, WorstSecond};
 use crate::vendor::UNKNOWN;
 use crate::view::{AccountView, CustomerView, StatePage};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -226,7 +227,9 @@ impl Handle {
     ) -> Result<String, ChangeError> {
         let (name, email) = (Some(name.to_owned()), Some(email.to_owned()));
         let reference = reference.map(str::to_owned);
-        let made = self.change(account, Change::CreateCustomer { reference, name, email })?;
+        let fields = BTreeMap::new();
+        let made =
+            self.change(account, Change::CreateCustomer { reference, name, email, fields })?;
         Ok(made.id)
     }
 

@@ -1,6 +1,7 @@
 //! What the sandbox shows of a simulated vendor's data. The same for every vendor style.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One customer as it stands at the vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,12 @@ pub struct CustomerView {
     /// E-mail, as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// What else the vendor holds of it, by the vendor's own names: `phone`, `metadata.account_id`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+    /// Whether it is a tombstone: deleted, and still shown by the vendor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// Id of the default method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_method: Option<String>,
@@ -31,6 +38,8 @@ pub enum MethodKind {
     Card,
     /// A bank account.
     Ach,
+    /// A crypto wallet.
+    Wallet,
 }
 
 /// One saved method as it stands at the vendor.
@@ -38,9 +47,9 @@ pub enum MethodKind {
 pub struct MethodView {
     /// The vendor's id.
     pub id: String,
-    /// Card or bank account.
+    /// Card, bank account or wallet.
     pub kind: MethodKind,
-    /// Last four digits of the card or of the account number.
+    /// Last four digits of the card or of the account number; empty for a wallet.
     pub last4: String,
     /// Month of expiry, 1–12; cards only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,16 +75,23 @@ pub struct MethodView {
     /// Name of the bank; bank accounts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank_name: Option<String>,
+    /// Number of the chain; wallets only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain_id: Option<i64>,
+    /// Address on the chain, as the vendor keeps it; wallets only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wallet_address: Option<String>,
     /// Whether it is the customer's default.
     pub is_default: bool,
     /// First twelve hex digits of the SHA-256 of the saved token; the token itself is never shown.
+    /// Empty for a wallet, which has none.
     pub token_sha256: String,
 }
 
 /// Size of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountView {
-    /// What selects it: for proxy-token the `X-Payment-Account-Uid`.
+    /// What selects it at the vendor: for proxy-token the `X-Payment-Account-Uid`.
     pub account: String,
     /// Customers in it.
     pub customers: usize,

@@ -1,5 +1,6 @@
 //! `import --canary`: a few rows go first, are read back, and the rest waits for a person.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -328,7 +329,13 @@ pub async fn changed_at_the_provider_is_no_fault(db: Arc<TestDb>) -> Result {
     world.job(&["import", "gov", "rows.csv", "--json"], 0).await?;
     let customer = world.provider.customer_by_reference("pa_main", "A-1").context("there")?.id;
     let email = Some("payer@b.c".to_owned());
-    let edit = Change::EditCustomer { customer, reference: None, name: None, email };
+    let edit = Change::EditCustomer {
+        customer,
+        reference: None,
+        name: None,
+        email,
+        fields: BTreeMap::new(),
+    };
     world.provider.change("pa_main", edit)?;
     // Its new card is saved; its new e-mail is not written over what somebody changed since.
     let rows = [

@@ -104,14 +104,26 @@ fn create(
 
 fn edit(world: &World, account: &str, customer: &str, name: Option<&str>) -> Result {
     let (customer, name) = (customer.to_owned(), name.map(str::to_owned));
-    let change = Change::EditCustomer { customer, reference: None, name, email: None };
+    let change = Change::EditCustomer {
+        customer,
+        reference: None,
+        name,
+        email: None,
+        fields: BTreeMap::new(),
+    };
     world.provider.change(account, change)?;
     Ok(())
 }
 
 fn refer(world: &World, account: &str, customer: &str, reference: &str) -> Result {
     let (customer, reference) = (customer.to_owned(), Some(reference.to_owned()));
-    let change = Change::EditCustomer { customer, reference, name: None, email: None };
+    let change = Change::EditCustomer {
+        customer,
+        reference,
+        name: None,
+        email: None,
+        fields: BTreeMap::new(),
+    };
     world.provider.change(account, change)?;
     Ok(())
 }

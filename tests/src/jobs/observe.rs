@@ -1,5 +1,6 @@
 //! `import --dry-run --observe`: it reads what applying would read, and changes nothing there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -86,7 +87,13 @@ pub async fn says_what_was_removed(db: Arc<TestDb>) -> Result {
     world.provider.delete_customer("pa_main", &of("A-1").context("imported")?.id)?;
     let customer = of("B-1").context("imported")?.id;
     let email = Some("payer@b.c".to_owned());
-    let edit = sandbox::Change::EditCustomer { customer, reference: None, name: None, email };
+    let edit = sandbox::Change::EditCustomer {
+        customer,
+        reference: None,
+        name: None,
+        email,
+        fields: BTreeMap::new(),
+    };
     world.provider.change("pa_main", edit)?;
     let before = changing(&world);
     // What is not read, since nothing new is stated, is not called verified.

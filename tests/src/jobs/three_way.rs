@@ -1,6 +1,7 @@
 //! `import` of a file that was imported before: what somebody changed at the provider since is not
 //! undone, and what cannot be done is said.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -36,7 +37,13 @@ async fn rows_of(world: &World, ran: &Ran) -> anyhow::Result<Vec<String>> {
 fn edit_email(world: &World, reference: &str, email: &str) -> Result {
     let customer = world.provider.customer_by_reference("pa_main", reference).context("there")?.id;
     let email = Some(email.to_owned());
-    let edit = Change::EditCustomer { customer, reference: None, name: None, email };
+    let edit = Change::EditCustomer {
+        customer,
+        reference: None,
+        name: None,
+        email,
+        fields: BTreeMap::new(),
+    };
     world.provider.change("pa_main", edit)?;
     Ok(())
 }

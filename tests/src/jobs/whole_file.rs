@@ -84,6 +84,8 @@ fn stated(text: &str) -> BTreeMap<String, Stands> {
             routing_number: own("routing_number"),
             account_type: own("account_type"),
             bank_name: own("bank_name"),
+            chain_id: None,
+            wallet_address: None,
             is_default: own("default").as_deref() == Some("true"),
             token_sha256: digest(&own("token").unwrap_or_default()),
         }));
@@ -242,8 +244,13 @@ fn payers_change(world: &World) -> anyhow::Result<BTreeMap<String, &'static str>
             (2, _) => {
                 let email = Some(format!("payer{n}@example.com"));
                 let id = customer.id.clone();
-                let edit =
-                    Change::EditCustomer { customer: id, reference: None, name: None, email };
+                let edit = Change::EditCustomer {
+                    customer: id,
+                    reference: None,
+                    name: None,
+                    email,
+                    fields: BTreeMap::new(),
+                };
                 world.provider.change("pa_main", edit)?;
                 "email"
             }

@@ -40,6 +40,7 @@ impl Judgement {
 fn facts(method: &MethodView) -> String {
     match method.kind {
         MethodKind::Ach => format!("bank {}", method.last4),
+        MethodKind::Wallet => format!("wallet {:?} {:?}", method.chain_id, method.wallet_address),
         MethodKind::Card => format!(
             "card {} {}/{}",
             method.last4,

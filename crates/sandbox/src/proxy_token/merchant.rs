@@ -330,6 +330,8 @@ impl Customer {
             reference: self.reference.clone(),
             name: self.name.clone(),
             email: self.email.clone(),
+            fields: BTreeMap::new(),
+            deleted: false,
             default_method: self.default.clone(),
             methods: self.methods.iter().map(|m| m.view(self.default.as_ref())).collect(),
         }
@@ -351,6 +353,8 @@ impl Method {
             routing_number: None,
             account_type: None,
             bank_name: None,
+            chain_id: None,
+            wallet_address: None,
             is_default: default == Some(&self.uid),
             token_sha256: digest.chars().take(12).collect(),
         };

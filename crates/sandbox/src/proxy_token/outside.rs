@@ -10,12 +10,17 @@ pub(super) fn change(
     now: i64,
 ) -> Result<Changed, ChangeError> {
     let id = match change {
-        Change::CreateCustomer { reference, name, email } => {
+        Change::CreateCustomer { fields, .. } | Change::EditCustomer { fields, .. }
+            if !fields.is_empty() =>
+        {
+            return Err(ChangeError::Invalid("a customer of this vendor has no other fields"));
+        }
+        Change::CreateCustomer { reference, name, email, .. } => {
             let wanted = reference.clone().unwrap_or_default();
             let made = merchant.create(reference, name, email, now);
             made.map_err(|_| ChangeError::ReferenceTaken(wanted))?.uid.clone()
         }
-        Change::EditCustomer { customer, reference, name, email } => {
+        Change::EditCustomer { customer, reference, name, email, .. } => {
             let wanted = reference.clone().unwrap_or_default();
             let edited = merchant.edit(&customer, reference, name, email);
             let found = edited.map_err(|_| ChangeError::ReferenceTaken(wanted))?;
@@ -83,6 +88,7 @@ fn facts(method: NewMethod) -> Result<Facts, ChangeError> {
             brand: method.brand,
             holder: method.holder_name,
         }),
+        MethodKind::Wallet => return Err(ChangeError::Invalid("this vendor saves no wallets")),
         MethodKind::Ach => Facts::Ach(Ach {
             suffix: method.last4,
             routing: method.routing_number,
