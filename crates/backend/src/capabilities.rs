@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use model::{FieldName, MethodKind, TokenKind};
+use model::{FieldName, MethodKind, Profile, TokenKind, ascii};
 
 use crate::Verb;
 
@@ -192,6 +192,11 @@ pub struct Capabilities {
     pub settle_create: SettleCreate,
     /// The profile fields it can hold; any other is kept in our store only.
     pub fields: &'static [FieldRule],
+    /// The fields that are written in ASCII before they are sent, as the account is configured.
+    pub transliterated: &'static [FieldName],
+    /// Whether changing one key of the metadata replaces all of it: then the provider's own is read
+    /// right before, and goes with the change.
+    pub metadata_replaced: bool,
     /// How it tells us of changes.
     pub events: EventStyle,
     /// Where its calls go.
@@ -205,9 +210,153 @@ impl Capabilities {
         self.fields.iter().any(|rule| rule.field == field)
     }
 
+    /// The fields in the form in which the provider holds them, and in which they are sent and
+    /// compared: a name joined or split at its last space, two address lines joined, characters
+    /// written in ASCII. What it cannot hold is left out, and never a difference.
+    #[must_use]
+    pub fn as_held(&self, profile: &Profile) -> Profile {
+        let mut held = Profile::default();
+        for field in FieldName::TEXTS.into_iter().filter(|field| self.holds(*field)) {
+            let value = match field {
+                FieldName::Name => profile.full_name(),
+                FieldName::FirstName if !self.holds(FieldName::Name) => profile.split_name().0,
+                FieldName::LastName if !self.holds(FieldName::Name) => profile.split_name().1,
+                FieldName::Line1 if !self.holds(FieldName::Line2) => profile.address.street(),
+                field => profile.get(field).map(str::to_owned),
+            };
+            let value = match self.transliterated.contains(&field) {
+                true => value.map(|value| ascii(&value)),
+                false => value,
+            };
+            held.set(field, value);
+        }
+        if self.holds(FieldName::Metadata) {
+            held.metadata.clone_from(&profile.metadata);
+        }
+        held
+    }
+
+    /// Whether a field stays in our store because the provider has no place for it, alone or joined
+    /// with another.
+    #[must_use]
+    pub fn is_only_ours(&self, field: FieldName) -> bool {
+        let holds = |any: &[FieldName]| any.iter().any(|field| self.holds(*field));
+        !match field {
+            FieldName::Name => holds(&[FieldName::Name, FieldName::FirstName, FieldName::LastName]),
+            FieldName::FirstName | FieldName::LastName => holds(&[field, FieldName::Name]),
+            FieldName::Line2 => holds(&[field, FieldName::Line1]),
+            field => holds(&[field]),
+        }
+    }
+
     /// The rule of a kind of token, if the provider takes it.
     #[must_use]
     pub fn token(&self, kind: TokenKind) -> Option<TokenRule> {
         self.tokens.iter().copied().find(|rule| rule.kind == kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn rule(field: FieldName) -> FieldRule {
+        FieldRule { field, min: 0, max: None, required: false }
+    }
+
+    fn holding(fields: &'static [FieldRule], transliterated: &'static [FieldName]) -> Capabilities {
+        let nowhere = Endpoint::new(Verb::Get, "/");
+        Capabilities {
+            kind: "test",
+            create_customer: true,
+            get_customer: true,
+            update_customer: true,
+            delete_customer: true,
+            find: FindBy::Nothing,
+            customers_page: 100,
+            customers_order: ListOrder::NewestFirst,
+            customers_total: false,
+            methods: MethodListing::Inline,
+            methods_page: None,
+            method_kinds: &[],
+            tokens: &[],
+            add_method: false,
+            import_batch: None,
+            import_dedupes: false,
+            set_default: false,
+            default_readable: false,
+            remove_method: false,
+            methods_per_customer: None,
+            idempotency_keys: false,
+            settle_create: SettleCreate::Scan,
+            fields,
+            transliterated,
+            metadata_replaced: false,
+            events: EventStyle::None,
+            endpoints: Endpoints {
+                list_customers: nowhere,
+                get_customer: None,
+                find_customer: None,
+                list_methods: None,
+                create_customer: None,
+                update_customer: None,
+                add_method: None,
+                import_methods: None,
+                set_default: None,
+                credentials: None,
+            },
+        }
+    }
+
+    fn profile() -> Profile {
+        let mut profile = Profile {
+            name: Some("Ada Kovač".into()),
+            phone: Some("0100".into()),
+            metadata: [("tier".to_owned(), "gold".to_owned())].into(),
+            ..Profile::default()
+        };
+        profile.address.line1 = Some("1 Elm".into());
+        profile.address.line2 = Some("Apt 2".into());
+        profile
+    }
+
+    #[test]
+    fn names_are_split_and_written_in_ascii() {
+        const FIELDS: &[FieldRule] =
+            &[rule(FieldName::FirstName), rule(FieldName::LastName), rule(FieldName::Metadata)];
+        let split = holding(FIELDS, &[FieldName::LastName]);
+        let expected = Profile {
+            first_name: Some("Ada".into()),
+            last_name: Some("Kovac".into()),
+            metadata: profile().metadata,
+            ..Profile::default()
+        };
+        assert_eq!(split.as_held(&profile()), expected);
+        assert_eq!(split.as_held(&expected), expected, "what it holds it holds");
+        for field in FieldName::TEXTS {
+            let name = [FieldName::Name, FieldName::FirstName, FieldName::LastName];
+            assert_eq!(split.is_only_ours(field), !name.contains(&field), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_lines_are_joined() {
+        const FIELDS: &[FieldRule] = &[rule(FieldName::Name), rule(FieldName::Line1)];
+        let joined = holding(FIELDS, &[]);
+        let parts = Profile {
+            name: None,
+            first_name: Some("Ada".into()),
+            last_name: Some("Kovač".into()),
+            ..profile()
+        };
+        for profile in [profile(), parts] {
+            let held = joined.as_held(&profile);
+            assert_eq!(held.name.as_deref(), Some("Ada Kovač"));
+            assert_eq!(held.address.line1.as_deref(), Some("1 Elm, Apt 2"));
+            assert_eq!(joined.as_held(&held), held, "what it holds it holds");
+        }
+        assert!(!joined.is_only_ours(FieldName::Line2));
+        assert!(!joined.is_only_ours(FieldName::FirstName));
+        assert!(joined.is_only_ours(FieldName::Metadata));
     }
 }

@@ -42,6 +42,9 @@ pub enum Effect {
         customer: RemoteCustomerId,
         /// Only the fields to be changed.
         changes: Profile,
+        /// The provider's own metadata, as [`RemoteCustomer::metadata`] was read right before, where
+        /// [`crate::Capabilities::metadata_replaced`]: the keys that stay.
+        metadata: Option<String>,
     },
     /// Deletes a customer. Needs `delete_customer`.
     DeleteCustomer {

@@ -4,7 +4,7 @@ mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backend::{CallCtx, Effect, TokenRoute};
+use backend::{CallCtx, Capabilities, Effect, TokenRoute};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
 use store::{FinishRows, Group, KnownMethod};
 
@@ -75,8 +75,10 @@ impl Applier<'_> {
         let (capabilities, omit) = (self.engine.account.capabilities(), self.engine.omit_unfit);
         let customer_fits = |reference: &Reference, profile: &Profile| {
             let prepare = |profile: &Profile| {
-                let (reference, profile) = (reference.clone(), profile.clone());
-                let effect = Effect::CreateCustomer { reference, profile };
+                let effect = Effect::CreateCustomer {
+                    reference: reference.clone(),
+                    profile: capabilities.as_held(profile),
+                };
                 self.engine.account.prepare(&effect).map(drop)
             };
             fit(capabilities, omit, profile, prepare).map_err(|rejection| rejected(&rejection))
@@ -95,7 +97,7 @@ impl Applier<'_> {
 
     /// A group, ready to be decided on.
     pub(crate) fn work(&self, group: Group) -> Work {
-        let mut work = Work::new(group, &self.run.id);
+        let mut work = Work::new(group, &self.run.id, self.engine.account.capabilities());
         work.settle_conflicts();
         work
     }
@@ -182,9 +184,13 @@ impl Applier<'_> {
                         customers.extend(work.customer_id().map(|id| (place, id)));
                     }
                     Step::ReadMethods => reads.extend(work.customer_id().map(|id| (place, id))),
-                    Step::Create { row } => calls.extend(create(work, place, row).map(|i| vec![i])),
-                    Step::Update { row, changes } => {
-                        calls.extend(update(work, place, row, changes).map(|i| vec![i]));
+                    Step::Create { row } => {
+                        let profile = Box::new(work.sent_profile(rules.capabilities));
+                        calls.extend(create(work, place, row, profile).map(|i| vec![i]));
+                    }
+                    Step::Update { row, changes, metadata } => {
+                        let what = (changes, metadata);
+                        calls.extend(update(work, place, row, what).map(|i| vec![i]));
                     }
                     Step::SetDefault { row, method } => {
                         calls.extend(set_default(work, place, row, method).map(|i| vec![i]));
@@ -221,9 +227,10 @@ impl Applier<'_> {
             unheard: &mut self.unheard,
         };
         let sent = sender.send(calls, &mut done).await;
+        let capabilities = self.engine.account.capabilities();
         for (target, what) in done {
             if let Some(work) = works.get_mut(target.work) {
-                take(work, target.row, what);
+                take(work, target.row, what, capabilities);
             }
         }
         sent.map(|()| true)
@@ -312,13 +319,13 @@ pub(crate) fn known(customer: &RemoteCustomerId, method: &RemoteMethod) -> Known
     }
 }
 
-fn create(work: &Work, place: usize, row: usize) -> Option<Item> {
+fn create(work: &Work, place: usize, row: usize, profile: Box<Profile>) -> Option<Item> {
     let line = work.rows.get(row)?.staged.line;
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
-        what: What::Create { line, profile: Box::new(work.sent_profile()) },
+        what: What::Create { line, profile },
     })
 }
 
@@ -337,13 +344,18 @@ fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
     })
 }
 
-fn update(work: &Work, place: usize, row: usize, changes: Box<Profile>) -> Option<Item> {
+fn update(
+    work: &Work,
+    place: usize,
+    row: usize,
+    (changes, metadata): (Box<Profile>, Option<String>),
+) -> Option<Item> {
     let line = work.rows.get(row)?.staged.line;
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
-        what: What::Update { line, customer: work.customer_id()?, changes },
+        what: What::Update { line, customer: work.customer_id()?, changes, metadata },
     })
 }
 
@@ -365,7 +377,7 @@ fn set_default(
 }
 
 /// Takes in what became of an item.
-fn take(work: &mut Work, place: usize, what: Done) {
+fn take(work: &mut Work, place: usize, what: Done, capabilities: &Capabilities) {
     let customer = work.customer_id();
     let Some(row) = work.rows.get_mut(place) else { return };
     row.under_way = false;
@@ -374,10 +386,10 @@ fn take(work: &mut Work, place: usize, what: Done) {
             row.done.push(model::EffectKind::CreateCustomer);
             work.customer = CustomerNow::Present { id, how: Presence::Created };
         }
-        Done::Found(id, profile) => work.found(id, *profile),
-        Done::FoundLater(id, profile) => {
-            work.found(id, *profile);
-            work.found_ours(place);
+        Done::Found(customer) => work.found(*customer),
+        Done::FoundLater(customer) => {
+            work.found(*customer);
+            work.found_ours(place, capabilities);
         }
         Done::Updated => {
             row.done.push(model::EffectKind::UpdateCustomer);

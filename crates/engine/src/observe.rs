@@ -295,6 +295,7 @@ pub(crate) async fn mark(
         profile: Profile::default(),
         status: RemoteStatus::Deleted,
         created_at: None,
+        metadata: None,
         methods: None,
     };
     let customers = gone.iter().cloned().map(tombstone).collect();

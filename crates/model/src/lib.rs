@@ -29,7 +29,7 @@ pub use method::{
     AccountType, Agreement, BadFact, BankFacts, Bin, CardFacts, Expiry, Last4, MethodFacts,
     MethodKind, Token, TokenKind, WalletFacts,
 };
-pub use normal::{alike, normal};
+pub use normal::{alike, ascii, normal};
 pub use outcome::{EffectKind, Ledger, Origin, Outcome};
 pub use pan::{contains_card_number, without_card_number};
 pub use profile::{Address, FieldName, Profile};

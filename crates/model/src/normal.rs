@@ -40,6 +40,16 @@ pub fn alike(field: FieldName, a: &str, b: &str) -> bool {
     national.len() > 6 && long.len() <= national.len() + 3 && long.ends_with(national)
 }
 
+/// A text in ASCII letters, for providers that take no others: `Kovač` is `Kovac`, `Zoë` is `Zoe`.
+/// Control characters and what has no like in ASCII are left out.
+#[must_use]
+pub fn ascii(value: &str) -> String {
+    if value.is_ascii() {
+        return value.to_owned();
+    }
+    spaced_once(&deunicode::deunicode_with_tofu(value, ""))
+}
+
 fn spaced_once(value: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -60,6 +70,20 @@ mod tests {
         ] {
             assert!(alike(field, a, b), "{field:?}: {a} and {b}");
         }
+    }
+
+    #[test]
+    fn letters_are_written_in_ascii() {
+        for (value, shown) in [
+            ("Kovač", "Kovac"),
+            ("Zoë O'Brien", "Zoe O'Brien"),
+            ("Łódź", "Lodz"),
+            ("Müller & Söhne", "Muller & Sohne"),
+            ("plain  text", "plain  text"),
+        ] {
+            assert_eq!(ascii(value), shown);
+        }
+        assert!(ascii("山田 太郎").is_ascii());
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub struct Address {
 }
 
 impl Address {
+    /// First and second line in one, where there is one line only.
+    #[must_use]
+    pub fn street(&self) -> Option<String> {
+        match (&self.line1, &self.line2) {
+            (Some(first), Some(second)) => Some(format!("{first}, {second}")),
+            (one, None) | (None, one) => one.clone(),
+        }
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -175,6 +184,20 @@ impl Profile {
         *place = value;
     }
 
+    /// Given and family name: as stated, else the whole name split at its last space. A name of one
+    /// word is a given name.
+    #[must_use]
+    pub fn split_name(&self) -> (Option<String>, Option<String>) {
+        let whole = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+        match whole.filter(|_| self.first_name.is_none() && self.last_name.is_none()) {
+            None => (self.first_name.clone(), self.last_name.clone()),
+            Some(name) => match name.rsplit_once(char::is_whitespace) {
+                Some((first, last)) => (Some(first.trim_end().into()), Some(last.into())),
+                None => (Some(name.into()), None),
+            },
+        }
+    }
+
     /// The whole name: as stated, else the parts joined by a space.
     #[must_use]
     pub fn full_name(&self) -> Option<String> {
@@ -191,7 +214,7 @@ impl Profile {
 
 #[cfg(test)]
 mod tests {
-    use super::{FieldName, Profile};
+    use super::{Address, FieldName, Profile};
 
     #[test]
     fn set_and_get_reach_the_same_place() {
@@ -202,6 +225,34 @@ mod tests {
             let others = FieldName::TEXTS.iter().filter(|f| profile.get(**f).is_some()).count();
             assert_eq!(others, 1, "{field:?} wrote elsewhere too");
         }
+    }
+
+    #[test]
+    fn a_whole_name_is_split_at_its_last_space() {
+        let split =
+            |name: &str| Profile { name: Some(name.into()), ..Profile::default() }.split_name();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(split(" Ada Byron  King "), (some("Ada Byron"), some("King")));
+        assert_eq!(split("Plato"), (some("Plato"), None));
+        assert_eq!(split(" "), (None, None));
+        let stated = Profile {
+            name: Some("Dr. Ada King".into()),
+            last_name: Some("King".into()),
+            ..Profile::default()
+        };
+        assert_eq!(stated.split_name(), (None, some("King")));
+    }
+
+    #[test]
+    fn lines_are_joined() {
+        let street = |line1: Option<&str>, line2: Option<&str>| {
+            let own = |line: Option<&str>| line.map(str::to_owned);
+            Address { line1: own(line1), line2: own(line2), ..Address::default() }.street()
+        };
+        assert_eq!(street(Some("1 Elm"), Some("Apt 2")).as_deref(), Some("1 Elm, Apt 2"));
+        assert_eq!(street(Some("1 Elm"), None).as_deref(), Some("1 Elm"));
+        assert_eq!(street(None, Some("Apt 2")).as_deref(), Some("Apt 2"));
+        assert_eq!(street(None, None), None);
     }
 
     #[test]

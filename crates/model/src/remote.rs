@@ -1,5 +1,7 @@
 //! What a provider holds, in canonical words.
 
+use std::collections::BTreeMap;
+
 use crate::{MethodFacts, Profile, RemoteCustomerId, RemoteMethodId, Timestamp, Token};
 
 /// Whether a thing is alive at the provider.
@@ -20,6 +22,9 @@ pub struct RemoteCustomer {
     pub reference: Option<String>,
     /// The fields the provider holds.
     pub profile: Profile,
+    /// The provider's metadata verbatim, where a change of it replaces it whole. Goes back with the
+    /// next change; it is stored nowhere.
+    pub metadata: Option<String>,
     /// Alive or a tombstone.
     pub status: RemoteStatus,
     /// When the provider made it.
@@ -39,6 +44,8 @@ pub struct RemoteMethod {
     pub default: Option<bool>,
     /// When the provider made it.
     pub created_at: Option<Timestamp>,
+    /// What else the provider says of it and nobody can set: `keep_until`, `authorization`.
+    pub attributes: BTreeMap<String, String>,
     /// A credential in the answer, where the provider gives one.
     pub credential: Option<Token>,
 }

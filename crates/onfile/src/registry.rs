@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use backend::{BackendError, CustomerBackend};
+use model::Clock;
 use provider_proxy_token::{ProxyToken, ProxyTokenConfig, ProxyTokenCredentials};
 use secrecy::SecretString;
 use transport::{Credentials, Transport};
@@ -19,8 +20,8 @@ pub(crate) struct Provider {
 
 /// A provider whose settings are read: its parts, in the order in which they are needed.
 pub(crate) trait OpenProvider: Send + Sync {
-    /// How it proves who it is.
-    fn credentials(&self) -> Result<Arc<dyn Credentials>, BackendError>;
+    /// How it proves who it is; the clock is for signatures that carry the time.
+    fn credentials(&self, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Credentials>, BackendError>;
     /// What calls.
     fn backend(&self, transport: Arc<Transport>) -> Result<Arc<dyn CustomerBackend>, BackendError>;
 }
@@ -79,7 +80,7 @@ fn proxy_token(account: &AccountConfig) -> Result<Box<dyn OpenProvider>, Backend
 }
 
 impl OpenProvider for ProxyTokenConfig {
-    fn credentials(&self) -> Result<Arc<dyn Credentials>, BackendError> {
+    fn credentials(&self, _: &Arc<dyn Clock>) -> Result<Arc<dyn Credentials>, BackendError> {
         Self::credentials(self)
     }
 

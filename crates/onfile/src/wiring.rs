@@ -217,7 +217,7 @@ impl Opened {
                 ca_file: config.ca_file.clone(),
                 user_agent: USER_AGENT.to_owned(),
             },
-            opened.credentials()?,
+            opened.credentials(&self.clock)?,
             permits,
             Arc::<CallCounts>::clone(&self.calls),
             Arc::clone(&self.clock),

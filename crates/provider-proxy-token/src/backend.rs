@@ -340,6 +340,8 @@ impl CustomerBackend for ProxyToken {
             idempotency_keys: false,
             settle_create: SettleCreate::UniqueReference,
             fields: FIELDS,
+            transliterated: &[],
+            metadata_replaced: false,
             events: EventStyle::Webhook,
             endpoints: Endpoints { credentials: self.credentials, ..map::ENDPOINTS },
         }

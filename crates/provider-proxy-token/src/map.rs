@@ -2,6 +2,7 @@
 //! customer or a payment method, an answer becomes an outcome (rule 5).
 
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 
 use backend::{
     Applied, Effect, Endpoint, Endpoints, ItemOutcome, NewMethod, Prepared, Refusal, Rejection,
@@ -243,6 +244,7 @@ pub(crate) fn customer(value: &Value) -> Result<RemoteCustomer, Unfit> {
         },
         status: RemoteStatus::Live,
         created_at: row.time("created_at"),
+        metadata: None,
         methods: None,
     })
 }
@@ -255,6 +257,7 @@ pub(crate) fn method(value: &Value) -> Result<RemoteMethod, Unfit> {
         facts: facts(row)?,
         default: row.get("is_default").and_then(Value::as_bool),
         created_at: row.time("created_at"),
+        attributes: BTreeMap::new(),
         credential: None,
     })
 }
@@ -447,7 +450,14 @@ impl Sent<'_> {
         });
         let default = row.get("is_default").and_then(Value::as_bool);
         let created_at = row.time("created_at");
-        let method = RemoteMethod { id, facts, default, created_at, credential: None };
+        let method = RemoteMethod {
+            id,
+            facts,
+            default,
+            created_at,
+            attributes: BTreeMap::new(),
+            credential: None,
+        };
         Ok(Applied { customer: None, method: Some(method), credential })
     }
 
@@ -494,8 +504,14 @@ fn imported(
                 return unknown("the result answers a row that cannot be read back");
             };
             let facts = as_listed(facts);
-            let method =
-                RemoteMethod { id, facts, default: None, created_at: None, credential: None };
+            let method = RemoteMethod {
+                id,
+                facts,
+                default: None,
+                created_at: None,
+                attributes: BTreeMap::new(),
+                credential: None,
+            };
             done(Applied { method: Some(method), ..Applied::default() })
         }
         (Some("duplicate"), Some(id)) => ItemOutcome::AlreadySaved(id),

@@ -319,6 +319,7 @@ pub fn customer(id: &str, reference: Option<&str>, who: &str) -> anyhow::Result<
         },
         status: RemoteStatus::Live,
         created_at: None,
+        metadata: None,
         methods: None,
     })
 }
@@ -338,6 +339,7 @@ pub fn card(id: &str, last4: &str) -> anyhow::Result<RemoteMethod> {
         facts: card_facts(last4)?,
         default: Some(false),
         created_at: None,
+        attributes: BTreeMap::new(),
         credential: None,
     })
 }

@@ -39,7 +39,7 @@ impl Applier<'_> {
             let Some(work) = works.get_mut(place) else { continue };
             match read {
                 Ok(Found::Customer(customer)) => {
-                    work.read(customer.profile.clone());
+                    work.read(customer.profile.clone(), customer.metadata.clone());
                     customers.push(*customer);
                 }
                 Ok(Found::Nobody | Found::Retired) => gone.push(place),

@@ -39,22 +39,24 @@ impl Cell {
         }
     }
 
-    /// The same field in another profile.
-    pub(super) fn of(&self, profile: &Profile, capabilities: &Capabilities) -> Option<String> {
+    /// The same field as the provider shows it.
+    pub(super) fn of(&self, profile: &Profile) -> Option<String> {
         match self.name {
             FieldName::Metadata => {
                 let key = self.field.strip_prefix("metadata.").unwrap_or_default();
                 profile.metadata.get(key).cloned()
             }
-            name => as_sent(profile, name, capabilities),
+            name => profile.get(name).map(str::to_owned),
         }
     }
 }
 
-/// The fields of a profile as the provider takes them.
+/// The fields of a profile as the provider takes them, and those that only our store keeps.
 pub(super) fn cells(profile: &Profile, capabilities: &Capabilities) -> Vec<Cell> {
+    let held = capabilities.as_held(profile);
     let texts = FieldName::TEXTS.into_iter().filter_map(|name| {
-        let value = as_sent(profile, name, capabilities)?;
+        let ours = capabilities.is_only_ours(name).then(|| profile.get(name)).flatten();
+        let value = held.get(name).or(ours)?.to_owned();
         Some(Cell { name, field: name.as_str().to_owned(), value })
     });
     let metadata = profile.metadata.iter().map(|(key, value)| Cell {
@@ -63,34 +65,4 @@ pub(super) fn cells(profile: &Profile, capabilities: &Capabilities) -> Vec<Cell>
         value: value.clone(),
     });
     texts.chain(metadata).collect()
-}
-
-/// A field as it is sent: the parts of a name joined, or a whole name split at its last space where
-/// the provider holds the parts only (rule 9).
-fn as_sent(profile: &Profile, name: FieldName, capabilities: &Capabilities) -> Option<String> {
-    let split = || {
-        let whole = profile.name.as_deref().filter(|_| !capabilities.holds(FieldName::Name))?;
-        Some(whole.trim().rsplit_once(' ').unwrap_or((whole, "")))
-    };
-    let part = |part: &str| Some(part.trim().to_owned()).filter(|part| !part.is_empty());
-    let stated = profile.get(name).map(str::to_owned);
-    match name {
-        FieldName::Name => profile.full_name(),
-        FieldName::FirstName => stated.or_else(|| part(split()?.0)),
-        FieldName::LastName => stated.or_else(|| part(split()?.1)),
-        _ => stated,
-    }
-}
-
-/// Whether a field stays in our store because the provider has no place for it. A name is held
-/// when its parts are, and the other way round.
-pub(super) fn is_only_ours(name: FieldName, capabilities: &Capabilities) -> bool {
-    let holds = |field| capabilities.holds(field);
-    match name {
-        FieldName::Name => {
-            !holds(name) && !holds(FieldName::FirstName) && !holds(FieldName::LastName)
-        }
-        FieldName::FirstName | FieldName::LastName => !holds(name) && !holds(FieldName::Name),
-        _ => !holds(name),
-    }
 }

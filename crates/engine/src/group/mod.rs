@@ -17,8 +17,8 @@ use self::default::Flag;
 pub(crate) use self::fit::fit;
 use backend::{Capabilities, TokenRoute};
 use model::{
-    Code, EffectKind, FieldName, Origin, Outcome, Profile, Reference, RemoteCustomerId,
-    RemoteMethodId, RunId, Timestamp,
+    Code, EffectKind, FieldName, Origin, Outcome, Profile, Reference, RemoteCustomer,
+    RemoteCustomerId, RemoteMethodId, RunId, Timestamp,
 };
 use store::{
     EffectRow, EffectState, Group, KnownMethod, StagedRow, Statement, TokenFp, TokenLink, Verdict,
@@ -143,6 +143,8 @@ pub(crate) struct Work {
     settled_methods: Vec<RemoteMethodId>,
     /// What is known of the customer's fields: from the mirror, or as this run has read them.
     known_profile: Option<Profile>,
+    /// The provider's own metadata, as this run has read it.
+    known_metadata: Option<String>,
     /// Whether this run has read the customer itself.
     customer_read: bool,
     /// Whether the file is to be compared with what is known (again).
@@ -211,8 +213,9 @@ pub(crate) enum Step {
     ReadMethods,
     /// Save these payment methods, in any order.
     Save(Vec<Add>),
-    /// Change these fields of the customer and no other, for this row.
-    Update { row: usize, changes: Box<Profile> },
+    /// Change these fields of the customer and no other, for this row; with the provider's own
+    /// metadata where it is replaced whole.
+    Update { row: usize, changes: Box<Profile>, metadata: Option<String> },
     /// Make a method the default, for this row.
     SetDefault { row: usize, method: RemoteMethodId },
     /// Nothing is done before an effect of this customer is settled.
@@ -246,7 +249,7 @@ fn reject(code: Code, message: impl Into<String>, field: Option<&str>) -> Verdic
 impl Work {
     /// Takes a group in. Effects of this run that took place count as done, so that a resumed run
     /// goes on where it stopped.
-    pub(crate) fn new(group: Group, run: &RunId) -> Self {
+    pub(crate) fn new(group: Group, run: &RunId, capabilities: &Capabilities) -> Self {
         let known_profile = group.customers.first().map(|known| known.profile.clone());
         let customer = match group.customers.as_slice() {
             [] => CustomerNow::Absent,
@@ -296,6 +299,7 @@ impl Work {
             blocked: None,
             settled_methods: Vec::new(),
             known_profile,
+            known_metadata: None,
             customer_read: false,
             stale: true,
             wishes: Vec::new(),
@@ -313,7 +317,7 @@ impl Work {
             let wish = [Some(Code::NotUpdatable), Some(Code::ChangedAtProvider)];
             matches!(&row.fate, Fate::Ended(verdict) if wish.contains(&verdict.code))
         });
-        let stated_as_known = work.is_as_stated();
+        let stated_as_known = work.is_as_stated(capabilities);
         for effect in &group.effects {
             match effect.state {
                 EffectState::Done if effect.run == *run => {
@@ -372,8 +376,9 @@ impl Work {
     }
 
     /// Whether what is known of the customer is what the file states of it.
-    fn is_as_stated(&self) -> bool {
-        let (stated, Some(known)) = (self.profile(), &self.known_profile) else { return false };
+    fn is_as_stated(&self, capabilities: &Capabilities) -> bool {
+        let Some(known) = &self.known_profile else { return false };
+        let stated = capabilities.as_held(&self.profile());
         FieldName::TEXTS.into_iter().all(|name| match (stated.get(name), known.get(name)) {
             (Some(ours), Some(theirs)) => model::alike(name, theirs, ours),
             _ => true,
@@ -463,8 +468,8 @@ impl Work {
     }
 
     /// The profile as the create sends it.
-    pub(crate) fn sent_profile(&self) -> Profile {
-        let whole = self.profile();
+    pub(crate) fn sent_profile(&self, capabilities: &Capabilities) -> Profile {
+        let whole = capabilities.as_held(&self.profile());
         self.omitted.iter().fold(whole, |rest, field| fit::without(&rest, *field))
     }
 
@@ -475,15 +480,15 @@ impl Work {
 
     /// Takes in that this run's create was refused because the customer was there, and what was
     /// found then.
-    pub(crate) fn found(&mut self, id: RemoteCustomerId, profile: Profile) {
-        self.customer = CustomerNow::Present { id, how: Presence::Found };
-        self.read(profile);
+    pub(crate) fn found(&mut self, customer: RemoteCustomer) {
+        self.customer = CustomerNow::Present { id: customer.id, how: Presence::Found };
+        self.read(customer.profile, customer.metadata);
     }
 
     /// Takes in that the customer that was found may be of our own earlier attempt, made for this
     /// row: it is, if it is as the file states it.
-    pub(crate) fn found_ours(&mut self, row: usize) {
-        if !self.is_as_stated() {
+    pub(crate) fn found_ours(&mut self, row: usize, capabilities: &Capabilities) {
+        if !self.is_as_stated(capabilities) {
             return;
         }
         if let CustomerNow::Present { how, .. } = &mut self.customer {
@@ -497,9 +502,10 @@ impl Work {
         }
     }
 
-    /// Takes in the customer's fields as this run has read them.
-    pub(crate) fn read(&mut self, profile: Profile) {
+    /// Takes in the customer's fields as this run has read them, and the provider's own metadata.
+    pub(crate) fn read(&mut self, profile: Profile, metadata: Option<String>) {
         self.known_profile = Some(profile);
+        self.known_metadata = metadata;
         self.customer_read = true;
         self.stale = true;
     }
@@ -521,7 +527,7 @@ impl Work {
     /// Takes in that the customer is not there any more, nor are its methods.
     pub(crate) fn gone(&mut self) {
         self.customer = CustomerNow::Absent;
-        (self.known_profile, self.customer_read) = (None, false);
+        (self.known_profile, self.known_metadata, self.customer_read) = (None, None, false);
         (self.methods, self.methods_read) = (Vec::new(), false);
         for row in &mut self.rows {
             if matches!(row.fate, Fate::Kept(_) | Fate::Tied(..)) {

@@ -66,6 +66,8 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
         FieldRule { field: FieldName::Name, min: 0, max: None, required: false },
         FieldRule { field: FieldName::Email, min: 0, max: None, required: false },
     ],
+    transliterated: &[],
+    metadata_replaced: false,
     events: EventStyle::None,
     endpoints: Endpoints {
         list_customers: Endpoint::new(Verb::Get, "/customers"),
@@ -211,7 +213,7 @@ fn stated(fp: Option<TokenFp>, fields: &[(&str, &str)]) -> Statement {
 }
 
 fn work(group: Group) -> Work {
-    let mut work = Work::new(group, &RunId::new("run").expect("valid"));
+    let mut work = Work::new(group, &RunId::new("run").expect("valid"), &CAPABILITIES);
     work.settle_conflicts();
     work.compare(&rules(Policy::default()));
     work
@@ -488,7 +490,7 @@ fn a_changed_name_is_a_wish_that_this_provider_cannot_take() {
     group.statements = vec![stated(None, &[("name", "Eve")]), stated(Some(fp(1)), &[])];
     group.customers[0].profile.name = Some("Eve".into());
     let mut work = work(group);
-    work.read(Profile { name: Some("Eve".into()), ..Profile::default() });
+    work.read(Profile { name: Some("Eve".into()), ..Profile::default() }, None);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
     assert_eq!(said(&work, 0).field.as_deref(), Some("name"));
@@ -503,7 +505,7 @@ fn an_unknown_outcome_outranks_a_wish_that_cannot_be() {
     let mut group = there(vec![row(2, 1, card("4242"))], &[]);
     group.statements = vec![stated(None, &[("name", "Eve")])];
     let mut work = work(group);
-    work.read(Profile { name: Some("Eve".into()), ..Profile::default() });
+    work.read(Profile { name: Some("Eve".into()), ..Profile::default() }, None);
     work.methods_read = true;
     assert_eq!(next(&mut work), Step::Save(vec![bulk(0)]));
     work.rows[0].fate =
@@ -528,7 +530,7 @@ fn every_changed_field_that_the_provider_holds_is_a_wish() {
     )];
     let mut work = work(group);
     let theirs = Profile { name: Some("Anna Lee".into()), ..Profile::default() };
-    work.read(Profile { email: Some("a@b.c".into()), ..theirs });
+    work.read(Profile { email: Some("a@b.c".into()), ..theirs }, None);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::NotUpdatable)]);
     let message = said(&work, 0).message.expect("there");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use model::{Code, FieldName, Profile, alike};
 use store::{KeptFields, Statement, TokenFp, Verdict};
 
-use super::cells::{Cell, cells, is_only_ours};
+use super::cells::{Cell, cells};
 use super::decide::blocked;
 use super::stated::{Stated, There};
 use super::verdict::{facts_of, severity};
@@ -119,7 +119,7 @@ impl Work {
             let last = self.last(&cell.field);
             let not_sent = last.is_none_or(|last| last.was_not_sent());
             let stated = cell.was_stated(last, rules);
-            let theirs = cell.of(there, rules.capabilities);
+            let theirs = cell.of(there);
             if (stated && !not_sent)
                 || theirs.as_ref().is_some_and(|theirs| alike(cell.name, theirs, &cell.value))
             {
@@ -222,7 +222,8 @@ impl Work {
         if let Some(row) = self.rows.get_mut(row) {
             row.under_way = true;
         }
-        Some(Step::Update { row, changes: Box::new(changes) })
+        let metadata = self.known_metadata.clone().filter(|_| !changes.metadata.is_empty());
+        Some(Step::Update { row, changes: Box::new(changes), metadata })
     }
 
     /// Takes in that the customer's fields were changed.
@@ -262,7 +263,7 @@ impl Work {
 
     /// The fields that the file states and only our store can keep, by name (rule 8).
     pub(crate) fn only_ours(&self, rules: &Rules<'_>) -> Vec<String> {
-        let ours = |name: FieldName| is_only_ours(name, rules.capabilities);
+        let ours = |name: FieldName| rules.capabilities.is_only_ours(name);
         let stated = |row: &Row| {
             let profile = &row.staged.profile;
             FieldName::TEXTS.into_iter().any(|name| ours(name) && profile.get(name).is_some())
@@ -274,7 +275,7 @@ impl Work {
         }
         let cells = cells(&self.profile(), rules.capabilities).into_iter();
         let ours = cells.filter(|cell| {
-            is_only_ours(cell.name, rules.capabilities)
+            rules.capabilities.is_only_ours(cell.name)
                 || self.omitted.contains(&cell.name)
                 || cell.was_left_out(self.last(&cell.field), rules)
         });
@@ -295,7 +296,7 @@ impl Work {
     fn kept_cells(&self, rules: &Rules<'_>) -> Vec<Cell> {
         let mut cells = cells(&self.profile(), rules.capabilities);
         cells.retain(|cell| {
-            let ours = is_only_ours(cell.name, rules.capabilities);
+            let ours = rules.capabilities.is_only_ours(cell.name);
             let omitted = self.omitted.contains(&cell.name);
             (ours || omitted) && !cell.was_stated(self.last(&cell.field), rules)
         });

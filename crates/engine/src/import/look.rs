@@ -305,11 +305,11 @@ impl Look<'_, '_> {
         self.failures = 0;
         match answer {
             Answer::Find(Found::Customer(customer)) => {
-                one.work.found(customer.id.clone(), customer.profile.clone());
+                one.work.found((*customer).clone());
                 reads.customers.push(*customer);
             }
             Answer::Get(Found::Customer(customer)) => {
-                one.work.read(customer.profile.clone());
+                one.work.read(customer.profile.clone(), customer.metadata.clone());
                 reads.customers.push(*customer);
             }
             Answer::Find(Found::Nobody) => one.absent = true,

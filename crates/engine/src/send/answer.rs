@@ -212,15 +212,15 @@ async fn conflict(
     };
     match observe::find(engine, ctx, &item.reference).await {
         Ok(Found::Customer(customer)) => {
-            let (id, profile) = (customer.id.clone(), Box::new(customer.profile.clone()));
+            let found = customer.clone();
             let applied = Applied::Customer(customer);
             // An attempt before this one may have made it.
             if item.attempt > 1 {
-                let found = Done::FoundLater(id, profile);
+                let found = Done::FoundLater(found);
                 let (row, after) = done(effect, Origin::Found, applied, item.target, found);
                 (EffectOutcome { code: Some(Code::FoundLater.as_str().to_owned()), ..row }, after)
             } else {
-                let found = Done::Found(id, profile);
+                let found = Done::Found(found);
                 done(effect, Origin::Found, applied, item.target, found)
             }
         }

@@ -2,8 +2,8 @@
 
 use backend::{Effect, NewMethod, Rejection};
 use model::{
-    Code, EffectKind, FieldName, MethodFacts, Outcome, Profile, Reference, RemoteCustomerId,
-    RemoteMethod, RemoteMethodId,
+    Code, EffectKind, FieldName, MethodFacts, Outcome, Profile, Reference, RemoteCustomer,
+    RemoteCustomerId, RemoteMethod, RemoteMethodId,
 };
 use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
 
@@ -43,6 +43,8 @@ pub(crate) enum What {
         line: u64,
         customer: RemoteCustomerId,
         changes: Box<Profile>,
+        /// The provider's own metadata, where it is replaced whole.
+        metadata: Option<String>,
     },
     SetDefault {
         line: u64,
@@ -57,10 +59,10 @@ pub(crate) enum What {
 #[derive(Debug, Clone)]
 pub(crate) enum Done {
     Created(RemoteCustomerId),
-    /// It was there, with these fields.
-    Found(RemoteCustomerId, Box<Profile>),
+    /// It was there, as it is.
+    Found(Box<RemoteCustomer>),
     /// It was there, and an earlier attempt of ours was not answered.
-    FoundLater(RemoteCustomerId, Box<Profile>),
+    FoundLater(Box<RemoteCustomer>),
     Updated,
     Saved(EffectKind, RemoteMethodId),
     /// It was saved under this customer already, as it is now.
@@ -168,9 +170,11 @@ pub(super) fn effect_of(
             reference: first.reference.clone(),
             profile: (**profile).clone(),
         },
-        What::Update { customer, changes, .. } => {
-            Effect::UpdateCustomer { customer: customer.clone(), changes: (**changes).clone() }
-        }
+        What::Update { customer, changes, metadata, .. } => Effect::UpdateCustomer {
+            customer: customer.clone(),
+            changes: (**changes).clone(),
+            metadata: metadata.clone(),
+        },
         What::SetDefault { customer, method, .. } => {
             Effect::SetDefault { customer: customer.clone(), method: method.clone() }
         }

@@ -130,6 +130,7 @@ mod tests {
             facts,
             default: Some(default),
             created_at: None,
+            attributes: std::collections::BTreeMap::new(),
             credential: None,
         }
     }

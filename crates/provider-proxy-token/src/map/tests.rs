@@ -223,7 +223,7 @@ fn what_cannot_be_sent_is_rejected_with_its_reason() {
         (add(a, wallet()), Code::MethodKindUnsupported, 0, "cards"),
         (bulk(b, wallet()), Code::MethodKindUnsupported, 1, "cards"),
         (
-            Effect::UpdateCustomer { customer: cus("cus_1"), changes },
+            Effect::UpdateCustomer { customer: cus("cus_1"), changes, metadata: None },
             Code::NotUpdatable,
             0,
             "change",

@@ -27,6 +27,7 @@ fn customer(id: &str, reference: Option<&str>, email: &str) -> RemoteCustomer {
         profile: Profile { email: Some(email.into()), ..Profile::default() },
         status: RemoteStatus::Live,
         created_at: None,
+        metadata: None,
         methods: None,
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use model::{AccountName, CardFacts, Expiry, Last4, RunId};
@@ -40,6 +41,7 @@ fn card(id: &str, last4: &str, month: u32, default: Option<bool>) -> MethodNews 
         }),
         default,
         created_at: None,
+        attributes: BTreeMap::new(),
         credential: None,
     }))
 }

@@ -52,7 +52,7 @@ fn only_what_the_file_states_otherwise_is_kept_again() {
     assert_eq!(kept.company, None);
     assert_eq!(kept.metadata.get("tier").map(String::as_str), Some("gold"));
     // Nothing is sent of it, and it is said.
-    work.read(Profile { email: Some("a@b.c".into()), ..Profile::default() });
+    work.read(Profile { email: Some("a@b.c".into()), ..Profile::default() }, None);
     work.rows[0].staged.profile.first_name = None;
     work.rows[0].staged.profile.last_name = None;
     assert_eq!(next(&mut work), Step::Finished);

@@ -1,5 +1,7 @@
 //! What the file states otherwise than before, against what the provider has by now.
 
+use model::{RemoteCustomer, RemoteStatus};
+
 use super::*;
 
 /// A provider that can change a customer's fields.
@@ -49,13 +51,25 @@ fn field(work: &Work) -> Option<String> {
 
 const BEFORE: &[(&str, &str)] = &[("name", "Ada"), ("email", "a@b.c")];
 
+fn theirs_with(profile: Profile) -> RemoteCustomer {
+    RemoteCustomer {
+        id: customer_id(),
+        reference: Some("c1".into()),
+        profile,
+        metadata: None,
+        status: RemoteStatus::Live,
+        created_at: None,
+        methods: None,
+    }
+}
+
 #[test]
 fn a_wish_is_decided_on_what_the_provider_has_now() {
     // The mirror has what the file stated; the payer has changed it since the mirror was read.
     let file = profile("Ada", "new@b.c");
     let mut work = work(three(&file, Some(BEFORE), &profile("Ada", "a@b.c")));
     assert_eq!(next(&mut work), Step::ReadCustomer);
-    work.read(profile("Ada", "payer@b.c"));
+    work.read(profile("Ada", "payer@b.c"), None);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
     assert_eq!(field(&work).as_deref(), Some("email"));
@@ -94,7 +108,7 @@ fn changed_there_outranks_not_updatable() {
     group.links = vec![link("c1", 1, "spm_1")];
     group.statements.push(stated(Some(fp(1)), &[("exp_year", "2029")]));
     let mut work = work(group);
-    work.read(theirs);
+    work.read(theirs, None);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
     assert_eq!(field(&work).as_deref(), Some("email"));
@@ -112,7 +126,7 @@ fn a_payers_change_is_left_alone_while_the_file_says_what_it_said() {
 fn a_value_that_was_taken_away_there_was_changed_there() {
     let file = profile("Ada", "new@b.c");
     let mut work = work(three(&file, Some(BEFORE), &profile("Ada", "")));
-    work.read(profile("Ada", ""));
+    work.read(profile("Ada", ""), None);
     assert_eq!(next(&mut work), Step::Finished);
     assert_eq!(verdicts(&work), [rejected(Code::ChangedAtProvider)]);
 }
@@ -126,7 +140,7 @@ fn what_only_looks_different_is_neither_a_wish_nor_moved() {
     assert_eq!(verdicts(&same), [(Outcome::Unchanged, None)]);
     // Written otherwise by the provider: it has not moved.
     let mut moved = work(three(&profile("Ada", "new@b.c"), Some(BEFORE), &profile("Ada", "A@B.c")));
-    moved.read(profile("Ada", "A@B.c"));
+    moved.read(profile("Ada", "A@B.c"), None);
     assert_eq!(next(&mut moved), Step::Finished);
     assert_eq!(verdicts(&moved), [rejected(Code::NotUpdatable)]);
 }
@@ -137,9 +151,9 @@ fn where_fields_can_be_changed_the_unmoved_ones_are() {
     let theirs = profile("Ada", "payer@b.c");
     let rules = at(&UPDATES, Policy::default());
     let mut work = work(three(&file, Some(BEFORE), &theirs));
-    work.read(theirs);
+    work.read(theirs, None);
     let changes = Box::new(profile("Anna", ""));
-    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes });
+    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes, metadata: None });
     // Until it is done it is not stated.
     assert_eq!(work.stated(&rules)[0].fields.get("name"), Some(&hash("name", "Ada")));
     work.rows[0].done.push(EffectKind::UpdateCustomer);
@@ -163,11 +177,11 @@ fn a_row_is_open_while_its_update_is_on_its_way() {
     group.rows[1].profile = group.rows[0].profile.clone();
     group.methods = there(Vec::new(), &[("spm_1", card("4242")), ("spm_2", card("1881"))]).methods;
     group.links = vec![link("c1", 1, "spm_1"), link("c1", 2, "spm_2")];
-    let mut work = Work::new(group, &RunId::new("run").expect("valid"));
+    let mut work = Work::new(group, &RunId::new("run").expect("valid"), &CAPABILITIES);
     assert_eq!(decided(&work, &rules), [0_u64; 0]);
     assert_eq!(work.next(&rules, false), Step::ReadCustomer);
     assert_eq!(decided(&work, &rules), [0_u64; 0], "which row is the first is not known");
-    work.read(theirs);
+    work.read(theirs, None);
     assert!(matches!(work.next(&rules, false), Step::Update { row: 0, .. }));
     assert_eq!(work.rows[0].also.as_ref().and_then(|v| v.code), Some(Code::ChangedAtProvider));
     assert_eq!(decided(&work, &rules), [3]);
@@ -183,7 +197,7 @@ fn a_row_is_open_while_its_default_is_wanted() {
     group.rows[0].profile.name = Some("Anna".into());
     let mut work = work(group);
     let rules = rules(Policy::default());
-    work.read(profile("Ada", ""));
+    work.read(profile("Ada", ""), None);
     work.methods_read = true;
     let line = work.rows[0].staged.line;
     assert_eq!(next(&mut work), Step::SetDefault { row: 0, method: method_id("spm_2") });
@@ -199,9 +213,9 @@ fn an_update_that_took_place_is_an_outcome_and_is_not_repeated() {
     let theirs = profile("Ada", "a@b.c");
     let rules = at(&UPDATES, Policy::default());
     let mut work = work(three(&profile("Ada", "new@b.c"), Some(BEFORE), &theirs));
-    work.read(theirs);
+    work.read(theirs, None);
     let changes = Box::new(profile("", "new@b.c"));
-    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes });
+    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes, metadata: None });
     work.rows[0].done.push(EffectKind::UpdateCustomer);
     work.updated();
     assert_eq!(work.next(&rules, false), Step::Finished);
@@ -259,12 +273,12 @@ fn a_difference_that_was_listed_is_sent_once_it_is_asked_for() {
         again.statements = remembered(&first);
         let mut again = work(again);
         again.compare(rules);
-        again.read(theirs.clone());
+        again.read(theirs.clone(), None);
         let step = again.next(rules, false);
         (again, step)
     };
     let asked = at(&UPDATES, EXISTING);
-    let update = |changes| Step::Update { row: 0, changes: Box::new(changes) };
+    let update = |changes| Step::Update { row: 0, changes: Box::new(changes), metadata: None };
     let (mut sent, step) = again(&file, &theirs, &asked);
     assert_eq!(step, update(file.clone()));
     sent.rows[0].done.push(EffectKind::UpdateCustomer);
@@ -322,7 +336,7 @@ fn a_customer_found_by_a_conflict_is_compared_with_what_was_found() {
     group.customers.clear();
     let mut found = work(group.clone());
     assert_eq!(next(&mut found), Step::Create { row: 0 });
-    found.found(customer_id(), profile("Ada", "other@b.c"));
+    found.found(theirs_with(profile("Ada", "other@b.c")));
     assert_eq!(next(&mut found), Step::Finished);
     assert!(message(&found).ends_with("; differs: email"), "{}", message(&found));
     // Nothing was sent of it: it is not settled.
@@ -331,7 +345,7 @@ fn a_customer_found_by_a_conflict_is_compared_with_what_was_found() {
     assert_eq!(remembered(&found)[0].fields.get("name"), Some(&hash("name", "Ada")));
 
     let mut wanted = work(group);
-    wanted.found(customer_id(), profile("Ada", "other@b.c"));
+    wanted.found(theirs_with(profile("Ada", "other@b.c")));
     // A run that stops here has not looked at it: nothing is said, nothing is remembered.
     assert_eq!(decided(&wanted, &rules(EXISTING)), [0_u64; 0]);
     assert!(remembered(&wanted).is_empty());
@@ -347,7 +361,7 @@ fn existing_customers_are_changed_only_if_asked_for() {
     let mut declined = work(three(&file, None, &theirs));
     declined.compare(&rules(EXISTING));
     assert_eq!(decide(&mut declined, EXISTING, false), Step::ReadCustomer);
-    declined.read(theirs.clone());
+    declined.read(theirs.clone(), None);
     assert_eq!(decide(&mut declined, EXISTING, false), Step::Finished);
     assert_eq!(verdicts(&declined), [rejected(Code::NotUpdatable)]);
     assert_eq!(field(&declined).as_deref(), Some("name"));
@@ -357,9 +371,9 @@ fn existing_customers_are_changed_only_if_asked_for() {
 
     let rules = at(&UPDATES, EXISTING);
     let mut changed = work(three(&file, None, &theirs));
-    changed.read(theirs);
+    changed.read(theirs, None);
     let changes = Box::new(profile("Ada", ""));
-    assert_eq!(changed.next(&rules, false), Step::Update { row: 0, changes });
+    assert_eq!(changed.next(&rules, false), Step::Update { row: 0, changes, metadata: None });
 }
 
 #[test]
@@ -367,7 +381,7 @@ fn a_column_that_is_new_is_a_wish_where_the_provider_has_nothing() {
     let before: &[(&str, &str)] = &[("name", "Ada")];
     let file = profile("Ada", "a@b.c");
     let mut empty = work(three(&file, Some(before), &profile("Ada", "")));
-    empty.read(profile("Ada", ""));
+    empty.read(profile("Ada", ""), None);
     assert_eq!(next(&mut empty), Step::Finished);
     assert_eq!(verdicts(&empty), [rejected(Code::NotUpdatable)]);
 
@@ -399,7 +413,7 @@ fn metadata_is_compared_key_by_key() {
     let rules = at(&fixed, Policy::default());
     let mut declined = work(three(&tier("lead"), Some(before), &tier("gold")));
     declined.compare(&rules);
-    declined.read(tier("gold"));
+    declined.read(tier("gold"), None);
     assert_eq!(declined.next(&rules, false), Step::Finished);
     assert_eq!(verdicts(&declined), [rejected(Code::NotUpdatable)]);
     assert_eq!(field(&declined).as_deref(), Some("metadata.tier"));
@@ -407,12 +421,12 @@ fn metadata_is_compared_key_by_key() {
     assert_eq!(kept[0].fields.get("metadata.tier"), Some(&hash("metadata.tier", "gold")));
 
     let mut moved = work(three(&tier("lead"), Some(before), &tier("tin")));
-    moved.read(tier("tin"));
+    moved.read(tier("tin"), None);
     assert_eq!(moved.next(&rules, false), Step::Finished);
     assert_eq!(verdicts(&moved), [rejected(Code::ChangedAtProvider)]);
 
     let mut changed = work(three(&tier("lead"), Some(before), &tier("gold")));
-    changed.read(tier("gold"));
+    changed.read(tier("gold"), None);
     let step = changed.next(&at(&UPDATES, Policy::default()), false);
     let Step::Update { changes, .. } = step else { panic!("{step:?}") };
     assert_eq!(changes.metadata.get("tier").map(String::as_str), Some("lead"));
@@ -524,7 +538,7 @@ fn a_wish_that_cannot_be_does_not_keep_a_default_from_being_set() {
     group.rows.remove(0);
     group.rows[0].profile.name = Some("Anna".into());
     let mut work = work(group);
-    work.read(profile("Ada", ""));
+    work.read(profile("Ada", ""), None);
     work.methods_read = true;
     assert_eq!(next(&mut work), Step::SetDefault { row: 0, method: method_id("spm_2") });
     work.rows[0].done.push(EffectKind::SetDefault);
@@ -546,7 +560,7 @@ fn unlinked_wanted(statements: Vec<Statement>, theirs: Option<&str>) -> Group {
 }
 
 fn decided_at(group: Group, policy: Policy) -> (Work, Step) {
-    let mut work = Work::new(group, &RunId::new("run").expect("valid"));
+    let mut work = Work::new(group, &RunId::new("run").expect("valid"), &CAPABILITIES);
     work.methods_read = true;
     let step = decide(&mut work, policy, false);
     (work, step)
@@ -620,4 +634,32 @@ fn a_default_that_the_file_moves_to_what_was_there_is_a_wish() {
     });
     let (moved, step) = decided_at(moved, Policy::default());
     assert_eq!((step, verdicts(&moved)), (Step::Finished, vec![rejected(Code::ChangedAtProvider)]));
+}
+
+#[test]
+fn where_metadata_is_replaced_the_providers_own_goes_with_the_change() {
+    let rules = at(&UPDATES, Policy::default());
+    let tier = |tier: &str| Profile {
+        metadata: [("tier".to_owned(), tier.to_owned())].into(),
+        ..profile("Ada", "a@b.c")
+    };
+    let theirs = r#"{"tier":"silver","seats":5}"#;
+    let before = &[("name", "Ada"), ("email", "a@b.c"), ("metadata.tier", "silver")];
+    let mut changed = work(three(&tier("gold"), Some(before), &tier("silver")));
+    changed.compare(&rules);
+    assert_eq!(changed.next(&rules, false), Step::ReadCustomer);
+    changed.read(tier("silver"), Some(theirs.into()));
+    let Step::Update { changes, metadata, .. } = changed.next(&rules, false) else {
+        panic!("an update was expected");
+    };
+    assert_eq!(changes.metadata, tier("gold").metadata);
+    assert_eq!(metadata.as_deref(), Some(theirs));
+    // A change of another field touches no metadata.
+    let file = Profile { email: Some("new@b.c".into()), ..tier("silver") };
+    let mut changed = work(three(&file, Some(before), &tier("silver")));
+    changed.read(tier("silver"), Some(theirs.into()));
+    let Step::Update { metadata, .. } = changed.next(&rules, false) else {
+        panic!("an update was expected");
+    };
+    assert_eq!(metadata, None);
 }
