@@ -8,7 +8,9 @@ use backend::{CallCtx, Capabilities, Effect, TokenRoute};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
 use store::{FinishRows, Group, KnownMethod};
 
-use crate::group::{CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Work, fit};
+use crate::group::{
+    CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Update, Work, fit,
+};
 use crate::observe::Brakes;
 use crate::run::ActiveRun;
 use crate::send::{Done, Item, Sender, Target, What, rejected};
@@ -188,9 +190,8 @@ impl Applier<'_> {
                         let profile = Box::new(work.sent_profile(rules.capabilities));
                         calls.extend(create(work, place, row, profile).map(|i| vec![i]));
                     }
-                    Step::Update { row, changes, metadata } => {
-                        let what = (changes, metadata);
-                        calls.extend(update(work, place, row, what).map(|i| vec![i]));
+                    Step::Update { row, update } => {
+                        calls.extend(change(work, place, row, update).map(|i| vec![i]));
                     }
                     Step::SetDefault { row, method } => {
                         calls.extend(set_default(work, place, row, method).map(|i| vec![i]));
@@ -344,18 +345,13 @@ fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
     })
 }
 
-fn update(
-    work: &Work,
-    place: usize,
-    row: usize,
-    (changes, metadata): (Box<Profile>, Option<String>),
-) -> Option<Item> {
+fn change(work: &Work, place: usize, row: usize, update: Box<Update>) -> Option<Item> {
     let line = work.rows.get(row)?.staged.line;
     Some(Item {
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
-        what: What::Update { line, customer: work.customer_id()?, changes, metadata },
+        what: What::Update { line, customer: work.customer_id()?, update },
     })
 }
 

@@ -266,8 +266,21 @@ pub struct BankFacts {
 pub struct WalletFacts {
     /// The chain's number, as the provider counts.
     pub chain_id: u64,
-    /// The address; EVM addresses are kept in lower case.
+    /// The address; those that are hexadecimal (EVM, Sui) are kept in lower case.
     pub address: String,
+}
+
+impl WalletFacts {
+    /// An address on a chain. `0x…` is hexadecimal, and the same in any case; others are not.
+    #[must_use]
+    pub fn new(chain_id: u64, address: &str) -> Self {
+        let hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let address = match address.get(..2) {
+            Some("0x" | "0X") if address.get(2..).is_some_and(hex) => address.to_ascii_lowercase(),
+            _ => address.to_owned(),
+        };
+        Self { chain_id, address }
+    }
 }
 
 /// What is known of a payment method.
@@ -387,14 +400,16 @@ pub enum TokenKind {
     Gateway,
     /// The id of an approved transaction.
     Transaction,
+    /// A wallet's own address: no secret, and no word of files.
+    Address,
 }
 
 impl TokenKind {
     /// Every kind.
-    pub const ALL: [Self; 4] =
-        [Self::Processor, Self::Proxynized, Self::Gateway, Self::Transaction];
+    pub const ALL: [Self; 5] =
+        [Self::Processor, Self::Proxynized, Self::Gateway, Self::Transaction, Self::Address];
 
-    /// The word used in files.
+    /// The word used in files, but for [`TokenKind::Address`].
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -402,10 +417,11 @@ impl TokenKind {
             Self::Proxynized => "proxynized",
             Self::Gateway => "gateway",
             Self::Transaction => "transaction",
+            Self::Address => "address",
         }
     }
 
-    /// Reads the word used in files.
+    /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == text)

@@ -164,6 +164,8 @@ mod tests {
                 known_before: Some(vec![RemoteMethodId::new("spm_0").expect("an id")]),
                 request_id: None,
                 status: None,
+                idempotency_key: None,
+                changes: None,
             },
             age: Duration::ZERO,
             facts: Some(MethodFacts::Card(CardFacts {

@@ -25,23 +25,41 @@ pub(crate) struct Open {
     /// Whether it is of the same run, part and epoch.
     pub own: bool,
     pub attempt: i64,
+    /// Its idempotency key, if it may be used once more: see [`KEY_LIVES`].
+    pub key: Option<String>,
 }
+
+/// A key is repeated so long after its effect was first meant, and only if nothing answered the
+/// attempt that carried it. A provider may forget keys after a day.
+pub const KEY_LIVES: Duration = Duration::from_secs(20 * 3600);
 
 /// What is in the way of intents: by subject, and by reference.
 #[derive(Default)]
 pub(crate) struct InTheWay {
-    subjects: HashMap<(EffectKind, String), (EffectId, EffectState, i64)>,
+    subjects: HashMap<(EffectKind, String), Before>,
     references: HashMap<String, (EffectId, EffectState)>,
 }
+
+/// The open effect of a subject.
+#[derive(Clone)]
+struct Before {
+    id: EffectId,
+    state: EffectState,
+    attempt: i64,
+    key: Option<String>,
+}
+
+/// An intent to be written, with its effect and the key that it is sent with.
+pub(crate) type Meant<'a> = (EffectId, &'a Intent, Option<String>);
 
 /// What becomes of intents.
 pub(crate) struct Decided<'a> {
     /// One for each, in order.
     pub answers: Vec<IntentAnswer>,
     /// To be inserted.
-    pub fresh: Vec<(EffectId, &'a Intent)>,
+    pub fresh: Vec<Meant<'a>>,
     /// Planned before, to be sent again.
-    pub again: Vec<(EffectId, &'a Intent)>,
+    pub again: Vec<Meant<'a>>,
 }
 
 impl InTheWay {
@@ -60,7 +78,8 @@ impl InTheWay {
             }
             if one.state.is_open() {
                 let key = (one.kind, one.subject);
-                found.subjects.insert(key, (one.id, one.state, one.attempt));
+                let Open { id, state, attempt, key: sent_with, .. } = one;
+                found.subjects.insert(key, Before { id, state, attempt, key: sent_with });
             }
         }
         found
@@ -75,26 +94,34 @@ impl InTheWay {
             let before = self.subjects.get(&key).cloned();
             let held = before
                 .clone()
-                .filter(|(_, state, _)| *state != EffectState::Planned)
-                .map(|(by, state, _)| (by, state))
+                .filter(|before| before.state != EffectState::Planned)
+                .map(|before| (before.id, before.state))
                 .or_else(|| self.references.get(intent.reference.as_ref()?.as_str()).cloned());
             if let Some((by, state)) = held {
                 decided.answers.push(IntentAnswer::Held { by, state });
                 continue;
             }
-            let (effect, attempt) = match before {
-                Some((planned, _, attempt)) => {
-                    decided.again.push((planned.clone(), intent));
-                    (planned, attempt + 1)
+            let new = intent.idempotency_key.clone();
+            let before = match before {
+                Some(planned) => {
+                    let sent_with = planned.key.filter(|_| new.is_some()).or(new);
+                    decided.again.push((planned.id.clone(), intent, sent_with.clone()));
+                    Before {
+                        id: planned.id,
+                        state: EffectState::Sending,
+                        attempt: planned.attempt + 1,
+                        key: sent_with,
+                    }
                 }
                 None => {
-                    let new = EffectId::generate();
-                    decided.fresh.push((new.clone(), intent));
-                    (new, 1)
+                    let id = EffectId::generate();
+                    decided.fresh.push((id.clone(), intent, new.clone()));
+                    Before { id, state: EffectState::Sending, attempt: 1, key: new }
                 }
             };
-            self.subjects.insert(key, (effect.clone(), EffectState::Sending, attempt));
-            decided.answers.push(IntentAnswer::Accepted { effect, attempt });
+            let Before { id: effect, attempt, key: sent_with, .. } = before.clone();
+            self.subjects.insert(key, before);
+            decided.answers.push(IntentAnswer::Accepted { effect, attempt, key: sent_with });
         }
         decided
     }

@@ -6,6 +6,7 @@
 //! made inside a transaction. Only this crate says SQL. Both implementations pass one suite
 //! (`tests/`). Start at [`open`].
 
+mod baseline;
 mod bucket;
 mod canonical;
 mod changes;
@@ -35,6 +36,7 @@ use model::{
 };
 
 pub use changes::Changed;
+pub use effects::KEY_LIVES;
 pub use error::StoreError;
 pub use export::{ExportedCustomer, ExportedLink, ExportedMethod, FieldSource, PageKey};
 pub use history::{CustomerHistory, Happened, History, MethodHistory, What};
@@ -52,7 +54,8 @@ pub use records::{
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome, FinishRows,
     Intent, IntentAnswer, Join, KeptFields, Lease, MethodCounts, MethodList, MethodsApplied,
-    MethodsUnread, MethodsWrite, NewRun, NewScan, Overlap, RowPlan, RowResult, RunEnd, Verdict,
+    MethodsUnread, MethodsWrite, NewRun, NewScan, Overlap, RowPlan, RowResult, RunEnd, SentChange,
+    Verdict,
 };
 
 /// What the engine asks of a database. Both databases behave alike; a suite holds them to it.
@@ -353,6 +356,21 @@ pub trait Store: Send + Sync + fmt::Debug {
         after: Option<&RemoteCustomerId>,
         most: u32,
     ) -> Result<Vec<RemoteCustomerId>, StoreError>;
+
+    /// When the last reading of an account's customer list began that was read to its end and
+    /// confirmed.
+    async fn last_complete_scan(
+        &self,
+        account: &AccountName,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Those of these customers that the mirror had before a moment, removed ones included.
+    async fn known_before(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+        before: Timestamp,
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError>;
 
     /// Live customers whose payment methods are due to be read: by id, behind `after`.
     async fn due_customers(

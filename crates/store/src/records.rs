@@ -11,7 +11,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 
 use crate::decode::unsigned;
-use crate::{StoreError, TokenFp, Verdict};
+use crate::{SentChange, StoreError, TokenFp, Verdict};
 
 /// Which database, for people.
 #[derive(Debug, Clone)]
@@ -590,6 +590,10 @@ pub struct EffectRecord {
     pub request_id: Option<String>,
     /// The HTTP status of the last answer.
     pub status: Option<i64>,
+    /// The idempotency key it was sent with.
+    pub idempotency_key: Option<String>,
+    /// What it changes of the customer's fields.
+    pub changes: Option<Vec<SentChange>>,
 }
 
 /// Which effects.

@@ -8,6 +8,8 @@ use model::{
     Timestamp,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{EffectState, RunState, Statement, TokenFp, TokenLink};
 
 /// What a row says that had something on its way when its run was cancelled.
@@ -173,6 +175,19 @@ pub struct Intent {
     pub known_before: Option<Vec<RemoteMethodId>>,
     /// The key the provider takes.
     pub idempotency_key: Option<String>,
+    /// What it changes of the customer's fields, for settling an update.
+    pub changes: Option<Vec<SentChange>>,
+}
+
+/// A field that an effect changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentChange {
+    /// As files show it: `email`, `metadata.tier`.
+    pub field: String,
+    /// The keyed hash of the value that the provider had; none where it had none.
+    pub before: Option<String>,
+    /// The keyed hash of ours.
+    pub after: String,
 }
 
 /// Whether an intent was committed.
@@ -184,6 +199,8 @@ pub enum IntentAnswer {
         effect: EffectId,
         /// Which attempt this is, from 1.
         attempt: i64,
+        /// The idempotency key to send: that of the attempt before, if nothing answered that one.
+        key: Option<String>,
     },
     /// Another effect is in the way.
     Held {

@@ -77,9 +77,10 @@ async fn an_intent_is_committed_as_sending(cx: &Cx) -> anyhow::Result<()> {
         remote_method: Some(remote_method("m1")?),
         known_before: Some(vec![remote_method("m2")?, remote_method("m3")?]),
         idempotency_key: Some("key-1".into()),
+        changes: None,
     };
     let answer = commit(cx, &fence, full).await?;
-    let IntentAnswer::Accepted { effect, attempt } = answer else { panic!("{answer:?}") };
+    let IntentAnswer::Accepted { effect, attempt, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(attempt, 1);
     let effects = cx.store().effects_of_run(&fence.run, 10).await?;
     let [row] = effects.as_slice() else { panic!("{effects:?}") };
@@ -190,12 +191,12 @@ async fn a_planned_effect_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
     again.line = Some(4);
     // What reached nobody was no attempt.
     let answer = commit(cx, &later, again.clone()).await?;
-    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 1 });
+    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 1, key: None });
     // What may have taken effect was one, whatever became of it.
     settle(cx, &later, &effect, EffectState::Unknown).await?;
     settle(cx, &later, &effect, EffectState::Planned).await?;
     let answer = commit(cx, &later, again).await?;
-    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2 });
+    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2, key: None });
     let effects = cx.store().effects_of_run(&later.run, 10).await?;
     let [row] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!((&row.id, row.state, row.attempt), (&effect, EffectState::Sending, 2));

@@ -422,6 +422,7 @@ pub fn intent(kind: EffectKind, subject: &str, who: Option<&str>) -> anyhow::Res
         remote_method: None,
         known_before: None,
         idempotency_key: None,
+        changes: None,
     })
 }
 

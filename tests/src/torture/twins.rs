@@ -110,7 +110,7 @@ impl Careless {
         let accepted = intents.into_iter().map(|intent| {
             let effect = EffectId::generate();
             unwritten.insert(effect.clone(), intent);
-            IntentAnswer::Accepted { effect, attempt: 1 }
+            IntentAnswer::Accepted { effect, attempt: 1, key: None }
         });
         accepted.collect()
     }
@@ -223,6 +223,12 @@ store! {
             after: Option<&RemoteCustomerId>,
             most: u32
         ) -> Vec<RemoteCustomerId>;
+        last_complete_scan(account: &AccountName) -> Option<Timestamp>;
+        known_before(
+            account: &AccountName,
+            ids: &[RemoteCustomerId],
+            before: Timestamp
+        ) -> BTreeSet<RemoteCustomerId>;
         due_customers(
             account: &AccountName,
             due: &Due,

@@ -127,6 +127,7 @@ fn intent(no: u64) -> Result<Intent> {
         remote_method: None,
         known_before: None,
         idempotency_key: None,
+        changes: None,
     })
 }
 

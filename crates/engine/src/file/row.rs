@@ -167,7 +167,8 @@ impl<'a> Cells<'a> {
         match column {
             Column::Token => self.token = Some(SecretString::from(cell.to_owned())),
             Column::TokenKind => {
-                self.token_kind = Some(TokenKind::parse(cell).ok_or_else(|| {
+                let kind = TokenKind::parse(cell).filter(|kind| *kind != TokenKind::Address);
+                self.token_kind = Some(kind.ok_or_else(|| {
                     Declined::bad(name, "processor, proxynized, gateway or transaction")
                 })?);
             }
@@ -253,7 +254,7 @@ impl<'a> Cells<'a> {
                 let chain_id = self.chain_id.or_else(|| {
                     faults.missing("chain_id", "expected the number of the wallet's chain")
                 });
-                MethodFacts::CryptoWallet(WalletFacts { chain_id: chain_id?, address: address? })
+                MethodFacts::CryptoWallet(WalletFacts::new(chain_id?, &address?))
             }
         };
         let billing =

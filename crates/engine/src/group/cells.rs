@@ -66,3 +66,20 @@ pub(super) fn cells(profile: &Profile, capabilities: &Capabilities) -> Vec<Cell>
     });
     texts.chain(metadata).collect()
 }
+
+/// The keyed hash of a field of a profile as the provider shows it, named as files show it; none
+/// where it has none.
+pub(crate) fn value_hash(
+    profile: &Profile,
+    field: &str,
+    hash: &dyn Fn(&str, &str) -> String,
+) -> Option<String> {
+    let (name, value) = match field.strip_prefix("metadata.") {
+        Some(key) => (FieldName::Metadata, profile.metadata.get(key)?.as_str()),
+        None => {
+            let name = FieldName::TEXTS.into_iter().find(|name| name.as_str() == field)?;
+            (name, profile.get(name)?)
+        }
+    };
+    Some(hash(field, &normal(name, value)))
+}

@@ -226,7 +226,26 @@ impl Work {
             }
         }
         self.lists_methods |= lists;
+        self.decline_beyond(&mut adds, rules);
         if adds.is_empty() { Step::Finished } else { Step::Save(adds) }
+    }
+
+    /// Leaves as many adds as the provider takes for a customer: the default first, then in the
+    /// file's order. The others are declined.
+    fn decline_beyond(&mut self, adds: &mut Vec<Add>, rules: &Rules<'_>) {
+        let Some(most) = rules.capabilities.methods_per_customer else { return };
+        let room = (most as usize).saturating_sub(self.methods.len());
+        if adds.len() <= room {
+            return;
+        }
+        let defaults = |add: &&Add| self.rows.get(add.row).is_some_and(Row::wants_default);
+        let mut kept: Vec<usize> = adds.iter().filter(defaults).map(|add| add.row).collect();
+        kept.extend(adds.iter().filter(|add| !defaults(add)).map(|add| add.row));
+        kept.truncate(room);
+        for add in adds.extract_if(.., |add| !kept.contains(&add.row)) {
+            let message = format!("the customer has the {most} payment methods that it can have");
+            self.set_fate(add.row, Fate::Ended(reject(Code::WalletFull, message, Some("method"))));
+        }
     }
 
     fn set_fate(&mut self, index: usize, fate: Fate) {

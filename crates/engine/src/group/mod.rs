@@ -13,6 +13,7 @@ mod wishes;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::cells::value_hash;
 use self::default::Flag;
 pub(crate) use self::fit::fit;
 use backend::{Capabilities, TokenRoute};
@@ -21,7 +22,8 @@ use model::{
     RemoteCustomerId, RemoteMethodId, RunId, Timestamp,
 };
 use store::{
-    EffectRow, EffectState, Group, KnownMethod, StagedRow, Statement, TokenFp, TokenLink, Verdict,
+    EffectRow, EffectState, Group, KnownMethod, SentChange, StagedRow, Statement, TokenFp,
+    TokenLink, Verdict,
 };
 
 /// What a person asked for beyond the file.
@@ -174,6 +176,8 @@ struct Wish {
     name: FieldName,
     /// As files show it: `email`, `metadata.tier`.
     field: String,
+    /// The keyed hash of the provider's value, if it has one.
+    theirs: Option<String>,
     /// The provider's value is not what the file stated the last time: somebody changed it there.
     moved: bool,
 }
@@ -202,6 +206,16 @@ pub(crate) struct Add {
     pub(crate) route: TokenRoute,
 }
 
+/// What is to be changed of a customer's fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Update {
+    pub(crate) changes: Profile,
+    /// The provider's own metadata, where it is replaced whole.
+    pub(crate) metadata: Option<String>,
+    /// What it changes, by keyed hashes.
+    pub(crate) hashes: Vec<SentChange>,
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -213,9 +227,8 @@ pub(crate) enum Step {
     ReadMethods,
     /// Save these payment methods, in any order.
     Save(Vec<Add>),
-    /// Change these fields of the customer and no other, for this row; with the provider's own
-    /// metadata where it is replaced whole.
-    Update { row: usize, changes: Box<Profile>, metadata: Option<String> },
+    /// Change fields of the customer, for this row.
+    Update { row: usize, update: Box<Update> },
     /// Make a method the default, for this row.
     SetDefault { row: usize, method: RemoteMethodId },
     /// Nothing is done before an effect of this customer is settled.

@@ -5,13 +5,15 @@
 use std::collections::BTreeSet;
 
 use model::{Code, FieldName, Profile, alike};
-use store::{KeptFields, Statement, TokenFp, Verdict};
+use store::{KeptFields, SentChange, Statement, TokenFp, Verdict};
 
 use super::cells::{Cell, cells};
 use super::decide::blocked;
 use super::stated::{Stated, There};
 use super::verdict::{facts_of, severity};
-use super::{Changed, CustomerNow, Differs, Fate, Presence, Row, Rules, Step, Wish, Work, reject};
+use super::{
+    Changed, CustomerNow, Differs, Fate, Presence, Row, Rules, Step, Update, Wish, Work, reject,
+};
 
 impl Row {
     /// Notes what became of something beside the row's own subject. The worse stays; that somebody
@@ -138,7 +140,7 @@ impl Work {
                     continue;
                 }
             };
-            wishes.push(Wish { name: cell.name, field: cell.field, moved });
+            wishes.push(Wish { name: cell.name, field: cell.field, theirs, moved });
         }
         (wishes, differs)
     }
@@ -205,10 +207,15 @@ impl Work {
             return None;
         }
         let mut changes = Profile::default();
+        let mut hashes = Vec::new();
         for cell in cells(&self.profile(), rules.capabilities) {
-            if !self.wishes.iter().any(|wish| wish.field == cell.field && !wish.moved) {
-                continue;
-            }
+            let wished = |wish: &&Wish| wish.field == cell.field && !wish.moved;
+            let Some(wish) = self.wishes.iter().find(wished) else { continue };
+            hashes.push(SentChange {
+                field: cell.field.clone(),
+                before: wish.theirs.clone(),
+                after: cell.hash(rules),
+            });
             cell.put(&mut changes);
         }
         let row = self.first_row().filter(|_| changes != Profile::default())?;
@@ -223,7 +230,7 @@ impl Work {
             row.under_way = true;
         }
         let metadata = self.known_metadata.clone().filter(|_| !changes.metadata.is_empty());
-        Some(Step::Update { row, changes: Box::new(changes), metadata })
+        Some(Step::Update { row, update: Box::new(Update { changes, metadata, hashes }) })
     }
 
     /// Takes in that the customer's fields were changed.

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backend::{Endpoints, TokenRoute};
+use backend::{Endpoints, FindBy, TokenRoute};
 use model::{EffectKind, Forecast, Span};
 use store::RowTally;
 
 use super::args::Args;
-use super::{GROUPS, effects_in};
+use super::{GROUPS, baseline, effects_in};
 use crate::forecast::Counted;
 use crate::group::{Add, Row, Rules};
 use crate::observe::KNOWN_IDS;
@@ -122,9 +122,14 @@ impl Expectations {
         let batch = u64::from(capabilities.import_batch.unwrap_or(1)).max(1);
         let first = args.first_page(engine.account.in_flight());
         let exact = args.canary().is_none();
-        let mut counted = self.count(&capabilities.endpoints, tally, batch, first, exact);
+        let unique = capabilities.find == FindBy::UniqueReference;
+        let calls = (batch, first, exact);
+        let mut counted = self.count(&capabilities.endpoints, tally, calls, unique);
         // Of the customers that are known to be live, one must be there (rule 1).
         counted.add(capabilities.endpoints.get_customer, asked.min(1), asked);
+        if baseline::is_needed(engine, tally) {
+            baseline::count(engine, &mut counted).await?;
+        }
         if let Some(rows) = args.canary() {
             // They are read back.
             let most = rows.min(tally.planned.values().sum()) + KINDS;
@@ -138,9 +143,8 @@ impl Expectations {
         &self,
         endpoints: &Endpoints,
         tally: &RowTally,
-        batch: u64,
-        first: u32,
-        exact: bool,
+        (batch, first, exact): (u64, u32, bool),
+        unique: bool,
     ) -> Counted {
         let rows = |kind: EffectKind| -> u64 {
             let planned = tally.planned.iter();
@@ -164,7 +168,9 @@ impl Expectations {
         same(endpoints.get_customer, sum(|expected| expected.gets));
         let bulk = self.bulk_calls(batch, first, exact && !self.apart);
         counted.add(endpoints.import_methods, bulk.least, bulk.most);
-        counted.add(endpoints.find_customer, 0, creates);
+        if unique {
+            counted.add(endpoints.find_customer, 0, creates);
+        }
         let found = sum(|expected| expected.creates && expected.saves);
         counted.add(endpoints.list_methods, lists, lists + found);
         counted

@@ -55,10 +55,8 @@ pub(super) async fn look(
     };
     let capabilities = engine.account.capabilities();
     let listed = match capabilities.find {
-        FindBy::Nothing => Some(u64::MAX),
-        FindBy::Search | FindBy::UniqueReference => {
-            Some(expected.creates()).filter(|absent| *absent > LIST_FROM)
-        }
+        FindBy::Nothing | FindBy::Search => Some(u64::MAX),
+        FindBy::UniqueReference => Some(expected.creates()).filter(|absent| *absent > LIST_FROM),
     };
     if let Some(most) = listed {
         look.list(most).await?;
@@ -255,7 +253,9 @@ impl Look<'_, '_> {
 
     /// What is to be read for each of them next.
     fn wanted(&self, all: &mut [Looked]) -> Vec<(usize, Read)> {
-        let can_find = self.applier.engine.account.capabilities().find != FindBy::Nothing;
+        let find = self.applier.engine.account.capabilities().find;
+        // Not being found by a search says nothing.
+        let can_find = find == FindBy::UniqueReference;
         let mut wanted = Vec::new();
         self.applier.with_rules(|rules| {
             for (place, one) in all.iter_mut().enumerate().filter(|(_, one)| !one.unread) {

@@ -6,6 +6,7 @@
 mod again;
 mod apply;
 mod args;
+mod baseline;
 mod canary;
 mod forecast;
 mod look;
@@ -266,21 +267,11 @@ async fn carry_out(
         }
         false => None,
     };
-    let tally = engine.store.tally(&run.id).await?;
+    let mut tally = engine.store.tally(&run.id).await?;
     if tally.ledger.read != rows {
         return Err(EngineError::Broken("not every row of the file was staged; nothing was sent"));
     }
-    let rejected = tally.ledger.rejected + plan::expected_rejections(&tally);
-    // It stops a run before its first effect (rule 7).
-    let untouched = engine.store.effects_of_run(&run.id, 1).await?.is_empty();
-    if untouched && args.max_rejected.is_passed(rejected, rows) {
-        if !args.dry_run {
-            // Nothing comes behind the plan: its rows say why.
-            applier.gives_up = true;
-            plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
-        }
-        return Err(EngineError::TooManyRejected { rejected, read: rows });
-    }
+    check_rejected(&mut applier, args, &tally).await?;
     let forecast = expected.forecast(engine, &tally, args).await?;
     if args.dry_run {
         found.forecast = Some(forecast);
@@ -296,10 +287,37 @@ async fn carry_out(
     if !tally.planned.is_empty() {
         observe::same_account(engine, &applier.ctx).await?;
     }
+    if baseline::is_needed(engine, &tally) {
+        baseline::read(&applier).await?;
+        plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
+        tally = engine.store.tally(&run.id).await?;
+        check_rejected(&mut applier, args, &tally).await?;
+    }
     let applied = apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await;
     found.findings.extend(applier.brakes.finding());
     applied?;
     Ok(None)
+}
+
+/// Stops a run before its first effect if too much of it is rejected (rule 7).
+async fn check_rejected(
+    applier: &mut Applier<'_>,
+    args: &Args,
+    tally: &RowTally,
+) -> Result<(), EngineError> {
+    let Applier { engine, run, .. } = applier;
+    let (read, rejected) =
+        (tally.ledger.read, tally.ledger.rejected + plan::expected_rejections(tally));
+    let untouched = engine.store.effects_of_run(&run.id, 1).await?.is_empty();
+    if !untouched || !args.max_rejected.is_passed(rejected, read) {
+        return Ok(());
+    }
+    if !args.dry_run {
+        // Nothing comes behind the plan: its rows say why.
+        applier.gives_up = true;
+        plan::replan(applier, Which::Open, &mut plan::Kept::default()).await?;
+    }
+    Err(EngineError::TooManyRejected { rejected, read })
 }
 
 /// How much the mirror holds, and how old it is.

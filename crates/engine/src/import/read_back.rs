@@ -248,7 +248,7 @@ async fn customer(
     if capabilities.get_customer {
         return Ok(engine.account.get_customer(ctx, id).await?);
     }
-    if capabilities.find != FindBy::Nothing {
+    if capabilities.find == FindBy::UniqueReference {
         return Ok(engine.account.find_customer(ctx, reference).await?);
     }
     let mut pages = Pages::new(engine, ctx, capabilities.customers_page);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use backend::{Account, TokenRoute};
 use futures::{StreamExt, stream};
-use model::{Reference, RunId};
+use model::{MethodFacts, Reference, RunId, Token, TokenKind};
 use store::{Fence, Join, StagedRow, Store};
 use tokio::sync::mpsc;
 
@@ -254,9 +254,13 @@ impl Checker {
     fn check(&self, row: &mut StagedRow) {
         let Some(method) = &mut row.method else { return };
         let token = method.token.take();
-        method.sealed = token.as_ref().map(|token| {
-            self.store.keys().seal(&self.run, row.line, &self.identity, token, self.keep_tokens)
-        });
+        let address = address_of(&method.facts).filter(|_| token.is_none());
+        // What is public needs no sealing: it is in the facts.
+        let keep = self.keep_tokens && address.is_none();
+        method.sealed = token
+            .as_ref()
+            .or(address.as_ref())
+            .map(|token| self.store.keys().seal(&self.run, row.line, &self.identity, token, keep));
         let route = token
             .as_ref()
             .and_then(|token| self.account.capabilities().token(token.kind))
@@ -264,6 +268,16 @@ impl Checker {
         let accepted = self.account.accepts(route, &method.facts, token.as_ref(), &method.billing);
         row.unfit = accepted.err().map(|rejection| rejected(&rejection));
     }
+}
+
+/// What stands for a wallet's token: its address, so that it is known again.
+fn address_of(facts: &MethodFacts) -> Option<Token> {
+    let MethodFacts::CryptoWallet(wallet) = facts else { return None };
+    Some(Token {
+        kind: TokenKind::Address,
+        value: format!("{}:{}", wallet.chain_id, wallet.address).into(),
+        created_at: None,
+    })
 }
 
 #[cfg(test)]

@@ -77,6 +77,10 @@ pub(crate) struct Scan<'a> {
     /// Pages that were read to see how far the head has moved.
     aside: Vec<Written>,
     confirmed: bool,
+    /// The provider's own count, as the last page stated it.
+    total: Option<u64>,
+    /// Rows that could not be read: they are there all the same.
+    unreadable: u64,
     /// Rows of the first pass that an earlier page of it had.
     known: u64,
     /// How often the same page was asked for again.
@@ -119,6 +123,8 @@ impl<'a> Scan<'a> {
             missed: 0,
             aside: Vec::new(),
             confirmed: false,
+            total: None,
+            unreadable: 0,
             known: 0,
             tries: 0,
             idle: 0,
@@ -155,6 +161,7 @@ impl<'a> Scan<'a> {
                 self.turn()?;
                 continue;
             };
+            self.total = page.total.or(self.total);
             let (full, readable) =
                 (page.received >= u64::from(self.pages.size()), page.items.len());
             if self.phase == Phase::Down && self.top.is_empty() {
@@ -210,7 +217,18 @@ impl<'a> Scan<'a> {
                 self.pages = Pages::new(self.engine, self.ctx, size);
                 self.phase = Phase::Top;
             }
-            Phase::Top if self.confirm => self.pass_again(size),
+            Phase::Top if self.is_counted() => (self.confirmed, self.phase) = (true, Phase::Over),
+            Phase::Top if self.confirm || self.total.is_some() => self.pass_again(size),
+            Phase::Confirm if self.is_counted() => {
+                (self.confirmed, self.phase) = (true, Phase::Over);
+            }
+            Phase::Confirm if self.total.is_some() && self.passes < PASSES => {
+                self.pass_again(size);
+            }
+            Phase::Confirm if let Some(total) = self.total => {
+                let seen = self.seen.len() as u64 + self.unreadable;
+                return Err(circles(&format!("it shows {seen} customers and counts {total}")));
+            }
             Phase::Confirm if self.missed > 0 && self.passes < PASSES => self.pass_again(size),
             Phase::Confirm if self.missed > 0 => {
                 return Err(circles("page after page brings customers that were not seen before"));
@@ -221,6 +239,11 @@ impl<'a> Scan<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether as many customers were seen as the provider counts: nothing can have been missed.
+    fn is_counted(&self) -> bool {
+        self.total.is_some_and(|total| self.seen.len() as u64 + self.unreadable >= total)
     }
 
     fn pass_again(&mut self, size: u32) {
@@ -281,6 +304,7 @@ impl<'a> Scan<'a> {
         let count = |rows: usize| if first { rows as u64 } else { 0 };
         let (unreadable, card_numbers) =
             (count(page.unreadable.len()), count(page.card_numbers_at.len()));
+        self.unreadable += unreadable;
         let rows = page.items.len();
         let mut customers = page.items;
         customers.retain(|customer| self.seen.insert(self.hasher.hash_one(customer.id.as_str())));
@@ -307,8 +331,8 @@ impl<'a> Scan<'a> {
     /// When the store cannot be reached.
     pub(crate) async fn end(&self) -> Result<(), EngineError> {
         let state = match (self.phase, self.confirmed) {
-            (Phase::Over, true) => ScanState::Complete,
-            (Phase::Over, false) => ScanState::Unconfirmed,
+            (Phase::Over, true) if self.unreadable == 0 => ScanState::Complete,
+            (Phase::Over, _) => ScanState::Unconfirmed,
             (Phase::Down | Phase::Top | Phase::Confirm, _) => ScanState::Incomplete,
         };
         Ok(self.engine.store.end_scan(self.fence, &self.id, state).await?)
@@ -318,4 +342,38 @@ impl<'a> Scan<'a> {
 fn circles(why: &str) -> EngineError {
     let message = format!("the list repeats itself: {why}");
     BackendError::new(ErrorKind::Malformed, "list customers", message).into()
+}
+
+/// Reads the list from its top into the mirror, until a whole page was known.
+///
+/// # Errors
+/// When the provider or the store cannot be reached, and on a wish to stop.
+pub(crate) async fn head(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+) -> Result<CustomersApplied, EngineError> {
+    let mut pages = Pages::new(engine, ctx, engine.account.capabilities().customers_page);
+    let mut all = CustomersApplied::default();
+    while let Some(page) = pages.next().await? {
+        engine.stop.check()?;
+        if !page.unreadable.is_empty() {
+            let why = "a customer at the top of the list cannot be read";
+            return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
+        }
+        let write = CustomersWrite {
+            account: engine.account.name.clone(),
+            scan: None,
+            as_of: page.as_of,
+            customers: page.items,
+            overlap: Overlap::Written,
+        };
+        let applied = engine.store.apply_customers(fence, write).await?;
+        all.seen += applied.seen;
+        all.created += applied.created;
+        if applied.created == 0 {
+            break;
+        }
+    }
+    Ok(all)
 }

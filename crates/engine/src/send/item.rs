@@ -1,12 +1,14 @@
 //! One journal row to be: what it does, its intent, the request it becomes.
 
-use backend::{Effect, NewMethod, Rejection};
+use backend::{Capabilities, Effect, NewMethod, Rejection};
 use model::{
-    Code, EffectKind, FieldName, MethodFacts, Outcome, Profile, Reference, RemoteCustomer,
-    RemoteCustomerId, RemoteMethod, RemoteMethodId,
+    Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomer, RemoteCustomerId,
+    RemoteMethod, RemoteMethodId, TokenKind,
 };
-use store::{Fence, Intent, StagedMethod, StagedRow, Verdict};
+use store::{Fence, Intent, StagedMethod, StagedRow, TokenFp, Verdict};
+use uuid::Uuid;
 
+use crate::group::Update;
 use crate::{Engine, EngineError};
 
 /// Whose row an item is: the place of its work and of its row in it.
@@ -42,9 +44,7 @@ pub(crate) enum What {
     Update {
         line: u64,
         customer: RemoteCustomerId,
-        changes: Box<Profile>,
-        /// The provider's own metadata, where it is replaced whole.
-        metadata: Option<String>,
+        update: Box<Update>,
     },
     SetDefault {
         line: u64,
@@ -84,7 +84,10 @@ impl Item {
         }
     }
 
-    pub(super) fn intent(&self) -> Intent {
+    /// As the journal has it before it is sent. Where the provider takes keys, it is made a new one;
+    /// the store says whether an earlier one is still good.
+    pub(super) fn intent(&self, capabilities: &Capabilities) -> Intent {
+        let key = capabilities.idempotency_keys.then(|| Uuid::new_v4().to_string());
         let blank = Intent {
             kind: self.kind(),
             subject: self.reference.to_string(),
@@ -94,19 +97,14 @@ impl Item {
             remote_customer: None,
             remote_method: None,
             known_before: None,
-            idempotency_key: None,
+            idempotency_key: key,
+            changes: None,
         };
         match &self.what {
             What::Create { line, .. } => Intent { line: Some(*line), ..blank },
             What::Save { row, customer, known, .. } => {
                 let fp = row.method.as_ref().and_then(|m| m.sealed.as_ref()).map(|t| t.fp);
-                let key = match (fp, row.method.as_ref().map(|method| &method.facts)) {
-                    (Some(fp), _) => fp.to_hex(),
-                    (None, Some(MethodFacts::CryptoWallet(wallet))) => {
-                        format!("{}:{}", wallet.chain_id, wallet.address.to_lowercase())
-                    }
-                    (None, _) => row.line.to_string(),
-                };
+                let key = fp.map_or_else(|| row.line.to_string(), TokenFp::to_hex);
                 Intent {
                     subject: format!("{}/{key}", self.reference),
                     fp,
@@ -116,7 +114,8 @@ impl Item {
                     ..blank
                 }
             }
-            What::Update { line, customer, .. } => Intent {
+            What::Update { line, customer, update } => Intent {
+                changes: Some(update.hashes.clone()),
                 subject: customer.to_string(),
                 line: Some(*line),
                 remote_customer: Some(customer.clone()),
@@ -146,8 +145,10 @@ fn new_method(
         return Err(EngineError::Broken("a row without a payment method is to be saved"));
     };
     let token = match sealed {
-        Some(sealed) => Some(engine.store.keys().open_token(&fence.run, row.line, sealed)?),
-        None => None,
+        Some(sealed) if sealed.kind != TokenKind::Address => {
+            Some(engine.store.keys().open_token(&fence.run, row.line, sealed)?)
+        }
+        _ => None,
     };
     Ok(NewMethod {
         customer,
@@ -170,10 +171,10 @@ pub(super) fn effect_of(
             reference: first.reference.clone(),
             profile: (**profile).clone(),
         },
-        What::Update { customer, changes, metadata, .. } => Effect::UpdateCustomer {
+        What::Update { customer, update, .. } => Effect::UpdateCustomer {
             customer: customer.clone(),
-            changes: (**changes).clone(),
-            metadata: metadata.clone(),
+            changes: update.changes.clone(),
+            metadata: update.metadata.clone(),
         },
         What::SetDefault { customer, method, .. } => {
             Effect::SetDefault { customer: customer.clone(), method: method.clone() }

@@ -143,8 +143,9 @@ impl Sender<'_> {
             let Some((items, prepared)) = self.next_prepared(flight)? else { break };
             ready.push((permit, items, prepared));
         }
-        let intents: Vec<Intent> =
-            ready.iter().flat_map(|(_, items, _)| items.iter().map(Item::intent)).collect();
+        let capabilities = self.engine.account.capabilities();
+        let items = ready.iter().flat_map(|(_, items, _)| items);
+        let intents: Vec<Intent> = items.map(|item| item.intent(capabilities)).collect();
         if intents.is_empty() {
             return Ok(());
         }
@@ -160,10 +161,12 @@ impl Sender<'_> {
         for (permit, items, prepared) in ready {
             let whole = items.len();
             let mut sent = Vec::with_capacity(whole);
+            let mut ctx = self.ctx.clone();
             for mut item in items {
                 match answers.next() {
-                    Some(IntentAnswer::Accepted { effect, attempt }) => {
+                    Some(IntentAnswer::Accepted { effect, attempt, key }) => {
                         item.attempt = attempt;
+                        ctx.idempotency_key = key;
                         sent.push((effect, item));
                     }
                     Some(IntentAnswer::Held { state: EffectState::Unknown, .. }) => {
@@ -194,8 +197,8 @@ impl Sender<'_> {
                     .map_err(|_| EngineError::Broken("a smaller batch of a good one is good"))?
             };
             let carried = sent.clone();
-            let (engine, ctx) = (self.engine.clone(), self.ctx.clone());
-            let task = flight.flying.spawn(fly(engine, ctx, sent, began, prepared, permit));
+            let task =
+                flight.flying.spawn(fly(self.engine.clone(), ctx, sent, began, prepared, permit));
             flight.carried.insert(task.id(), carried);
         }
         self.engine.reached(Failpoint::InFlight).await;

@@ -3,7 +3,9 @@
 
 mod age;
 mod judge;
+mod lists;
 mod person;
+mod update;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +29,8 @@ use crate::{Engine, EngineError, Failpoint};
 const PAGE: u32 = 500;
 /// So many attempts, each proven to have had no effect, and the provider is taken to refuse.
 const ATTEMPTS: i64 = 3;
+/// A provider may forget a key after a day; the store makes a new one after this time.
+const KEY_LIVES: Duration = store::KEY_LIVES;
 /// After this time a default that cannot be read back is not sent again by itself.
 const STALE: Duration = Duration::from_secs(3600);
 
@@ -79,6 +83,8 @@ enum Said {
     Again(&'static str),
     /// Only a person can tell.
     Person(Code, String),
+    /// A search did not show it: the whole list is to be read.
+    Unlisted,
     /// Nothing yet.
     TooEarly,
     /// It could not be read now.
@@ -279,7 +285,7 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
         ..blank.clone()
     };
     Some(match said {
-        Said::TooEarly | Said::Unread(_) => return None,
+        Said::TooEarly | Said::Unlisted | Said::Unread(_) => return None,
         Said::There(applied) => EffectOutcome {
             origin: Some(Origin::Found),
             applied: vec![applied],
@@ -307,12 +313,24 @@ async fn look(
     wanted: Vec<Unsettled>,
 ) -> (Vec<(Unsettled, Said)>, Option<EngineError>) {
     let mut of_customers: BTreeMap<RemoteCustomerId, Vec<Unsettled>> = BTreeMap::new();
-    let mut others = Vec::new();
+    let (mut others, mut creates, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let settle_create = engine.account.capabilities().settle_create;
     for one in wanted {
+        if is_repeated(engine, &one) {
+            all.push((one, Said::Again("it is sent again with the same key")));
+            continue;
+        }
         let effect = &one.record.effect;
+        if effect.kind == EffectKind::CreateCustomer && settle_create == SettleCreate::Scan {
+            creates.push(one);
+            continue;
+        }
         let listed = matches!(
             effect.kind,
-            EffectKind::AddMethod | EffectKind::ImportMethod | EffectKind::SetDefault
+            EffectKind::AddMethod
+                | EffectKind::ImportMethod
+                | EffectKind::SetDefault
+                | EffectKind::RemoveMethod
         );
         match effect.remote_customer.clone().filter(|_| listed) {
             Some(customer) => of_customers.entry(customer).or_default().push(one),
@@ -330,14 +348,36 @@ async fn look(
         async move { listed(engine, ctx, &customer, effects).await }.boxed()
     });
     let mut reads = alone.chain(together).buffer_unordered(engine.account.in_flight());
-    let mut all = Vec::new();
     while let Some(said) = reads.next().await {
         match said {
             Ok(said) => all.extend(said),
             Err(error) => return (all, Some(error)),
         }
     }
+    // Who was not found by a search may be there all the same.
+    let (searched, said): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(_, said)| matches!(said, Said::Unlisted));
+    all = said;
+    creates.extend(searched.into_iter().map(|(one, _)| one));
+    if !creates.is_empty() {
+        match lists::creates(engine, ctx, creates).await {
+            Ok(said) => all.extend(said),
+            Err(error) => return (all, Some(error)),
+        }
+    }
     (all, None)
+}
+
+/// Whether an effect is sent again with the key that it had, instead of being read for: nothing has
+/// answered it, and that was not tried in vain before. The second time it is given its time: it may
+/// be in progress.
+fn is_repeated(engine: &Engine, one: &Unsettled) -> bool {
+    let record = &one.record;
+    record.idempotency_key.is_some()
+        && record.status.is_none()
+        && record.effect.attempt < ATTEMPTS
+        && engine.clock.now().since(record.created_at) < KEY_LIVES
+        && (record.effect.attempt == 1 || is_due(engine, one))
 }
 
 /// What an error of reading says of the effects it was read for, if it is no error of the whole
@@ -371,10 +411,10 @@ async fn alone(engine: &Engine, ctx: &CallCtx, one: &Unsettled) -> Result<Said, 
             // Repeated at once: the provider refuses a second one. Beyond that there is time.
             find(engine, ctx, reference, due, due || effect.attempt == 1).await
         }
-        // Deciding begins with reading them: what took effect is no wish any more.
-        (EffectKind::UpdateCustomer | EffectKind::RemoveMethod, ..) if due => {
-            Ok(Said::Again("what it was to change is read again before anything is sent"))
+        (EffectKind::CreateCustomer, Some(reference), SettleCreate::IdempotencyKey) => {
+            find(engine, ctx, reference, due, false).await
         }
+        (EffectKind::UpdateCustomer, ..) if due => update::read_back(engine, ctx, one).await,
         _ if due => Ok(Said::Person(
             Code::OutcomeUnknown,
             "its answer was lost, and reading this provider does not tell what became of it".into(),
@@ -401,6 +441,7 @@ async fn find(
     Ok(match found {
         Found::Customer(customer) => Said::There(Applied::Customer(customer)),
         Found::Nobody if absence_counts => Said::Again("nobody of this reference is there"),
+        Found::Nobody if due => Said::Unlisted,
         Found::Nobody => Said::TooEarly,
         // Somebody else: it does not tell whether ours was made.
         Found::Collision => person("the provider finds a reference that differs in case only"),
@@ -516,6 +557,20 @@ fn by_list(engine: &Engine, one: &Unsettled, read: &Listed) -> Said {
                 DefaultNow::AsBefore => Said::Person(
                     Code::OutcomeUnknown,
                     "it was sent more than an hour ago, and the default is not ours".into(),
+                ),
+            }
+        }
+        (EffectKind::RemoveMethod, Some(customer), Some(ours)) => {
+            let there = methods.iter().any(|method| method.id == *ours);
+            match (there, *unreadable) {
+                (true, _) => Said::Again("the payment method is there"),
+                (false, 0) => {
+                    let (customer, method) = (customer.clone(), ours.clone());
+                    return Said::There(Applied::MethodRemoved { customer, method });
+                }
+                (false, _) => Said::Person(
+                    Code::OutcomeUnknown,
+                    "a payment method of this customer cannot be read: it may be this one".into(),
                 ),
             }
         }

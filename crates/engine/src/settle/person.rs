@@ -1,14 +1,15 @@
 //! Settling that a person asks for: all effects of an account, or one that only a person can tell.
 
-use backend::{CallCtx, Lane};
+use backend::{CallCtx, FindBy, Lane};
 use model::{
-    Agreement, Code, EffectId, EffectKind, MethodFacts, Origin, RemoteMethod, RemoteMethodId,
-    RunId, Summary,
+    Agreement, Code, EffectId, EffectKind, MethodFacts, Origin, Reference, RemoteMethod,
+    RemoteMethodId, RunId, Summary,
 };
 use serde_json::json;
 use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled};
 
 use super::judge::{self, Add};
+use super::lists;
 use super::{PAGE, Patience, Settled, Unheard, is_due, link, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
@@ -194,13 +195,27 @@ async fn write(
     known(engine, id).await
 }
 
+/// Looks for a customer by its reference, in the whole list where the provider does not find for sure.
+async fn find(engine: &Engine, ctx: &CallCtx, reference: &Reference) -> Result<Found, EngineError> {
+    let found = match engine.account.capabilities().find {
+        FindBy::Nothing => Found::Nobody,
+        FindBy::Search | FindBy::UniqueReference => observe::find(engine, ctx, reference).await?,
+    };
+    match (found, engine.account.capabilities().find) {
+        (Found::Nobody, FindBy::Nothing | FindBy::Search) => {
+            lists::find(engine, ctx, reference).await
+        }
+        (found, _) => Ok(found),
+    }
+}
+
 /// Fails while the provider shows what the effect may have made: sent again, it would be there twice.
 async fn absent(engine: &Engine, ctx: &CallCtx, sent: &Unsettled) -> Result<(), EngineError> {
     let effect = &sent.record.effect;
     let mut shown: Vec<String> = Vec::new();
     match (effect.kind, &effect.reference, &effect.remote_customer) {
         (EffectKind::CreateCustomer, Some(reference), _) => {
-            if let Found::Customer(customer) = observe::find(engine, ctx, reference).await? {
+            if let Found::Customer(customer) = find(engine, ctx, reference).await? {
                 shown.push(customer.id.to_string());
             }
         }
@@ -232,7 +247,7 @@ async fn applied(
     let not_shown = |why: String| EngineError::NotShown { effect: effect.id.clone(), why };
     match (effect.kind, &effect.reference, &effect.remote_customer) {
         (EffectKind::CreateCustomer, Some(reference), _) => {
-            match observe::find(engine, ctx, reference).await? {
+            match find(engine, ctx, reference).await? {
                 Found::Customer(customer) => Ok(vec![Applied::Customer(customer)]),
                 Found::Nobody | Found::Collision | Found::Retired => Err(not_shown(
                     "the provider shows no living customer of exactly this reference".into(),

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use model::{
-    AccountName, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethodId, RunId,
-};
+use model::{AccountName, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethodId, RunId};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
@@ -14,7 +12,7 @@ use super::mirror::{self, MethodsAtHand};
 use super::runs::{Held, Writer, busy, hold};
 use super::{Growing, PostgresStore, now_us};
 use crate::canonical::{Context, CustomerPlanner, Guard, MethodNews, NewsOfMethod, to_json};
-use crate::effects::{Followed, Following, InTheWay, Open, named};
+use crate::effects::{Followed, Following, InTheWay, KEY_LIVES, Meant, Open, named};
 use crate::{
     CommittedEffect, EffectOutcome, EffectRow, EffectState, Fence, Intent, IntentAnswer, StoreError,
 };
@@ -36,17 +34,17 @@ const WRITER: &str = concat!(
     now_us!(),
     " FOR SHARE"
 );
-const OPEN: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, attempt \
-     FROM effects WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
+const OPEN: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, attempt, \
+     CASE WHEN status IS NULL AND created_at > $5 THEN idempotency_key END FROM effects WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
      AND (reference = ANY($2) OR (kind, subject) IN (SELECT * FROM UNNEST($3::text[], \
      $4::text[]))) ORDER BY created_at, id";
 const ADD: &str = concat!(
     "INSERT INTO effects (account, run, part, epoch, state, attempt, sent_at, created_at, \
      updated_at, id, line, kind, subject, reference, token_fp, remote_customer_id, \
-     remote_method_id, known_before, idempotency_key) SELECT $1, $2, $3, $4, 'sending', 1, ",
+     remote_method_id, known_before, changes, idempotency_key) SELECT $1, $2, $3, $4, 'sending', 1, ",
     now_us!(),
     ", $5, $5, u.* FROM UNNEST($6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], \
-     $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[]) u"
+     $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[]) u"
 );
 const SEND_AGAIN: &str = concat!(
     "UPDATE effects e SET run = $2, part = $3, epoch = $4, state = 'sending', \
@@ -54,10 +52,10 @@ const SEND_AGAIN: &str = concat!(
     now_us!(),
     ", updated_at = $5, line = u.line, reference = u.reference, token_fp = u.fp, \
      remote_customer_id = u.customer, remote_method_id = u.method, known_before = u.known, \
-     idempotency_key = u.key, code = NULL, message = NULL, request_id = NULL, status = NULL \
+     changes = u.changes, idempotency_key = u.key, code = NULL, message = NULL, request_id = NULL, status = NULL \
      FROM UNNEST($6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bytea[], \
-     $12::text[], $13::text[], $14::text[], $15::text[]) AS u (id, line, kind, subject, \
-     reference, fp, customer, method, known, key) \
+     $12::text[], $13::text[], $14::text[], $15::text[], $16::text[]) AS u (id, line, kind, \
+     subject, reference, fp, customer, method, known, changes, key) \
      WHERE e.id = u.id AND e.account = $1 AND e.state = 'planned'"
 );
 const HOLD_EFFECTS: &str =
@@ -86,6 +84,7 @@ fn open(row: &PgRow, fence: &Fence) -> Result<Open, StoreError> {
         state: word(row, 4, "an effect's state", EffectState::parse)?,
         own: run == fence.run.as_str() && part == i64::from(fence.part) && epoch == fence.epoch,
         attempt: get(row, 8)?,
+        key: get(row, 9)?,
     })
 }
 
@@ -139,25 +138,26 @@ async fn send(
     fence: &Fence,
     account: &AccountName,
     now: i64,
-    rows: &[(EffectId, &Intent)],
+    rows: &[Meant<'_>],
 ) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     let text = |of: fn(&Intent) -> Option<&str>| -> Vec<Option<&str>> {
-        rows.iter().map(|(_, intent)| of(intent)).collect()
+        rows.iter().map(|(_, intent, _)| of(intent)).collect()
     };
     let fps: Vec<_> =
-        rows.iter().map(|(_, i)| i.fp.as_ref().map(|fp| fp.as_bytes().as_slice())).collect();
-    let known: Vec<_> = rows.iter().map(|(_, i)| i.known_before.as_ref().map(to_json)).collect();
+        rows.iter().map(|(_, i, _)| i.fp.as_ref().map(|fp| fp.as_bytes().as_slice())).collect();
+    let changes: Vec<_> = rows.iter().map(|(_, i, _)| i.changes.as_ref().map(to_json)).collect();
+    let known: Vec<_> = rows.iter().map(|(_, i, _)| i.known_before.as_ref().map(to_json)).collect();
     sqlx::query(sql)
         .bind(account.as_str())
         .bind(fence.run.as_str())
         .bind(i64::from(fence.part))
         .bind(fence.epoch)
         .bind(now)
-        .bind(rows.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, i)| i.line.map(signed)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, i, _)| i.line.map(signed)).collect::<Vec<_>>())
         .bind(text(|intent| Some(intent.kind.as_str())))
         .bind(text(|intent| Some(&intent.subject)))
         .bind(text(|intent| intent.reference.as_ref().map(Reference::as_str)))
@@ -165,7 +165,8 @@ async fn send(
         .bind(text(|intent| intent.remote_customer.as_ref().map(RemoteCustomerId::as_str)))
         .bind(text(|intent| intent.remote_method.as_ref().map(RemoteMethodId::as_str)))
         .bind(known)
-        .bind(text(|intent| intent.idempotency_key.as_deref()))
+        .bind(changes)
+        .bind(rows.iter().map(|(.., key)| key.as_deref()).collect::<Vec<_>>())
         .execute(tx)
         .await?;
     Ok(())
@@ -216,6 +217,7 @@ impl PostgresStore {
             .bind(references)
             .bind(intents.iter().map(|intent| intent.kind.as_str()).collect::<Vec<_>>())
             .bind(intents.iter().map(|intent| intent.subject.as_str()).collect::<Vec<_>>())
+            .bind(self.now().minus(KEY_LIVES).micros())
             .fetch_all(&mut *tx)
             .await?;
         let open: Vec<Open> = rows.iter().map(|row| open(row, fence)).collect::<Result<_, _>>()?;

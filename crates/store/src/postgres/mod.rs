@@ -57,7 +57,7 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
@@ -68,6 +68,7 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     (4, "match by email", include_str!("../../../../migrations/postgres/0004_match_by_email.sql")),
     (5, "rebind", include_str!("../../../../migrations/postgres/0005_rebind.sql")),
     (6, "changes by run", include_str!("../../../../migrations/postgres/0006_changes_by_run.sql")),
+    (7, "changes sent", include_str!("../../../../migrations/postgres/0007_changes_sent.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.
@@ -263,6 +264,10 @@ fn micros(duration: Duration) -> i64 {
 
 crate::changes::reads!(PostgresStore, pool);
 crate::due::reads!(PostgresStore, pool);
+crate::baseline::reads!(PostgresStore, pool, KNOWN_BEFORE);
+
+const KNOWN_BEFORE: &str = "SELECT remote_id FROM remote_customers WHERE account = $1 \
+     AND remote_id IN (SELECT json_array_elements_text($2::json)) AND first_seen < $3";
 crate::export::pages!(PostgresStore, pool);
 crate::history::reads!(PostgresStore, pool, PgConnection);
 
@@ -569,6 +574,22 @@ impl Store for PostgresStore {
         most: u32,
     ) -> Result<Vec<RemoteCustomerId>, StoreError> {
         self.read_unseen(scan, settled, after, most).await
+    }
+
+    async fn last_complete_scan(
+        &self,
+        account: &AccountName,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.find_last_complete(account).await
+    }
+
+    async fn known_before(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+        before: Timestamp,
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError> {
+        self.find_known(account, ids, before).await
     }
 
     async fn due_customers(

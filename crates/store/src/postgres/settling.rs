@@ -31,7 +31,8 @@ macro_rules! record {
     () => {
         "SELECT e.id, e.run, e.kind, e.subject, e.reference, e.token_fp, e.line, e.state, \
          e.attempt, e.origin, e.remote_customer_id, e.remote_method_id, e.code, e.message, \
-         e.account, e.sent_at, e.created_at, e.updated_at, e.known_before, e.request_id, e.status"
+         e.account, e.sent_at, e.created_at, e.updated_at, e.known_before, e.request_id, e.status, \
+         e.idempotency_key, e.changes"
     };
 }
 const UNSETTLED: &str = concat!(
@@ -58,6 +59,7 @@ const EFFECT: &str = concat!(
 
 fn record(row: &PgRow) -> Result<EffectRecord, StoreError> {
     let known: Option<&str> = get(row, 18)?;
+    let changes: Option<&str> = get(row, 22)?;
     Ok(EffectRecord {
         effect: effect(row)?,
         account: id(row, 14)?,
@@ -67,6 +69,8 @@ fn record(row: &PgRow) -> Result<EffectRecord, StoreError> {
         known_before: known.map(|known| from_json("known payment methods", known)).transpose()?,
         request_id: get(row, 19)?,
         status: get(row, 20)?,
+        idempotency_key: get(row, 21)?,
+        changes: changes.map(|changes| from_json("changed fields", changes)).transpose()?,
     })
 }
 
@@ -93,10 +97,10 @@ async fn unsettled(
 ) -> Result<Vec<Unsettled>, StoreError> {
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        let stated: Option<&str> = get(row, 21)?;
+        let stated: Option<&str> = get(row, 23)?;
         let record = record(row)?;
         found.push(Unsettled {
-            age: age(record.sent_at, get(row, 22)?),
+            age: age(record.sent_at, get(row, 24)?),
             facts: stated.map(method_facts).transpose()?.flatten(),
             tied: Vec::new(),
             record,

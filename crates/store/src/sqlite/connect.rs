@@ -58,7 +58,7 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
@@ -69,6 +69,7 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     (4, "match by email", include_str!("../../../../migrations/sqlite/0004_match_by_email.sql")),
     (5, "rebind", include_str!("../../../../migrations/sqlite/0005_rebind.sql")),
     (6, "changes by run", include_str!("../../../../migrations/sqlite/0006_changes_by_run.sql")),
+    (7, "changes sent", include_str!("../../../../migrations/sqlite/0007_changes_sent.sql")),
 ];
 
 fn migrator() -> Migrator {

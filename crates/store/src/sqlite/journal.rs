@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::{
-    AccountName, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethodId,
+    AccountName, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethodId, Timestamp,
 };
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -15,16 +15,17 @@ use super::mirror::{self, MethodsAtHand};
 use super::runs::alive_writer;
 use super::{SqliteStore, check_fence, server_now};
 use crate::canonical::{Context, CustomerPlanner, Guard, MethodNews, NewsOfMethod, to_json};
-use crate::effects::{Followed, Following, InTheWay, Open, named};
+use crate::effects::{Followed, Following, InTheWay, KEY_LIVES, Meant, Open, named};
 use crate::{CommittedEffect, EffectOutcome, EffectState, Fence, Intent, IntentAnswer, StoreError};
 
 const IS_WRITING: &str = "SELECT writing FROM runs WHERE id = ?1";
 const OPEN_OF_SUBJECTS: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, \
-     attempt FROM effects WHERE account = ?1 AND (kind, subject) IN \
+     attempt, CASE WHEN status IS NULL AND created_at > ?3 THEN idempotency_key END FROM effects \
+     WHERE account = ?1 AND (kind, subject) IN \
      (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2)) \
      AND state IN ('planned', 'sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const UNSETTLED_OF_REFERENCES: &str = "SELECT id, kind, subject, reference, state, run, part, \
-     epoch, attempt FROM effects WHERE account = ?1 \
+     epoch, attempt, NULL FROM effects WHERE account = ?1 \
      AND reference IN (SELECT value FROM json_each(?2)) \
      AND state IN ('sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const KNOWN_EFFECTS: &str = "SELECT e.id FROM json_each(?2) AS wanted CROSS JOIN effects AS e \
@@ -40,20 +41,21 @@ pub(super) const BULKS: &[&Bulk] = &[&ADD_EFFECTS, &SEND_AGAIN, &PUT_OUTCOMES];
 static ADD_EFFECTS: Bulk = Bulk::new(
     "INSERT INTO effects (account, run, part, epoch, state, attempt, sent_at, created_at, \
      updated_at, id, line, kind, subject, reference, token_fp, remote_customer_id, \
-     remote_method_id, known_before, idempotency_key) VALUES ",
-    "(?, ?, ?, ?, 'sending', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     remote_method_id, known_before, changes, idempotency_key) VALUES ",
+    "(?, ?, ?, ?, 'sending', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
 static SEND_AGAIN: Bulk = Bulk::new(
     "WITH new (id, line, reference, token_fp, remote_customer, remote_method, known_before, \
-     idempotency_key) AS (VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?)",
+     changes, idempotency_key) AS (VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
     ") UPDATE effects SET run = ?, part = ?, epoch = ?, state = 'sending', \
      attempt = attempt + 1, sent_at = ?, updated_at = ?, line = new.line, \
      reference = new.reference, token_fp = new.token_fp, \
      remote_customer_id = new.remote_customer, remote_method_id = new.remote_method, \
-     known_before = new.known_before, idempotency_key = new.idempotency_key, code = NULL, \
-     message = NULL, request_id = NULL, status = NULL \
+     known_before = new.known_before, changes = new.changes, \
+     idempotency_key = new.idempotency_key, code = NULL, message = NULL, request_id = NULL, \
+     status = NULL \
      FROM new WHERE effects.id = new.id AND effects.account = ? AND effects.state = 'planned'",
 );
 /// What is final stays as it is. An attempt that reached nobody, or that the provider says it did not
@@ -82,6 +84,7 @@ fn open(row: &SqliteRow, fence: &Fence) -> Result<Open, StoreError> {
         state: word(row, 4, "an effect's state", EffectState::parse)?,
         own: run == fence.run.as_str() && part == i64::from(fence.part) && epoch == fence.epoch,
         attempt: get(row, 8)?,
+        key: get(row, 9)?,
     })
 }
 
@@ -91,11 +94,13 @@ async fn in_the_way(
     fence: &Fence,
     account: &AccountName,
     intents: &[Intent],
+    now: Timestamp,
 ) -> Result<InTheWay, StoreError> {
     let pairs: Vec<_> = intents.iter().map(|i| (i.kind.as_str(), i.subject.as_str())).collect();
     let mut rows = sqlx::query(OPEN_OF_SUBJECTS)
         .bind(account.as_str())
         .bind(to_json(&pairs))
+        .bind(now.minus(KEY_LIVES).micros())
         .fetch_all(&mut *conn)
         .await?;
     let references: BTreeSet<_> =
@@ -130,13 +135,14 @@ pub(super) async fn check_writer(
     }
 }
 
-fn bind_intent(q: Bound, intent: &Intent) -> Bound {
+fn bind_intent(q: Bound, intent: &Intent, key: Option<&String>) -> Bound {
     q.bind(intent.reference.as_ref().map(Reference::as_str))
         .bind(intent.fp.as_ref().map(|fp| fp.as_bytes().as_slice()))
         .bind(intent.remote_customer.as_ref().map(RemoteCustomerId::as_str))
         .bind(intent.remote_method.as_ref().map(RemoteMethodId::as_str))
         .bind(intent.known_before.as_ref().map(to_json))
-        .bind(intent.idempotency_key.as_deref())
+        .bind(intent.changes.as_ref().map(to_json))
+        .bind(key)
 }
 
 impl SqliteStore {
@@ -150,8 +156,9 @@ impl SqliteStore {
         let mut tx = writer.begin_durable().await?;
         check_fence(&mut tx, fence).await?;
         check_writer(&mut tx, fence, account).await?;
-        let decided = in_the_way(&mut tx, fence, account, &intents).await?.decide(&intents);
-        let (sent_at, now) = (server_now(), self.now().micros());
+        let now = self.now();
+        let decided = in_the_way(&mut tx, fence, account, &intents, now).await?.decide(&intents);
+        let (sent_at, now) = (server_now(), now.micros());
         let stamp = |q: Bound| {
             q.bind(fence.run.as_str())
                 .bind(i64::from(fence.part))
@@ -159,14 +166,15 @@ impl SqliteStore {
                 .bind(sent_at)
                 .bind(now)
         };
-        let bind = |q: Bound, (id, intent): &(EffectId, &Intent)| {
+        let bind = |q: Bound, (id, intent, key): &Meant<'_>| {
             let q = stamp(q.bind(account.as_str())).bind(now);
             let q = q.bind(id.as_str()).bind(intent.line.map(signed));
-            bind_intent(q.bind(intent.kind.as_str()).bind(intent.subject.as_str()), intent)
+            let q = q.bind(intent.kind.as_str()).bind(intent.subject.as_str());
+            bind_intent(q, intent, key.as_ref())
         };
         ADD_EFFECTS.run(&mut tx, &decided.fresh, bind, |q| q).await?;
-        let bind = |q: Bound, (id, intent): &(EffectId, &Intent)| {
-            bind_intent(q.bind(id.as_str()).bind(intent.line.map(signed)), intent)
+        let bind = |q: Bound, (id, intent, key): &Meant<'_>| {
+            bind_intent(q.bind(id.as_str()).bind(intent.line.map(signed)), intent, key.as_ref())
         };
         SEND_AGAIN.run(&mut tx, &decided.again, bind, |q| stamp(q).bind(account.as_str())).await?;
         tx.commit().await?;

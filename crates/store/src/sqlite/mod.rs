@@ -179,6 +179,10 @@ impl SqliteStore {
 
 crate::changes::reads!(SqliteStore, readers);
 crate::due::reads!(SqliteStore, readers);
+crate::baseline::reads!(SqliteStore, readers, KNOWN_BEFORE);
+
+const KNOWN_BEFORE: &str = "SELECT remote_id FROM remote_customers WHERE account = ?1 \
+     AND remote_id IN (SELECT value FROM json_each(?2)) AND first_seen < ?3";
 crate::export::pages!(SqliteStore, readers);
 crate::history::reads!(SqliteStore, readers, SqliteConnection);
 
@@ -484,6 +488,22 @@ impl Store for SqliteStore {
         most: u32,
     ) -> Result<Vec<RemoteCustomerId>, StoreError> {
         self.read_unseen(scan, settled, after, most).await
+    }
+
+    async fn last_complete_scan(
+        &self,
+        account: &AccountName,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.find_last_complete(account).await
+    }
+
+    async fn known_before(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+        before: Timestamp,
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError> {
+        self.find_known(account, ids, before).await
     }
 
     async fn due_customers(

@@ -31,7 +31,8 @@ macro_rules! record {
     () => {
         "SELECT e.id, e.run, e.kind, e.subject, e.reference, e.token_fp, e.line, e.state, \
          e.attempt, e.origin, e.remote_customer_id, e.remote_method_id, e.code, e.message, \
-         e.account, e.sent_at, e.created_at, e.updated_at, e.known_before, e.request_id, e.status"
+         e.account, e.sent_at, e.created_at, e.updated_at, e.known_before, e.request_id, e.status, \
+         e.idempotency_key, e.changes"
     };
 }
 const UNSETTLED: &str = concat!(
@@ -59,6 +60,7 @@ pub(super) const STATEMENTS: &[&str] = &[TAKE_OVER, UNSETTLED, TIED, EFFECTS, EF
 
 fn record(row: &SqliteRow) -> Result<EffectRecord, StoreError> {
     let known: Option<&str> = get(row, 18)?;
+    let changes: Option<&str> = get(row, 22)?;
     Ok(EffectRecord {
         effect: effect(row)?,
         account: id(row, 14)?,
@@ -68,6 +70,8 @@ fn record(row: &SqliteRow) -> Result<EffectRecord, StoreError> {
         known_before: known.map(|known| from_json("known payment methods", known)).transpose()?,
         request_id: get(row, 19)?,
         status: get(row, 20)?,
+        idempotency_key: get(row, 21)?,
+        changes: changes.map(|changes| from_json("changed fields", changes)).transpose()?,
     })
 }
 
@@ -95,7 +99,7 @@ async fn unsettled(
     let now = server_now();
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        let stated: Option<&str> = get(row, 21)?;
+        let stated: Option<&str> = get(row, 23)?;
         let record = record(row)?;
         found.push(Unsettled {
             age: age(record.sent_at, now),

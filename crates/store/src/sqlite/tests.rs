@@ -38,6 +38,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         mirror::STATEMENTS,
         pull::STATEMENTS,
         crate::changes::STATEMENTS,
+        crate::baseline::STATEMENTS,
         crate::due::STATEMENTS,
         crate::recompute::STATEMENTS,
         traffic::STATEMENTS,

@@ -51,6 +51,14 @@ fn field(work: &Work) -> Option<String> {
 
 const BEFORE: &[(&str, &str)] = &[("name", "Ada"), ("email", "a@b.c")];
 
+/// The row and the fields of an update.
+fn updated(step: &Step) -> Option<(usize, Profile)> {
+    match step {
+        Step::Update { row, update } => Some((*row, update.changes.clone())),
+        _ => None,
+    }
+}
+
 fn theirs_with(profile: Profile) -> RemoteCustomer {
     RemoteCustomer {
         id: customer_id(),
@@ -153,7 +161,7 @@ fn where_fields_can_be_changed_the_unmoved_ones_are() {
     let mut work = work(three(&file, Some(BEFORE), &theirs));
     work.read(theirs, None);
     let changes = Box::new(profile("Anna", ""));
-    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes, metadata: None });
+    assert_eq!(updated(&work.next(&rules, false)), Some((0, *changes)));
     // Until it is done it is not stated.
     assert_eq!(work.stated(&rules)[0].fields.get("name"), Some(&hash("name", "Ada")));
     work.rows[0].done.push(EffectKind::UpdateCustomer);
@@ -215,7 +223,7 @@ fn an_update_that_took_place_is_an_outcome_and_is_not_repeated() {
     let mut work = work(three(&profile("Ada", "new@b.c"), Some(BEFORE), &theirs));
     work.read(theirs, None);
     let changes = Box::new(profile("", "new@b.c"));
-    assert_eq!(work.next(&rules, false), Step::Update { row: 0, changes, metadata: None });
+    assert_eq!(updated(&work.next(&rules, false)), Some((0, *changes)));
     work.rows[0].done.push(EffectKind::UpdateCustomer);
     work.updated();
     assert_eq!(work.next(&rules, false), Step::Finished);
@@ -278,15 +286,15 @@ fn a_difference_that_was_listed_is_sent_once_it_is_asked_for() {
         (again, step)
     };
     let asked = at(&UPDATES, EXISTING);
-    let update = |changes| Step::Update { row: 0, changes: Box::new(changes), metadata: None };
+    let update = |changes| Some((0, changes));
     let (mut sent, step) = again(&file, &theirs, &asked);
-    assert_eq!(step, update(file.clone()));
+    assert_eq!(updated(&step), update(file.clone()));
     sent.rows[0].done.push(EffectKind::UpdateCustomer);
     sent.updated();
     assert_eq!(sent.stated(&asked)[0].fields.get("name"), Some(&hash("name", "Ada")));
     // Whatever the provider has by then.
     let (_, step) = again(&file, &profile("Eva", ""), &asked);
-    assert_eq!(step, update(file.clone()));
+    assert_eq!(updated(&step), update(file.clone()));
     // Where it cannot be sent, it is said; it is not sent as long as nobody asks.
     let (declined, step) = again(&file, &theirs, &rules(EXISTING));
     assert_eq!((step, verdicts(&declined)), (Step::Finished, vec![rejected(Code::NotUpdatable)]));
@@ -296,7 +304,7 @@ fn a_difference_that_was_listed_is_sent_once_it_is_asked_for() {
     assert_eq!(step, Step::Finished);
     // A value that the file has changed since is a wish, unless the provider has moved too.
     let (_, step) = again(&profile("Ada", "new@b.c"), &theirs, &plain);
-    assert_eq!(step, update(profile("", "new@b.c")));
+    assert_eq!(updated(&step), update(profile("", "new@b.c")));
     let (moved, step) = again(&profile("Anna", "a@b.c"), &profile("Eva", ""), &plain);
     assert_eq!((step, verdicts(&moved)), (Step::Finished, vec![rejected(Code::ChangedAtProvider)]));
 }
@@ -373,7 +381,7 @@ fn existing_customers_are_changed_only_if_asked_for() {
     let mut changed = work(three(&file, None, &theirs));
     changed.read(theirs, None);
     let changes = Box::new(profile("Ada", ""));
-    assert_eq!(changed.next(&rules, false), Step::Update { row: 0, changes, metadata: None });
+    assert_eq!(updated(&changed.next(&rules, false)), Some((0, *changes)));
 }
 
 #[test]
@@ -428,7 +436,7 @@ fn metadata_is_compared_key_by_key() {
     let mut changed = work(three(&tier("lead"), Some(before), &tier("gold")));
     changed.read(tier("gold"), None);
     let step = changed.next(&at(&UPDATES, Policy::default()), false);
-    let Step::Update { changes, .. } = step else { panic!("{step:?}") };
+    let Some((_, changes)) = updated(&step) else { panic!("{step:?}") };
     assert_eq!(changes.metadata.get("tier").map(String::as_str), Some("lead"));
     assert_eq!(changes.name, None);
 }
@@ -649,17 +657,21 @@ fn where_metadata_is_replaced_the_providers_own_goes_with_the_change() {
     changed.compare(&rules);
     assert_eq!(changed.next(&rules, false), Step::ReadCustomer);
     changed.read(tier("silver"), Some(theirs.into()));
-    let Step::Update { changes, metadata, .. } = changed.next(&rules, false) else {
+    let Step::Update { update, .. } = changed.next(&rules, false) else {
         panic!("an update was expected");
     };
-    assert_eq!(changes.metadata, tier("gold").metadata);
-    assert_eq!(metadata.as_deref(), Some(theirs));
+    assert_eq!(update.changes.metadata, tier("gold").metadata);
+    assert_eq!(update.metadata.as_deref(), Some(theirs));
+    let hashed = |value: &str| hash("metadata.tier", value);
+    let [change] = update.hashes.as_slice() else { panic!("{:?}", update.hashes) };
+    assert_eq!((&*change.field, &change.after), ("metadata.tier", &hashed("gold")));
+    assert_eq!(change.before, Some(hashed("silver")));
     // A change of another field touches no metadata.
     let file = Profile { email: Some("new@b.c".into()), ..tier("silver") };
     let mut changed = work(three(&file, Some(before), &tier("silver")));
     changed.read(tier("silver"), Some(theirs.into()));
-    let Step::Update { metadata, .. } = changed.next(&rules, false) else {
+    let Step::Update { update, .. } = changed.next(&rules, false) else {
         panic!("an update was expected");
     };
-    assert_eq!(metadata, None);
+    assert_eq!(update.metadata, None);
 }

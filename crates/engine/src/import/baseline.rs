@@ -1,0 +1,85 @@
+//! Who is there, where a provider takes the same reference twice: before the first create the customer
+//! list is known as a whole (rule 4).
+
+use std::time::Duration;
+
+use backend::{BackendError, ErrorKind, FindBy};
+use model::EffectKind;
+use store::RowTally;
+
+use super::effects_in;
+use crate::apply::Applier;
+use crate::forecast::Counted;
+use crate::scan::{self, Scan};
+use crate::{Engine, EngineError};
+
+/// A complete list that is older than this is read anew.
+const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a plan creates customers at a provider that would take them twice.
+pub(super) fn is_needed(engine: &Engine, tally: &RowTally) -> bool {
+    let creates = |plan: &String| effects_in(plan).any(|one| one == EffectKind::CreateCustomer);
+    engine.account.capabilities().find != FindBy::UniqueReference
+        && tally.planned.keys().any(creates)
+}
+
+/// Whether there is a complete list that is good still.
+async fn is_there(engine: &Engine) -> Result<bool, EngineError> {
+    let last = engine.store.last_complete_scan(&engine.account.name).await?;
+    Ok(last.is_some_and(|last| engine.clock.now().since(last) < GOOD_FOR))
+}
+
+/// Counts the calls that it takes: a page, and the empty one, twice where the provider does not say
+/// how many customers it has; or the top alone. How many customers there are is not known before.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn count(engine: &Engine, calls: &mut Counted) -> Result<(), EngineError> {
+    let capabilities = engine.account.capabilities();
+    let pages = match is_there(engine).await? {
+        true => 1,
+        false => {
+            let live = engine.store.mirror_stats(&engine.account.name).await?.customers;
+            let passes = if capabilities.customers_total { 1 } else { 2 };
+            passes * (live.div_ceil(u64::from(capabilities.customers_page)) + 1) + 1
+        }
+    };
+    calls.add(Some(capabilities.endpoints.list_customers), pages, pages);
+    Ok(())
+}
+
+/// Reads the customer list into the mirror: whole and confirmed, unless that was done within a day;
+/// then its top, until a whole page was known.
+///
+/// # Errors
+/// When the list cannot be read to its end, or a customer of it cannot be read: it may be one of the
+/// file.
+pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
+    let Applier { engine, run, ctx, .. } = applier;
+    if !is_there(engine).await? {
+        engine
+            .progress
+            .says("the customer list is read first: the provider takes a reference twice");
+        let mut scan = Scan::begin(engine, ctx, &run.fence, true).await?;
+        let whole = pages(engine, &mut scan).await;
+        scan.end().await?;
+        whole?;
+    }
+    scan::head(engine, ctx, &run.fence).await.map(drop)
+}
+
+async fn pages(engine: &Engine, scan: &mut Scan<'_>) -> Result<(), EngineError> {
+    let mut seen = 0;
+    while let Some(page) = scan.next().await? {
+        seen += page.counts.seen;
+        engine.progress.at("customers read", seen, None);
+        if page.unreadable > 0 {
+            let why = format!(
+                "{} customers of the list cannot be read: whether they are in the file cannot be told",
+                page.unreadable
+            );
+            return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
+        }
+    }
+    Ok(())
+}

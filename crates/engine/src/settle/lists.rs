@@ -1,0 +1,217 @@
+//! Creates whose answer was lost, where no call finds a customer by its reference: the customer list
+//! is read (rule 5).
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use backend::{BackendError, CallCtx, ErrorKind, RemoteCustomer, RemoteStatus, SettleCreate};
+use model::{Code, Reference, RemoteCustomerId, Timestamp};
+use store::{Applied, Unsettled};
+
+use super::{Said, is_due, unread};
+use crate::observe::Found;
+use crate::scan::Pages;
+use crate::{Engine, EngineError};
+
+/// Our clock and the database's may differ by so much: what was first seen so long before a create
+/// was sent was there before it.
+const APART: Duration = Duration::from_secs(60);
+/// So often a page that brings nothing new is asked for again.
+const AGAIN: u32 = 2;
+
+/// How far a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Down to a page of customers that were all known before then: the newest come first.
+    Known(Timestamp),
+    /// To its end.
+    End,
+}
+
+/// What a reading of the list showed of the references that are looked for.
+#[derive(Default)]
+struct Listed {
+    hits: BTreeMap<Reference, Vec<RemoteCustomer>>,
+    /// Customers that could not be read: any of them may be looked for.
+    unreadable: u64,
+    /// More customers than the provider counts, or as many.
+    whole: bool,
+}
+
+/// What the customer list says of creates whose answer was lost. A hit counts when it is seen;
+/// absence needs two readings with other page boundaries, both begun after the quarantine, or one to
+/// the end where the provider says how many customers there are.
+pub(super) async fn creates(
+    engine: &Engine,
+    ctx: &CallCtx,
+    effects: Vec<Unsettled>,
+) -> Result<Vec<(Unsettled, Said)>, EngineError> {
+    let capabilities = engine.account.capabilities();
+    let size = capabilities.customers_page;
+    let sent = effects.iter().filter_map(|one| one.record.sent_at).min();
+    let depth = match capabilities.settle_create {
+        SettleCreate::Scan => sent.map_or(Depth::End, |sent| Depth::Known(sent.minus(APART))),
+        SettleCreate::UniqueReference | SettleCreate::IdempotencyKey => Depth::End,
+    };
+    let wanted: BTreeSet<Reference> =
+        effects.iter().filter_map(|one| one.record.effect.reference.clone()).collect();
+    let mut said = by_list(engine, &effects, read(engine, ctx, &wanted, size, depth).await).await?;
+    if said.iter().any(|said| matches!(said, Said::Again(_))) && !is_counted(engine, depth) {
+        let other = (size * 9 / 10).max(1);
+        let second = read(engine, ctx, &wanted, other, depth).await;
+        let second = by_list(engine, &effects, second).await?;
+        for (said, second) in said.iter_mut().zip(second) {
+            if matches!(said, Said::Again(_)) {
+                *said = second;
+            }
+        }
+    }
+    Ok(effects.into_iter().zip(said).collect())
+}
+
+/// Whether one reading is enough: it goes to the end, and the provider says how many there are.
+fn is_counted(engine: &Engine, depth: Depth) -> bool {
+    depth == Depth::End && engine.account.capabilities().customers_total
+}
+
+async fn by_list(
+    engine: &Engine,
+    effects: &[Unsettled],
+    listed: Result<Listed, EngineError>,
+) -> Result<Vec<Said>, EngineError> {
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(error) => {
+            let said = unread(error, true)?;
+            return Ok(match said {
+                // Said once: it is one error.
+                Said::Unread(mut error) => {
+                    effects.iter().map(|_| Said::Unread(error.take())).collect()
+                }
+                Said::Person(code, why) => {
+                    effects.iter().map(|one| person(engine, one, code, why.clone())).collect()
+                }
+                _ => effects.iter().map(|_| Said::TooEarly).collect(),
+            });
+        }
+    };
+    let mut said = Vec::with_capacity(effects.len());
+    for one in effects {
+        said.push(judge(engine, one, &listed).await?);
+    }
+    Ok(said)
+}
+
+/// For a person, once reading has had its time.
+fn person(engine: &Engine, one: &Unsettled, code: Code, why: String) -> Said {
+    if is_due(engine, one) { Said::Person(code, why) } else { Said::TooEarly }
+}
+
+async fn judge(engine: &Engine, one: &Unsettled, listed: &Listed) -> Result<Said, EngineError> {
+    let effect = &one.record.effect;
+    let hits = effect.reference.as_ref().and_then(|reference| listed.hits.get(reference));
+    let hits = hits.map(Vec::as_slice).unwrap_or_default();
+    let ids: Vec<RemoteCustomerId> = hits.iter().map(|customer| customer.id.clone()).collect();
+    let sent = one.record.sent_at.unwrap_or(Timestamp::MIN).minus(APART);
+    let before = match ids.is_empty() {
+        true => BTreeSet::new(),
+        false => engine.store.known_before(&engine.account.name, &ids, sent).await?,
+    };
+    let new: Vec<&RemoteCustomer> = hits.iter().filter(|one| !before.contains(&one.id)).collect();
+    Ok(match new.as_slice() {
+        [one] => Said::There(Applied::Customer(Box::new((*one).clone()))),
+        [_, _, ..] => {
+            let ids: Vec<&str> = new.iter().map(|customer| customer.id.as_str()).collect();
+            let why = format!("two customers of this reference are there: {}", ids.join(", "));
+            Said::Person(Code::DuplicateAtProvider, why)
+        }
+        [] if listed.unreadable > 0 => {
+            let why = "a customer of the list cannot be read: it may be the one that was sent";
+            person(engine, one, Code::OutcomeUnknown, why.into())
+        }
+        [] if !listed.whole => {
+            let why = "the list shows fewer customers than the provider counts";
+            person(engine, one, Code::OutcomeUnknown, why.into())
+        }
+        [] if is_due(engine, one) => Said::Again("nobody of this reference is in the list"),
+        [] => Said::TooEarly,
+    })
+}
+
+/// Reads the list from its top and keeps who is looked for.
+async fn read(
+    engine: &Engine,
+    ctx: &CallCtx,
+    wanted: &BTreeSet<Reference>,
+    size: u32,
+    depth: Depth,
+) -> Result<Listed, EngineError> {
+    let mut listed = Listed { whole: true, ..Listed::default() };
+    let mut seen: HashSet<RemoteCustomerId> = HashSet::new();
+    let mut pages = Pages::new(engine, ctx, size);
+    let (mut tries, mut total) = (0, None);
+    while let Some(page) = pages.next().await? {
+        engine.stop.check()?;
+        let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
+        total = page.total.or(total);
+        let mut fresh = 0;
+        for customer in page.items {
+            if !seen.insert(customer.id.clone()) {
+                continue;
+            }
+            fresh += 1;
+            let ours = customer.reference.as_deref().and_then(|theirs| Reference::new(theirs).ok());
+            if let Some(ours) = ours.filter(|ours| wanted.contains(ours))
+                && customer.status == RemoteStatus::Live
+            {
+                listed.hits.entry(ours).or_default().push(customer);
+            }
+        }
+        if fresh == 0 && !ids.is_empty() {
+            if tries == AGAIN {
+                let why = "the list repeats itself: page after page brings no new customer";
+                let malformed = BackendError::new(ErrorKind::Malformed, "list customers", why);
+                return Err(malformed.into());
+            }
+            tries += 1;
+            pages.again();
+            continue;
+        }
+        tries = 0;
+        listed.unreadable += page.unreadable.len() as u64;
+        if let Depth::Known(before) = depth
+            && page.unreadable.is_empty()
+            && engine.store.known_before(&engine.account.name, &ids, before).await?.len()
+                == ids.len()
+        {
+            break;
+        }
+    }
+    if is_counted(engine, depth) {
+        listed.whole = total.is_none_or(|total| seen.len() as u64 + listed.unreadable >= total);
+    }
+    Ok(listed)
+}
+
+/// Looks for a customer of this reference in the whole list.
+///
+/// # Errors
+/// When the list cannot be read to its end.
+pub(super) async fn find(
+    engine: &Engine,
+    ctx: &CallCtx,
+    reference: &Reference,
+) -> Result<Found, EngineError> {
+    let wanted = BTreeSet::from([reference.clone()]);
+    let size = engine.account.capabilities().customers_page;
+    let mut listed = read(engine, ctx, &wanted, size, Depth::End).await?;
+    let hits = listed.hits.remove(reference).unwrap_or_default();
+    Ok(match <[RemoteCustomer; 1]>::try_from(hits) {
+        Ok([one]) => Found::Customer(Box::new(one)),
+        Err(hits) if hits.is_empty() => Found::Nobody,
+        Err(_) => {
+            let why = "more than one customer of this reference is there";
+            return Err(BackendError::new(ErrorKind::Conflict, "find customer", why).into());
+        }
+    })
+}
