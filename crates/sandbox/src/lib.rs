@@ -13,12 +13,14 @@
 //! are in docs.md.
 
 mod admin;
+mod book;
 mod change;
 mod clock;
 mod config;
 mod fault;
 mod handle;
 mod pan;
+mod people;
 mod pipeline;
 pub mod proxy_token;
 mod rate;
