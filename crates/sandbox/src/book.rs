@@ -51,10 +51,29 @@ pub(crate) struct Taken;
 
 /// A page of a list.
 #[derive(Debug)]
-pub(crate) struct Listed<'b, C> {
-    pub(crate) rows: Vec<&'b C>,
+pub(crate) struct Listed<R> {
+    pub(crate) rows: Vec<R>,
     /// Whether a twist took effect.
     pub(crate) twisted: bool,
+}
+
+/// A page of whatever `rows` gives for a number of rows to skip and one to take.
+pub(crate) fn page<R>(
+    skip: usize,
+    top: usize,
+    twist: Option<Twist>,
+    rows: impl FnOnce(usize, usize) -> Vec<R>,
+) -> Listed<R> {
+    let repeat = twist == Some(Twist::RepeatPage);
+    let from = if repeat { skip.saturating_sub(top) } else { skip };
+    let mut rows = rows(from, top);
+    let mut twisted = repeat && from != skip && !rows.is_empty();
+    if twist == Some(Twist::ShortPage) {
+        let half = rows.len().div_ceil(2);
+        twisted = half < rows.len();
+        rows.truncate(half);
+    }
+    Listed { rows, twisted }
 }
 
 /// The customers of one account.
@@ -223,17 +242,8 @@ impl<C: Entry> Book<C> {
     }
 
     /// A page of the vendor's list, newest first.
-    pub(crate) fn list(&self, skip: usize, top: usize, twist: Option<Twist>) -> Listed<'_, C> {
-        let repeat = twist == Some(Twist::RepeatPage);
-        let from = if repeat { skip.saturating_sub(top) } else { skip };
-        let mut rows: Vec<&C> = self.newest(from).take(top).collect();
-        let mut twisted = repeat && from != skip && !rows.is_empty();
-        if twist == Some(Twist::ShortPage) {
-            let half = rows.len().div_ceil(2);
-            twisted = half < rows.len();
-            rows.truncate(half);
-        }
-        Listed { rows, twisted }
+    pub(crate) fn list(&self, skip: usize, top: usize, twist: Option<Twist>) -> Listed<&C> {
+        page(skip, top, twist, |skip, top| self.newest(skip).take(top).collect())
     }
 
     /// What a find answers wrongly; none if the twist is for no find or could have no effect.

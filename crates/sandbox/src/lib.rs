@@ -27,6 +27,7 @@ mod rate;
 mod record;
 mod seeded;
 mod server;
+pub mod v2;
 mod vendor;
 mod view;
 

@@ -91,6 +91,11 @@ fn pick<T: Copy + Default>(rng: &mut Rng, from: &[T]) -> T {
     from.get(rng.index(from.len())).copied().unwrap_or_default()
 }
 
+/// The first six digits of a card of this brand, in any case.
+pub(crate) fn bin_of(brand: &str) -> Option<&'static str> {
+    CARDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(brand)).map(|&(_, bin)| bin)
+}
+
 impl Person {
     /// The person of this number, from 1, in an account.
     pub(crate) fn new(seed: u64, account: &str, number: usize) -> Self {

@@ -8,6 +8,7 @@ use crate::pipeline::{self, Closed, Shared};
 use crate::proxy_token::ProxyToken;
 use crate::rate::Bucket;
 use crate::record::Recorder;
+use crate::v2::V2;
 use crate::vendor::Vendor;
 use axum::Router;
 use axum::body::Body;
@@ -58,6 +59,11 @@ impl Sandbox {
             VendorConfig::ProxyToken(vendor) => {
                 distinct("uid", vendor.accounts.iter().map(|a| a.uid.as_str()))?;
                 Box::new(ProxyToken::new(vendor, seed, config.customers, config.clock))
+            }
+            VendorConfig::V2(vendor) => {
+                let tokens = vendor.accounts.iter().map(|a| a.authenticity_token.as_str());
+                distinct("authenticity token", tokens)?;
+                Box::new(V2::new(vendor, seed, config.customers, config.clock))
             }
         };
         let listener = TcpListener::bind(config.listen).await?;

@@ -6,6 +6,7 @@ mod proxy_token;
 mod raw;
 mod scale;
 mod spec;
+mod v2;
 
 use crate::proxy_token::Config;
 use crate::{FaultPlan, Running, Sandbox, SandboxConfig, VendorConfig, WallClock};
