@@ -4,6 +4,7 @@ use crate::clock::WallClock;
 use crate::fault::FaultPlan;
 use crate::proxy_token;
 use crate::rate::Rate;
+use crate::v2;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub enum Kind {
     /// Govifi / Caselle Payments API: `proxy-token` in onfile's config.
     ProxyToken,
+    /// Monri WebPay API v2: `v2` in onfile's config.
+    V2,
 }
 
 impl Kind {
@@ -21,6 +24,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ProxyToken => "proxy-token",
+            Self::V2 => "v2",
         }
     }
 
@@ -30,6 +34,7 @@ impl Kind {
     pub fn endpoints(self) -> &'static [&'static str] {
         match self {
             Self::ProxyToken => proxy_token::ENDPOINTS,
+            Self::V2 => v2::ENDPOINTS,
         }
     }
 }
@@ -41,6 +46,8 @@ impl Kind {
 pub enum VendorConfig {
     /// `proxy-token`.
     ProxyToken(proxy_token::Config),
+    /// `v2`.
+    V2(v2::Config),
 }
 
 impl VendorConfig {
@@ -49,6 +56,7 @@ impl VendorConfig {
     pub fn kind(&self) -> Kind {
         match self {
             Self::ProxyToken(_) => Kind::ProxyToken,
+            Self::V2(_) => Kind::V2,
         }
     }
 }

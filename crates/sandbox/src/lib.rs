@@ -13,18 +13,21 @@
 //! are in docs.md.
 
 mod admin;
+mod book;
 mod change;
 mod clock;
 mod config;
 mod fault;
 mod handle;
 mod pan;
+mod people;
 mod pipeline;
 pub mod proxy_token;
 mod rate;
 mod record;
 mod seeded;
 mod server;
+pub mod v2;
 mod vendor;
 mod view;
 

@@ -29,6 +29,15 @@ pub(crate) fn id(seed: u64, parts: &[&str]) -> String {
     format!("{:016x}", hash(seed, parts))
 }
 
+/// A UUID (version 4 by its form) of [`hash`].
+pub(crate) fn uuid(seed: u64, parts: &[&str]) -> String {
+    let high = hash(seed, parts);
+    let low = mix(high ^ GOLDEN);
+    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xfff);
+    let (d, e) = (0x8000 | ((low >> 48) & 0x3fff), low & 0xffff_ffff_ffff);
+    format!("{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:012x}")
+}
+
 /// A small generator (splitmix64).
 #[derive(Debug)]
 pub(crate) struct Rng(u64);

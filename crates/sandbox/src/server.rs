@@ -8,6 +8,7 @@ use crate::pipeline::{self, Closed, Shared};
 use crate::proxy_token::ProxyToken;
 use crate::rate::Bucket;
 use crate::record::Recorder;
+use crate::v2::V2;
 use crate::vendor::Vendor;
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use std::collections::HashSet;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -44,7 +46,6 @@ impl Sandbox {
     /// `InvalidInput` for an address that is not loopback, a fault plan or rate that cannot be, or
     /// two accounts of one name; else what binding says.
     pub async fn start(config: SandboxConfig) -> io::Result<Running> {
-        let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidInput, e);
         if !config.listen.ip().is_loopback() {
             let at = config.listen;
             return Err(invalid(format!("the sandbox listens on loopback only, not on {at}")));
@@ -56,12 +57,13 @@ impl Sandbox {
         let seed = config.seed;
         let vendor: Box<dyn Vendor> = match config.vendor {
             VendorConfig::ProxyToken(vendor) => {
-                let mut names: Vec<&str> = vendor.accounts.iter().map(|a| a.uid.as_str()).collect();
-                names.sort_unstable();
-                if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-                    return Err(invalid("two accounts have the same uid".to_owned()));
-                }
+                distinct("uid", vendor.accounts.iter().map(|a| a.uid.as_str()))?;
                 Box::new(ProxyToken::new(vendor, seed, config.customers, config.clock))
+            }
+            VendorConfig::V2(vendor) => {
+                let tokens = vendor.accounts.iter().map(|a| a.authenticity_token.as_str());
+                distinct("authenticity token", tokens)?;
+                Box::new(V2::new(vendor, seed, config.customers, config.clock))
             }
         };
         let listener = TcpListener::bind(config.listen).await?;
@@ -81,6 +83,19 @@ impl Sandbox {
         let accepting = tokio::spawn(accept(listener, shared, door, stopping));
         Ok(Running { handle, stop, accepting })
     }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+/// Refuses accounts that could not be told apart.
+fn distinct<'a>(what: &str, mut names: impl Iterator<Item = &'a str>) -> io::Result<()> {
+    let mut seen = HashSet::new();
+    if names.all(|name| seen.insert(name)) {
+        return Ok(());
+    }
+    Err(invalid(format!("two accounts have the same {what}")))
 }
 
 impl Running {

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// The endpoint name of a request that is none of the vendor's.
 pub(crate) const UNKNOWN: &str = "unknown";
 
+/// The account that the fault `empty_account` acts on, with whatever it wrote there.
+pub(crate) const NOWHERE: &str = "_empty";
+
 /// One request, read whole.
 #[derive(Debug)]
 pub(crate) struct Call {

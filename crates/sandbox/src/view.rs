@@ -1,6 +1,7 @@
 //! What the sandbox shows of a simulated vendor's data. The same for every vendor style.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// One customer as it stands at the vendor.
@@ -86,6 +87,34 @@ pub struct MethodView {
     /// First twelve hex digits of the SHA-256 of the saved token; the token itself is never shown.
     /// Empty for a wallet, which has none.
     pub token_sha256: String,
+}
+
+impl MethodView {
+    /// A method of which nothing else is known yet.
+    pub(crate) fn bare(id: &str, kind: MethodKind) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind,
+            last4: String::new(),
+            exp_month: None,
+            exp_year: None,
+            brand: None,
+            bin: None,
+            holder_name: None,
+            routing_number: None,
+            account_type: None,
+            bank_name: None,
+            chain_id: None,
+            wallet_address: None,
+            is_default: false,
+            token_sha256: String::new(),
+        }
+    }
+}
+
+/// What is shown of a token: the first twelve hex digits of its SHA-256.
+pub(crate) fn token_sha256(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes())).chars().take(12).collect()
 }
 
 /// Size of one account.

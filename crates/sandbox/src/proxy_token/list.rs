@@ -89,43 +89,15 @@ pub(super) fn find(
     reference: &str,
     twist: Option<Twist>,
 ) -> Answer {
-    let found = merchant.by_reference(reference);
-    let alike = |c: &&Customer| {
-        c.reference.as_deref().is_some_and(|r| r.to_lowercase() == reference.to_lowercase())
-    };
-    let exact = |c: &&Customer| c.reference.as_deref() == Some(reference);
-    let (shown, twisted) = match twist {
-        Some(Twist::WrongFind) => {
-            let other = merchant.newest(0).find(|c| c.reference.is_some() && !alike(c));
-            (other.or(found).cloned(), other.is_some())
-        }
-        Some(Twist::CaseFind) => {
-            match (merchant.newest(0).find(|c| alike(c) && !exact(c)), found) {
-                (Some(other), _) => (Some(other.clone()), true),
-                (None, Some(found)) => {
-                    let mut shown = found.clone();
-                    shown.reference = Some(other_case(reference));
-                    let twisted = shown.reference.as_deref() != Some(reference);
-                    (Some(shown), twisted)
-                }
-                (None, None) => (None, false),
-            }
-        }
-        _ => (found.cloned(), false),
-    };
+    let wrong = merchant.book.wrong_find(reference, twist);
+    let twisted = wrong.is_some();
+    let shown = wrong.or_else(|| merchant.book.by_reference(reference).next().cloned());
     let rows = shown.iter().skip(query.skip).take(query.top);
     let rows: Vec<Value> = rows.map(|c| customer(c, config)).collect();
     let mut answer =
         Answer::json(StatusCode::OK, &envelope(config.shape.customers, rows, None, true));
     answer.twisted = twisted;
     answer
-}
-
-fn other_case(text: &str) -> String {
-    let flip = |c: char| {
-        if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
-    };
-    text.chars().map(flip).collect()
 }
 
 /// Answers a page of customers, newest first.
@@ -136,16 +108,8 @@ pub(super) fn page(
     call: &Call,
     twist: Option<Twist>,
 ) -> Answer {
-    let repeat = twist == Some(Twist::RepeatPage);
-    let skip = if repeat { query.skip.saturating_sub(query.top) } else { query.skip };
-    let mut rows: Vec<Value> =
-        merchant.newest(skip).take(query.top).map(|c| customer(c, config)).collect();
-    let mut twisted = repeat && skip != query.skip && !rows.is_empty();
-    if twist == Some(Twist::ShortPage) {
-        let half = rows.len().div_ceil(2);
-        twisted = half < rows.len();
-        rows.truncate(half);
-    }
+    let page = merchant.book.list(query.skip, query.top, twist);
+    let rows: Vec<Value> = page.rows.iter().map(|c| customer(c, config)).collect();
     let next = query.skip + rows.len();
     let origin = match config.shape.next_link {
         NextLink::Absent => None,
@@ -153,11 +117,11 @@ pub(super) fn page(
         NextLink::ForeignOrigin => Some("http://elsewhere.invalid".to_owned()),
     };
     let link = origin
-        .filter(|_| !rows.is_empty() && next < merchant.len())
+        .filter(|_| !rows.is_empty() && next < merchant.book.len())
         .map(|origin| format!("{origin}/api/customers?$top={}&$skip={next}", query.top));
     let body = envelope(config.shape.customers, rows, link, true);
     let mut answer = Answer::json(StatusCode::OK, &body);
-    answer.twisted = twisted;
+    answer.twisted = page.twisted;
     answer
 }
 

@@ -14,10 +14,11 @@ mod wire;
 
 pub use config::{Account, Config, Envelope, IdField, MethodShape, NextLink, Shape};
 
+use crate::book::Entry;
 use crate::change::{Change, ChangeError, Changed};
 use crate::clock::WallClock;
 use crate::config::Kind;
-use crate::vendor::{Answer, Call, Twist, UNKNOWN, Vendor};
+use crate::vendor::{Answer, Call, NOWHERE, Twist, UNKNOWN, Vendor};
 use crate::view::{AccountView, CustomerView, StatePage};
 use access::Access;
 use http::{Method, StatusCode};
@@ -42,9 +43,6 @@ pub(crate) const ENDPOINTS: &[&str] = &[
 
 /// The header that selects the merchant.
 const ACCOUNT: &str = "x-payment-account-uid";
-
-/// The merchant that the fault `empty_account` acts on.
-const NOWHERE: &str = "_empty";
 
 /// The simulated vendor.
 #[derive(Debug)]
@@ -235,7 +233,7 @@ impl Vendor for ProxyToken {
     fn accounts(&self) -> Vec<AccountView> {
         let state = self.state();
         let mut names: Vec<&str> = self.config.accounts.iter().map(|a| a.uid.as_str()).collect();
-        if state.merchants.get(NOWHERE).is_some_and(|m| m.len() > 0) {
+        if state.merchants.get(NOWHERE).is_some_and(|m| m.book.len() > 0) {
             names.push(NOWHERE);
         }
         names
@@ -243,14 +241,14 @@ impl Vendor for ProxyToken {
             .filter_map(|uid| Some((uid, state.merchants.get(uid)?)))
             .map(|(uid, merchant)| AccountView {
                 account: uid.to_owned(),
-                customers: merchant.len(),
+                customers: merchant.book.len(),
                 methods: merchant.method_count(),
             })
             .collect()
     }
 
     fn page(&self, account: &str, after: Option<&str>, limit: usize) -> Option<StatePage> {
-        Some(self.state().merchants.get(account)?.page(account, after, limit))
+        Some(self.state().merchants.get(account)?.book.state(account, after, limit))
     }
 
     fn customer(&self, account: &str, id: &str) -> Option<CustomerView> {
@@ -259,8 +257,7 @@ impl Vendor for ProxyToken {
 
     fn by_reference(&self, account: &str, reference: &str) -> Option<CustomerView> {
         let state = self.state();
-        let customer = state.merchants.get(account)?.by_reference(reference)?;
-        (customer.reference.as_deref() == Some(reference)).then(|| customer.view())
+        state.merchants.get(account)?.book.exact(reference).map(Entry::view)
     }
 
     fn change(&self, account: &str, change: Change) -> Result<Changed, ChangeError> {

@@ -6,6 +6,7 @@ mod proxy_token;
 mod raw;
 mod scale;
 mod spec;
+mod v2;
 
 use crate::proxy_token::Config;
 use crate::{FaultPlan, Running, Sandbox, SandboxConfig, VendorConfig, WallClock};
@@ -31,20 +32,8 @@ impl Bench {
     }
 
     async fn with(customers: usize, vendor: Config, faults: &str) -> Self {
-        let now = Arc::new(AtomicI64::new(NOON));
-        let clock = WallClock::from_fn({
-            let now = now.clone();
-            move || now.load(Ordering::SeqCst)
-        });
-        let config = SandboxConfig {
-            seed: 7,
-            customers,
-            faults: FaultPlan::parse(faults).unwrap(),
-            clock,
-            vendor: VendorConfig::ProxyToken(vendor),
-            ..SandboxConfig::default()
-        };
-        Self { running: Sandbox::start(config).await.unwrap(), now }
+        let (running, now) = start(customers, VendorConfig::ProxyToken(vendor), faults).await;
+        Self { running, now }
     }
 
     /// A call with the static bearer, for the main merchant.
@@ -86,6 +75,19 @@ impl Bench {
     fn methods(&self, customer: &str) -> Vec<crate::MethodView> {
         self.running.customer(MAIN, customer).unwrap().methods
     }
+}
+
+/// A sandbox of any vendor, and its clock.
+async fn start(customers: usize, vendor: VendorConfig, faults: &str) -> (Running, Arc<AtomicI64>) {
+    let now = Arc::new(AtomicI64::new(NOON));
+    let clock = WallClock::from_fn({
+        let now = now.clone();
+        move || now.load(Ordering::SeqCst)
+    });
+    let faults = FaultPlan::parse(faults).unwrap();
+    let rest = SandboxConfig::default();
+    let config = SandboxConfig { seed: 7, customers, faults, clock, vendor, ..rest };
+    (Sandbox::start(config).await.unwrap(), now)
 }
 
 fn person(reference: &str) -> Value {

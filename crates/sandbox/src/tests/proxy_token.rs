@@ -330,3 +330,12 @@ async fn ids_depend_on_the_seed_and_not_on_the_order() {
     }
     assert_eq!(one.running.customers(MAIN), three.running.customers(MAIN));
 }
+
+#[tokio::test]
+async fn the_seeded_people_stay_the_same() {
+    use sha2::{Digest, Sha256};
+    let bench = Bench::with(500, Config::default(), "").await;
+    let state = serde_json::to_string(&bench.running.customers(MAIN)).unwrap();
+    let digest = hex::encode(Sha256::digest(state.as_bytes()));
+    assert_eq!(digest, "36d7d75fcc97f0ae83357a00447b6697b465c18a9f56b096666e2273701e25c5");
+}
