@@ -1,6 +1,7 @@
 //! What a sandbox is started with.
 
 use crate::clock::WallClock;
+use crate::ecrypt;
 use crate::fault::FaultPlan;
 use crate::proxy_token;
 use crate::rate::Rate;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub enum Kind {
     /// Govifi / Caselle Payments API: `proxy-token` in onfile's config.
     ProxyToken,
+    /// ECRYPT: `ecrypt` in onfile's config.
+    Ecrypt,
 }
 
 impl Kind {
@@ -21,6 +24,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ProxyToken => "proxy-token",
+            Self::Ecrypt => "ecrypt",
         }
     }
 
@@ -30,6 +34,7 @@ impl Kind {
     pub fn endpoints(self) -> &'static [&'static str] {
         match self {
             Self::ProxyToken => proxy_token::ENDPOINTS,
+            Self::Ecrypt => ecrypt::ENDPOINTS,
         }
     }
 }
@@ -41,6 +46,8 @@ impl Kind {
 pub enum VendorConfig {
     /// `proxy-token`.
     ProxyToken(proxy_token::Config),
+    /// `ecrypt`.
+    Ecrypt(ecrypt::Config),
 }
 
 impl VendorConfig {
@@ -49,6 +56,7 @@ impl VendorConfig {
     pub fn kind(&self) -> Kind {
         match self {
             Self::ProxyToken(_) => Kind::ProxyToken,
+            Self::Ecrypt(_) => Kind::Ecrypt,
         }
     }
 }

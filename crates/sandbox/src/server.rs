@@ -2,6 +2,7 @@
 
 use crate::admin;
 use crate::config::{SandboxConfig, VendorConfig};
+use crate::ecrypt::Ecrypt;
 use crate::fault::LivePlan;
 use crate::handle::Handle;
 use crate::pipeline::{self, Closed, Shared};
@@ -58,6 +59,10 @@ impl Sandbox {
             VendorConfig::ProxyToken(vendor) => {
                 distinct("uid", vendor.accounts.iter().map(|a| a.uid.as_str()))?;
                 Box::new(ProxyToken::new(vendor, seed, config.customers, config.clock))
+            }
+            VendorConfig::Ecrypt(vendor) => {
+                distinct("key", vendor.accounts.iter().map(|a| a.key.as_str()))?;
+                Box::new(Ecrypt::new(vendor, seed, config.customers, config.clock))
             }
         };
         let listener = TcpListener::bind(config.listen).await?;
