@@ -4,8 +4,8 @@ use super::Refused;
 use super::config::{Config, ListName, Missing, One, ReferenceField, WalletsName};
 use super::merchant::{Customer, Merchant, Method, NewEntry, NotSaved};
 use super::person::Person;
-use super::wire::{self, Source};
-use super::{show, token};
+use super::token::{self, Source};
+use super::{show, wire};
 use crate::book::Entry;
 use crate::vendor::{Answer, Call, Twist};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(super) struct Desk<'a> {
     pub(super) seed: u64,
     pub(super) merchant: &'a mut Merchant,
     /// Tokens and transactions that were used.
-    pub(super) spent: &'a mut HashSet<String>,
+    pub(super) spent: &'a mut HashSet<Source>,
     pub(super) now: i64,
     pub(super) call: &'a Call,
 }
@@ -149,20 +149,17 @@ impl Desk<'_> {
         let source = new.source()?;
         self.customer(id)?;
         let facts = source.facts(self.seed)?;
-        let single = match &source {
-            Source::Token(token) if self.spent.contains(token) => {
-                return Err(Refused::failed("TOKEN_USED", "the token was used before"));
-            }
-            Source::Transaction(_) if self.config.transactions_repeat => false,
-            Source::Transaction(id) if self.spent.contains(id) => {
-                return Err(Refused::failed("TRANSACTION_USED", "the transaction was used before"));
-            }
-            Source::Token(_) | Source::Transaction(_) => true,
-        };
-        let source = source.into_text();
+        if self.spent.contains(&source) {
+            return Err(match source {
+                Source::Token(_) => Refused::failed("TOKEN_USED", "the token was used before"),
+                Source::Transaction(_) => {
+                    Refused::failed("TRANSACTION_USED", "the transaction was used before")
+                }
+            });
+        }
         let entry = NewEntry {
             facts,
-            source: Some(source.clone()),
+            source: Some(source.text().to_owned()),
             address: new.billing_address,
             default: new.default.unwrap_or_default(),
             created: self.now,
@@ -171,7 +168,8 @@ impl Desk<'_> {
             NotSaved::NoCustomer => no_customer(),
             NotSaved::Full => Refused::failed("WALLET_FULL", "the wallet is full"),
         })?;
-        if single {
+        let again = matches!(source, Source::Transaction(_)) && self.config.transactions_repeat;
+        if !again {
             self.spent.insert(source);
         }
         self.entry(id, &saved)

@@ -26,6 +26,7 @@ use http::{Method, StatusCode};
 use merchant::Merchant;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use token::Source;
 
 /// The names of this style's endpoints.
 pub(crate) const ENDPOINTS: &[&str] = &[
@@ -57,7 +58,7 @@ pub(crate) struct Ecrypt {
 struct State {
     merchants: HashMap<String, Merchant>,
     /// Tokens and transactions that were used, anywhere.
-    spent: HashSet<String>,
+    spent: HashSet<Source>,
 }
 
 /// A refusal with the vendor's own error body.

@@ -2,14 +2,14 @@
 
 use super::merchant::{Merchant, NewEntry, NotSaved};
 use super::person::Person;
-use super::token::{Card, Facts};
+use super::token::{Card, Facts, Source};
 use crate::change::{Change, ChangeError, Changed, NewMethod};
 use crate::view::MethodKind;
 use std::collections::{BTreeMap, HashSet};
 
 pub(super) fn change(
     merchant: &mut Merchant,
-    spent: &mut HashSet<String>,
+    spent: &mut HashSet<Source>,
     change: Change,
     now: i64,
 ) -> Result<Changed, ChangeError> {
@@ -44,17 +44,17 @@ pub(super) fn change(
         }
         Change::AddMethod { customer, method, default } => {
             let source = method.token.clone();
-            if source.as_ref().is_some_and(|token| spent.contains(token)) {
+            let used = source.clone().map(Source::Token);
+            if used.as_ref().is_some_and(|used| spent.contains(used)) {
                 return Err(ChangeError::Invalid("the token was used before"));
             }
             let facts = facts(method)?;
-            let new =
-                NewEntry { facts, source: source.clone(), address: None, default, created: now };
+            let new = NewEntry { facts, source, address: None, default, created: now };
             let saved = merchant.save(&customer, new).map_err(|why| match why {
                 NotSaved::NoCustomer => ChangeError::NoCustomer(customer),
                 NotSaved::Full => ChangeError::Invalid("the wallet is full"),
             })?;
-            spent.extend(source);
+            spent.extend(used);
             saved
         }
         Change::EditMethod { customer, method, last4, exp_month, exp_year } => {

@@ -4,6 +4,14 @@ use super::Refused;
 use super::config::{Expiry, Mask};
 use crate::seeded::Rng;
 
+/// What an entry of a wallet is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    Token(String),
+    /// An approved transaction, by its id.
+    Transaction(String),
+}
+
 /// What a wallet's entry stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Facts {
@@ -54,14 +62,39 @@ pub(super) fn is_token(text: &str) -> bool {
     fits(text, |b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Whether this could be a transaction's id.
-pub(super) fn is_transaction(text: &str) -> bool {
-    fits(text, |b| b.is_ascii_digit())
+impl Source {
+    pub(super) fn token(text: String) -> Result<Self, Refused> {
+        if is_token(&text) {
+            return Ok(Self::Token(text));
+        }
+        Err(Refused::invalid("token", "the token has not the form of one"))
+    }
+
+    pub(super) fn transaction(id: String) -> Result<Self, Refused> {
+        if fits(&id, |b| b.is_ascii_digit()) {
+            return Ok(Self::Transaction(id));
+        }
+        Err(Refused::invalid("transaction_id", "the transaction_id has not the form of one"))
+    }
+
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Token(text) | Self::Transaction(text) => text,
+        }
+    }
+
+    /// What it stands for.
+    pub(super) fn facts(&self, seed: u64) -> Result<Facts, Refused> {
+        match self {
+            Self::Token(token) => of_token(seed, token),
+            Self::Transaction(id) => Ok(of_transaction(seed, id)),
+        }
+    }
 }
 
 /// What a token of the right form stands for: `tok-visa-1111-1228-…`, `tok-check-6789-…`; any
 /// other is a card by chance of the seed. `bad-…` stands for nothing.
-pub(super) fn of_token(seed: u64, token: &str) -> Result<Facts, Refused> {
+fn of_token(seed: u64, token: &str) -> Result<Facts, Refused> {
     if token.starts_with("bad-") {
         return Err(Refused::failed("TOKEN_INVALID", "the token stands for nothing"));
     }
@@ -80,7 +113,7 @@ pub(super) fn of_token(seed: u64, token: &str) -> Result<Facts, Refused> {
 /// What an approved transaction was paid with: of nine digits or more the first is the network
 /// (3 amex, 4 visa, 5 mastercard, 6 discover) and the last eight are last4 and MMYY; with a first 8
 /// the last four are a bank account's. Any other is a card by chance of the seed.
-pub(super) fn of_transaction(seed: u64, id: &str) -> Facts {
+fn of_transaction(seed: u64, id: &str) -> Facts {
     let short = match id.get(..1) {
         Some("3") => "amex",
         Some("4") => "visa",

@@ -4,7 +4,7 @@
 use super::Refused;
 use super::config::RequestCasing;
 use super::person::Address;
-use super::token::{self, Facts};
+use super::token::Source;
 use crate::pan;
 use crate::vendor::Call;
 use serde::Deserialize;
@@ -28,43 +28,16 @@ pub(super) struct SetDefault {
     pub(super) default: bool,
 }
 
-/// What an entry is made from.
-pub(super) enum Source {
-    Token(String),
-    Transaction(String),
-}
-
 impl AddMethod {
     /// The one source that the request names.
     pub(super) fn source(&mut self) -> Result<Source, Refused> {
         match (self.token.take(), self.transaction_id.take()) {
-            (Some(token), None) if token::is_token(&token) => Ok(Source::Token(token)),
-            (Some(_), None) => Err(Refused::invalid("token", "the token has not the form of one")),
-            (None, Some(id)) if token::is_transaction(&id) => Ok(Source::Transaction(id)),
-            (None, Some(_)) => {
-                let message = "the transaction_id has not the form of one";
-                Err(Refused::invalid("transaction_id", message))
-            }
+            (Some(token), None) => Source::token(token),
+            (None, Some(id)) => Source::transaction(id),
             (Some(_), Some(_)) | (None, None) => {
                 let message = "exactly one of token and transaction_id is expected";
                 Err(Refused::invalid("token", message))
             }
-        }
-    }
-}
-
-impl Source {
-    /// What it stands for.
-    pub(super) fn facts(&self, seed: u64) -> Result<Facts, Refused> {
-        match self {
-            Self::Token(token) => token::of_token(seed, token),
-            Self::Transaction(id) => Ok(token::of_transaction(seed, id)),
-        }
-    }
-
-    pub(super) fn into_text(self) -> String {
-        match self {
-            Self::Token(text) | Self::Transaction(text) => text,
         }
     }
 }
