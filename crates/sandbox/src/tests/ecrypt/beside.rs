@@ -131,6 +131,8 @@ async fn ids_depend_on_the_seed_and_not_on_the_order() {
     // Seeded names are such as the API takes.
     let ascii = |c: &CustomerView| c.name.as_deref().unwrap_or_default().is_ascii();
     assert!(seeded(&one).iter().all(ascii));
+    let with_default = seeded(&one).iter().filter(|c| c.default_method.is_some()).count();
+    assert!((1..30).contains(&with_default), "{with_default}");
 }
 
 #[tokio::test]
