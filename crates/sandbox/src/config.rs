@@ -1,6 +1,7 @@
 //! What a sandbox is started with.
 
 use crate::clock::WallClock;
+use crate::ecrypt;
 use crate::fault::FaultPlan;
 use crate::proxy_token;
 use crate::rate::Rate;
@@ -16,6 +17,8 @@ pub enum Kind {
     ProxyToken,
     /// Monri WebPay API v2: `v2` in onfile's config.
     V2,
+    /// ECRYPT: `ecrypt` in onfile's config.
+    Ecrypt,
 }
 
 impl Kind {
@@ -25,6 +28,7 @@ impl Kind {
         match self {
             Self::ProxyToken => "proxy-token",
             Self::V2 => "v2",
+            Self::Ecrypt => "ecrypt",
         }
     }
 
@@ -35,6 +39,7 @@ impl Kind {
         match self {
             Self::ProxyToken => proxy_token::ENDPOINTS,
             Self::V2 => v2::ENDPOINTS,
+            Self::Ecrypt => ecrypt::ENDPOINTS,
         }
     }
 }
@@ -48,6 +53,8 @@ pub enum VendorConfig {
     ProxyToken(proxy_token::Config),
     /// `v2`.
     V2(v2::Config),
+    /// `ecrypt`.
+    Ecrypt(ecrypt::Config),
 }
 
 impl VendorConfig {
@@ -57,6 +64,7 @@ impl VendorConfig {
         match self {
             Self::ProxyToken(_) => Kind::ProxyToken,
             Self::V2(_) => Kind::V2,
+            Self::Ecrypt(_) => Kind::Ecrypt,
         }
     }
 }

@@ -17,6 +17,7 @@ mod book;
 mod change;
 mod clock;
 mod config;
+pub mod ecrypt;
 mod fault;
 mod handle;
 mod pan;

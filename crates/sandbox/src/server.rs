@@ -2,6 +2,7 @@
 
 use crate::admin;
 use crate::config::{SandboxConfig, VendorConfig};
+use crate::ecrypt::Ecrypt;
 use crate::fault::LivePlan;
 use crate::handle::Handle;
 use crate::pipeline::{self, Closed, Shared};
@@ -64,6 +65,10 @@ impl Sandbox {
                 let tokens = vendor.accounts.iter().map(|a| a.authenticity_token.as_str());
                 distinct("authenticity token", tokens)?;
                 Box::new(V2::new(vendor, seed, config.customers, config.clock))
+            }
+            VendorConfig::Ecrypt(vendor) => {
+                distinct("key", vendor.accounts.iter().map(|a| a.key.as_str()))?;
+                Box::new(Ecrypt::new(vendor, seed, config.customers, config.clock))
             }
         };
         let listener = TcpListener::bind(config.listen).await?;

@@ -1,6 +1,7 @@
 //! Tests over raw sockets against a running sandbox.
 
 mod door;
+mod ecrypt;
 mod faults;
 mod proxy_token;
 mod raw;
