@@ -2,6 +2,7 @@
 
 use crate::clock::WallClock;
 use crate::fault::FaultPlan;
+use crate::noderails;
 use crate::proxy_token;
 use crate::rate::Rate;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub enum Kind {
     /// Govifi / Caselle Payments API: `proxy-token` in onfile's config.
     ProxyToken,
+    /// NodeRails: `noderails` in onfile's config.
+    Noderails,
 }
 
 impl Kind {
@@ -21,6 +24,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ProxyToken => "proxy-token",
+            Self::Noderails => "noderails",
         }
     }
 
@@ -30,6 +34,7 @@ impl Kind {
     pub fn endpoints(self) -> &'static [&'static str] {
         match self {
             Self::ProxyToken => proxy_token::ENDPOINTS,
+            Self::Noderails => noderails::ENDPOINTS,
         }
     }
 }
@@ -41,6 +46,8 @@ impl Kind {
 pub enum VendorConfig {
     /// `proxy-token`.
     ProxyToken(proxy_token::Config),
+    /// `noderails`.
+    Noderails(noderails::Config),
 }
 
 impl VendorConfig {
@@ -49,6 +56,7 @@ impl VendorConfig {
     pub fn kind(&self) -> Kind {
         match self {
             Self::ProxyToken(_) => Kind::ProxyToken,
+            Self::Noderails(_) => Kind::Noderails,
         }
     }
 }

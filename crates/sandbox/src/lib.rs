@@ -19,6 +19,7 @@ mod clock;
 mod config;
 mod fault;
 mod handle;
+pub mod noderails;
 mod pan;
 mod people;
 mod pipeline;

@@ -30,7 +30,6 @@ pub(crate) fn id(seed: u64, parts: &[&str]) -> String {
 }
 
 /// A UUID (version 4 by its form) of [`hash`].
-#[expect(dead_code, reason = "take this line away with the first vendor whose ids are UUIDs")]
 pub(crate) fn uuid(seed: u64, parts: &[&str]) -> String {
     let high = hash(seed, parts);
     let low = mix(high ^ GOLDEN);

@@ -4,6 +4,7 @@ use crate::admin;
 use crate::config::{SandboxConfig, VendorConfig};
 use crate::fault::LivePlan;
 use crate::handle::Handle;
+use crate::noderails::Noderails;
 use crate::pipeline::{self, Closed, Shared};
 use crate::proxy_token::ProxyToken;
 use crate::rate::Bucket;
@@ -58,6 +59,10 @@ impl Sandbox {
             VendorConfig::ProxyToken(vendor) => {
                 distinct("uid", vendor.accounts.iter().map(|a| a.uid.as_str()))?;
                 Box::new(ProxyToken::new(vendor, seed, config.customers, config.clock))
+            }
+            VendorConfig::Noderails(vendor) => {
+                distinct("app id", vendor.accounts.iter().map(|a| a.app_id.as_str()))?;
+                Box::new(Noderails::new(vendor, seed, config.customers, config.clock))
             }
         };
         let listener = TcpListener::bind(config.listen).await?;

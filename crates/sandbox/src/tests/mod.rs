@@ -2,6 +2,7 @@
 
 mod door;
 mod faults;
+mod noderails;
 mod proxy_token;
 mod raw;
 mod scale;
