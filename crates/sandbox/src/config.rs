@@ -3,6 +3,7 @@
 use crate::clock::WallClock;
 use crate::ecrypt;
 use crate::fault::FaultPlan;
+use crate::noderails;
 use crate::proxy_token;
 use crate::rate::Rate;
 use crate::v2;
@@ -19,6 +20,8 @@ pub enum Kind {
     V2,
     /// ECRYPT: `ecrypt` in onfile's config.
     Ecrypt,
+    /// NodeRails: `noderails` in onfile's config.
+    Noderails,
 }
 
 impl Kind {
@@ -29,6 +32,7 @@ impl Kind {
             Self::ProxyToken => "proxy-token",
             Self::V2 => "v2",
             Self::Ecrypt => "ecrypt",
+            Self::Noderails => "noderails",
         }
     }
 
@@ -40,6 +44,7 @@ impl Kind {
             Self::ProxyToken => proxy_token::ENDPOINTS,
             Self::V2 => v2::ENDPOINTS,
             Self::Ecrypt => ecrypt::ENDPOINTS,
+            Self::Noderails => noderails::ENDPOINTS,
         }
     }
 }
@@ -55,6 +60,8 @@ pub enum VendorConfig {
     V2(v2::Config),
     /// `ecrypt`.
     Ecrypt(ecrypt::Config),
+    /// `noderails`.
+    Noderails(noderails::Config),
 }
 
 impl VendorConfig {
@@ -65,6 +72,7 @@ impl VendorConfig {
             Self::ProxyToken(_) => Kind::ProxyToken,
             Self::V2(_) => Kind::V2,
             Self::Ecrypt(_) => Kind::Ecrypt,
+            Self::Noderails(_) => Kind::Noderails,
         }
     }
 }

@@ -20,6 +20,7 @@ mod config;
 pub mod ecrypt;
 mod fault;
 mod handle;
+pub mod noderails;
 mod pan;
 mod people;
 mod pipeline;

@@ -153,7 +153,7 @@ async fn run(shared: &Arc<Shared>, endpoint: &'static str, call: Call) -> Outcom
     if !shared.vendor.unmetered(endpoint)
         && let Err(seconds) = shared.bucket().take()
     {
-        return Outcome::Answer(throttled(shared, &call, Some(seconds)));
+        return Outcome::Answer(shared.vendor.throttled(&call, Some(seconds)));
     }
     // Not for paths that are none of the vendor's: a rule without an endpoint would be used up.
     let hit = if endpoint == UNKNOWN {
@@ -165,6 +165,9 @@ async fn run(shared: &Arc<Shared>, endpoint: &'static str, call: Call) -> Outcom
     };
     if let Some(hit) = &hit {
         shared.recorder().hit(call.seq, Some(hit.id.clone()));
+    }
+    if hit.as_ref().is_none_or(|hit| hit.fault.executes()) {
+        shared.vendor.begin(&call);
     }
     if !shared.pause(shared.latency).await {
         return Outcome::Closed;
@@ -207,7 +210,9 @@ async fn run(shared: &Arc<Shared>, endpoint: &'static str, call: Call) -> Outcom
             });
             Outcome::Closed
         }
-        Fault::Throttle { retry_after } => Outcome::Answer(throttled(shared, &call, retry_after)),
+        Fault::Throttle { retry_after } => {
+            Outcome::Answer(shared.vendor.throttled(&call, retry_after))
+        }
         Fault::GarbageBody => {
             let mut answer = execute();
             answer.status = StatusCode::OK;
@@ -225,11 +230,6 @@ async fn run(shared: &Arc<Shared>, endpoint: &'static str, call: Call) -> Outcom
         | Fault::CaseFind
         | Fault::EmptyAccount => Outcome::Answer(execute()),
     }
-}
-
-fn throttled(shared: &Shared, call: &Call, seconds: Option<u64>) -> Answer {
-    let (status, message) = (StatusCode::TOO_MANY_REQUESTS, "too many requests");
-    shared.vendor.refusal(call, status, "rate_limited", message).retry_after(seconds)
 }
 
 fn status(shared: &Shared, call: &Call, code: u16, html: bool) -> Answer {

@@ -5,6 +5,7 @@ use crate::config::{SandboxConfig, VendorConfig};
 use crate::ecrypt::Ecrypt;
 use crate::fault::LivePlan;
 use crate::handle::Handle;
+use crate::noderails::Noderails;
 use crate::pipeline::{self, Closed, Shared};
 use crate::proxy_token::ProxyToken;
 use crate::rate::Bucket;
@@ -69,6 +70,10 @@ impl Sandbox {
             VendorConfig::Ecrypt(vendor) => {
                 distinct("key", vendor.accounts.iter().map(|a| a.key.as_str()))?;
                 Box::new(Ecrypt::new(vendor, seed, config.customers, config.clock))
+            }
+            VendorConfig::Noderails(vendor) => {
+                distinct("app id", vendor.accounts.iter().map(|a| a.app_id.as_str()))?;
+                Box::new(Noderails::new(vendor, seed, config.customers, config.clock))
             }
         };
         let listener = TcpListener::bind(config.listen).await?;

@@ -143,10 +143,17 @@ pub(crate) trait Vendor: Send + Sync {
     fn account<'c>(&self, call: &'c Call) -> Option<&'c str>;
     /// The references of the customers that the request concerns.
     fn references(&self, endpoint: &str, call: &Call) -> Vec<String>;
+    /// A request arrived that will be executed, perhaps much later.
+    fn begin(&self, _call: &Call) {}
     /// Executes the request.
     fn execute(&self, endpoint: &'static str, call: &Call, twist: Option<Twist>) -> Answer;
     /// The vendor's own error body.
     fn refusal(&self, call: &Call, status: StatusCode, code: &str, message: &str) -> Answer;
+    /// The answer to a request that the rate limit does not let through.
+    fn throttled(&self, call: &Call, seconds: Option<u64>) -> Answer {
+        let (status, message) = (StatusCode::TOO_MANY_REQUESTS, "too many requests");
+        self.refusal(call, status, "rate_limited", message).retry_after(seconds)
+    }
     /// The accounts, in the config's order.
     fn accounts(&self) -> Vec<AccountView>;
     /// Customers after this cursor; none if there is no such account.

@@ -353,6 +353,17 @@ impl Fault {
         }
     }
 
+    /// Whether the call is executed, now or later.
+    pub(crate) fn executes(&self) -> bool {
+        !matches!(
+            self,
+            Self::DropBefore
+                | Self::Status { .. }
+                | Self::Throttle { .. }
+                | Self::EchoRequestInError
+        )
+    }
+
     /// The only endpoints to which this fault can happen; none: to all.
     fn only_on(&self) -> Option<&'static [&'static str]> {
         match self {
@@ -365,6 +376,7 @@ impl Fault {
                 "get_customer",
                 "list_customers",
                 "delete_customer",
+                "update_customer",
                 "add_method",
                 "list_methods",
                 "get_method",

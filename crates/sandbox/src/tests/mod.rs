@@ -3,6 +3,7 @@
 mod door;
 mod ecrypt;
 mod faults;
+mod noderails;
 mod proxy_token;
 mod raw;
 mod scale;

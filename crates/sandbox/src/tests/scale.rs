@@ -43,6 +43,11 @@ async fn wrong_settings_are_refused() {
     let faults = FaultPlan { rules: vec![Rule::each("nope", crate::Fault::DropBefore)] };
     let config = SandboxConfig { faults, ..SandboxConfig::default() };
     assert!(Sandbox::start(config).await.unwrap_err().to_string().contains("unknown endpoint"));
+    let mut rails = crate::noderails::Config::default();
+    rails.accounts.extend(rails.accounts.clone());
+    let config =
+        SandboxConfig { vendor: VendorConfig::Noderails(rails), ..SandboxConfig::default() };
+    assert!(Sandbox::start(config).await.unwrap_err().to_string().contains("same app id"));
 }
 
 #[tokio::test]
