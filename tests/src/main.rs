@@ -17,6 +17,7 @@ mod env;
 mod inproc;
 mod jobs;
 mod pg;
+mod providers;
 mod shift;
 mod store_suite;
 mod torture;
