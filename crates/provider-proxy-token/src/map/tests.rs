@@ -1,5 +1,7 @@
+use backend::Refusal;
 use model::{Address, Reference, Timestamp, WalletFacts};
 use serde_json::json;
+use transport::vendor::path;
 
 use super::*;
 
