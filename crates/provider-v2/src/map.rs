@@ -257,7 +257,7 @@ impl Sent<'_> {
             (400 | 402 | 404 | 409 | 422, Some(error))
                 if self.kind == EffectKind::CreateCustomer =>
             {
-                ItemOutcome::Conflict(echo.refusal(error))
+                ItemOutcome::RefusedOrThere(echo.refusal(error))
             }
             (404, Some(_)) if self.kind == EffectKind::DeleteCustomer => {
                 ItemOutcome::Done(Box::default())

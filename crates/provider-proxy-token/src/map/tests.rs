@@ -83,6 +83,7 @@ fn word(outcome: &ItemOutcome) -> String {
         },
         ItemOutcome::AlreadySaved(id) => format!("already {id}"),
         ItemOutcome::Conflict(why) => refusal("conflict", why),
+        ItemOutcome::RefusedOrThere(why) => refusal("refused or there", why),
         ItemOutcome::Refused(why) => refusal("refused", why),
         ItemOutcome::Unknown(why) => {
             assert!(!why.contains("CANARY"), "{why}");

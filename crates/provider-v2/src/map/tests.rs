@@ -321,7 +321,7 @@ fn outcome(effect: &Effect, status: u16, answer: &str) -> String {
             Some(customer) => format!("done {}", customer.id),
             None => "done".into(),
         },
-        ItemOutcome::Conflict(why) => refusal("conflict", &why),
+        ItemOutcome::RefusedOrThere(why) => refusal("conflict", &why),
         ItemOutcome::Refused(why) => refusal("refused", &why),
         ItemOutcome::Unknown(why) => {
             assert!(!why.contains("CANARY"), "{why}");
