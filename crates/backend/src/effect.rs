@@ -214,6 +214,9 @@ pub enum ItemOutcome {
     AlreadySaved(RemoteMethodId),
     /// The provider says a customer of this reference exists: look, believe it only if equal.
     Conflict(Refusal),
+    /// The provider declined it, and does not say whether because a customer of this reference
+    /// exists: look; where nobody is, it is refused.
+    RefusedOrThere(Refusal),
     /// The provider declined it.
     Refused(Refusal),
     /// It may have taken place.

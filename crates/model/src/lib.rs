@@ -31,7 +31,7 @@ pub use method::{
 };
 pub use normal::{alike, ascii, normal};
 pub use outcome::{EffectKind, Ledger, Origin, Outcome};
-pub use pan::{contains_card_number, without_card_number};
+pub use pan::{brand_of, contains_card_number, without_card_number};
 pub use profile::{Address, FieldName, Profile};
 pub use remote::{RemoteCustomer, RemoteMethod, RemoteStatus};
 pub use summary::{Calls, Counts, Coverage, Summary, Unread};

@@ -7,40 +7,57 @@
 
 /// Prefix range (as the number formed by `digits` leading digits) and the lengths in use.
 struct Network {
+    brand: &'static str,
     digits: u32,
     from: u32,
     to: u32,
     lengths: &'static [usize],
 }
 
-const fn network(digits: u32, from: u32, to: u32, lengths: &'static [usize]) -> Network {
-    Network { digits, from, to, lengths }
+const fn network(
+    brand: &'static str,
+    digits: u32,
+    from: u32,
+    to: u32,
+    lengths: &'static [usize],
+) -> Network {
+    Network { brand, digits, from, to, lengths }
+}
+
+impl Network {
+    /// Whether a number that begins with these digits is of this network.
+    fn begins(&self, digits: impl Iterator<Item = u8>) -> bool {
+        let least = 10_u32.pow(self.digits - 1);
+        let prefix =
+            digits.take(self.digits as usize).fold(0_u32, |prefix, d| prefix * 10 + u32::from(d));
+        prefix >= least && (self.from..=self.to).contains(&prefix)
+    }
 }
 
 const NETWORKS: &[Network] = &[
-    network(1, 4, 4, &[13, 16, 19]),                           // Visa
-    network(2, 51, 55, &[16]),                                 // Mastercard
-    network(4, 2221, 2720, &[16]),                             // Mastercard
-    network(2, 34, 34, &[15]),                                 // American Express
-    network(2, 37, 37, &[15]),                                 // American Express
-    network(4, 6011, 6011, &[16, 17, 18, 19]),                 // Discover
-    network(3, 644, 649, &[16, 17, 18, 19]),                   // Discover
-    network(2, 65, 65, &[16, 17, 18, 19]),                     // Discover
-    network(3, 300, 305, &[14, 16, 17, 18, 19]),               // Diners Club
-    network(4, 3095, 3095, &[14, 16, 17, 18, 19]),             // Diners Club
-    network(2, 36, 36, &[14, 15, 16, 17, 18, 19]),             // Diners Club
-    network(2, 38, 39, &[14, 16, 17, 18, 19]),                 // Diners Club
-    network(4, 3528, 3589, &[16, 17, 18, 19]),                 // JCB
-    network(2, 62, 62, &[16, 17, 18, 19]),                     // UnionPay
-    network(2, 81, 81, &[16, 17, 18, 19]),                     // UnionPay
-    network(4, 2200, 2205, &[16, 17, 18, 19]),                 // Mir
-    network(4, 5018, 5018, &[12, 13, 14, 15, 16, 17, 18, 19]), // Maestro
-    network(4, 5020, 5020, &[12, 13, 14, 15, 16, 17, 18, 19]),
-    network(4, 5038, 5038, &[12, 13, 14, 15, 16, 17, 18, 19]),
-    network(4, 5893, 5893, &[12, 13, 14, 15, 16, 17, 18, 19]),
-    network(4, 6304, 6304, &[12, 13, 14, 15, 16, 17, 18, 19]),
-    network(4, 6759, 6759, &[12, 13, 14, 15, 16, 17, 18, 19]),
-    network(4, 6761, 6763, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("visa", 1, 4, 4, &[13, 16, 19]),
+    network("mastercard", 2, 51, 55, &[16]),
+    network("mastercard", 4, 2221, 2720, &[16]),
+    network("amex", 2, 34, 34, &[15]),
+    network("amex", 2, 37, 37, &[15]),
+    network("discover", 4, 6011, 6011, &[16, 17, 18, 19]),
+    network("discover", 3, 644, 649, &[16, 17, 18, 19]),
+    network("discover", 2, 65, 65, &[16, 17, 18, 19]),
+    network("diners", 3, 300, 305, &[14, 16, 17, 18, 19]),
+    network("diners", 4, 3095, 3095, &[14, 16, 17, 18, 19]),
+    network("diners", 2, 36, 36, &[14, 15, 16, 17, 18, 19]),
+    network("diners", 2, 38, 39, &[14, 16, 17, 18, 19]),
+    network("jcb", 4, 3528, 3589, &[16, 17, 18, 19]),
+    network("unionpay", 2, 62, 62, &[16, 17, 18, 19]),
+    network("unionpay", 2, 81, 81, &[16, 17, 18, 19]),
+    network("mir", 4, 2200, 2205, &[16, 17, 18, 19]),
+    network("maestro", 4, 5018, 5018, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("maestro", 4, 5020, 5020, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("maestro", 4, 5038, 5038, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("maestro", 4, 5893, 5893, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("maestro", 4, 6304, 6304, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("maestro", 4, 6759, 6759, &[12, 13, 14, 15, 16, 17, 18, 19]),
+    network("maestro", 4, 6761, 6763, &[12, 13, 14, 15, 16, 17, 18, 19]),
 ];
 
 /// The zero of each run of ten decimal digits in Unicode that a keyboard or a form produces.
@@ -82,12 +99,16 @@ fn luhn(digits: &[u8]) -> bool {
 
 fn is_card_number(digits: &[u8]) -> bool {
     NETWORKS.iter().any(|network| {
-        let prefix = digits
-            .iter()
-            .take(network.digits as usize)
-            .fold(0_u32, |prefix, d| prefix * 10 + u32::from(*d));
-        network.lengths.contains(&digits.len()) && (network.from..=network.to).contains(&prefix)
+        network.lengths.contains(&digits.len()) && network.begins(digits.iter().copied())
     }) && luhn(digits)
+}
+
+/// The network of a card, by the digits that a masked number begins with; `None` where they are too
+/// few or nobody's.
+#[must_use]
+pub fn brand_of(masked: &str) -> Option<&'static str> {
+    let digits = || masked.chars().map_while(|c| c.to_digit(10)).filter_map(|d| d.try_into().ok());
+    NETWORKS.iter().find(|network| network.begins(digits())).map(|network| network.brand)
 }
 
 fn run_has_card_number(digits: &[u8]) -> bool {
@@ -159,7 +180,33 @@ pub fn without_card_number(text: String) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::contains_card_number;
+    use super::{brand_of, contains_card_number};
+
+    #[test]
+    fn a_mask_s_first_digits_name_the_network() {
+        for (masked, brand) in [
+            ("411111******1111", Some("visa")),
+            ("4***********1111", Some("visa")),
+            ("555555******4444", Some("mastercard")),
+            ("222100******0000", Some("mastercard")),
+            ("272099******0000", Some("mastercard")),
+            ("272100******0000", None),
+            ("378282*****0005", Some("amex")),
+            ("601111******1117", Some("discover")),
+            ("305693****5904", Some("diners")),
+            ("353011******0000", Some("jcb")),
+            ("620000******0000", Some("unionpay")),
+            ("676770******0000", None),
+            ("676300******0000", Some("maestro")),
+            ("5***********4444", None),
+            ("52", Some("mastercard")),
+            ("************1111", None),
+            ("0411111", None),
+            ("", None),
+        ] {
+            assert_eq!(brand_of(masked), brand, "{masked}");
+        }
+    }
 
     #[test]
     fn published_test_numbers_are_found_however_they_are_written() {

@@ -388,6 +388,10 @@ pub(crate) enum Keys {
 
 #[derive(Debug, Args)]
 pub(crate) struct SandboxArgs {
+    /// Which provider is simulated
+    #[arg(long, value_name = "KIND", default_value = "proxy-token",
+          value_parser = ["ecrypt", "noderails", "proxy-token", "v2"])]
+    pub(crate) provider: String,
     /// Decides every id and every name
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

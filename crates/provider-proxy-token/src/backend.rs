@@ -5,28 +5,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend::{
-    BackendError, CallCtx, CallFacts, Capabilities, Cursor, CustomerBackend, Effect, Endpoint,
-    Endpoints, ErrorKind, EventStyle, FieldRule, FindBy, ItemOutcome, ListOrder, MethodListing,
-    Page, PageRequest, Permit, Prepared, Probe, Rejection, SendOutcome, SettleCreate, TokenRoute,
-    TokenRule, Unreadable, Verb,
+    BackendError, CallCtx, Capabilities, Cursor, CustomerBackend, Effect, Endpoint, Endpoints,
+    ErrorKind, EventStyle, FieldRule, FindBy, ListOrder, MethodListing, Page, PageRequest, Permit,
+    Prepared, Probe, Rejection, SendOutcome, SettleCreate, TokenRoute, TokenRule, Verb,
 };
-use bytes::Bytes;
 use model::{
     Address, FieldName, MethodFacts, MethodKind, Reference, RemoteCustomer, RemoteCustomerId,
     RemoteMethod, RunId, Token, TokenKind,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use transport::{HttpRequest, HttpResponse, Sent as Answer, Transport};
+use transport::vendor::{self, Echo, List, malformed, path_for, tell_of};
+use transport::{HttpRequest, HttpResponse, Transport};
 use url::Url;
 
 use crate::config::{KIND, ProxyTokenConfig};
 use crate::map::{self, Sent};
-use crate::wire::{self, Echo, Unfit};
+use crate::wire::{self, VENDOR};
 
 /// Every call says for which merchant it is.
 const ACCOUNT_HEADER: &str = "x-payment-account-uid";
-const JSON: &str = "application/json";
 /// The greatest page of customers that is asked for: adopted.
 const CUSTOMERS_PAGE: u32 = 100;
 /// Stands in the fragment of a next link, which is never sent: how many rows lie before it.
@@ -93,31 +91,12 @@ impl ProxyToken {
         self.uid.expose_secret()
     }
 
-    fn request(&self, verb: Verb, route: &'static str, path: String) -> HttpRequest {
-        HttpRequest {
-            verb,
-            route,
-            path,
-            query: String::new(),
-            body: Bytes::new(),
-            content_type: None,
-            headers: vec![(ACCOUNT_HEADER, self.uid.clone())],
-            json_answer: true,
-        }
+    fn request(&self, request: HttpRequest) -> HttpRequest {
+        HttpRequest { headers: vec![(ACCOUNT_HEADER, self.uid.clone())], ..request }
     }
 
-    /// A read of a path with ids.
-    fn get(
-        &self,
-        doing: &'static str,
-        route: &'static str,
-        ids: &[&str],
-    ) -> Result<HttpRequest, BackendError> {
-        let path = map::path(route, ids).ok_or_else(|| {
-            let why = "the provider's id cannot stand in the path of a request";
-            BackendError::new(ErrorKind::Invalid, doing, why)
-        })?;
-        Ok(self.request(Verb::Get, route, path))
+    fn get(&self, route: &'static str, path: String) -> HttpRequest {
+        self.request(HttpRequest::new(Verb::Get, route, path))
     }
 
     /// A read of an address that the vendor gave. Whether it is of the same origin is checked
@@ -128,8 +107,7 @@ impl ProxyToken {
             Some((path, query)) if link.starts_with('/') => (path, query),
             _ => (link, ""),
         };
-        let request = self.request(Verb::Get, route, path.to_owned());
-        HttpRequest { query: query.to_owned(), ..request }
+        HttpRequest { query: query.to_owned(), ..self.get(route, path.to_owned()) }
     }
 
     async fn list(
@@ -139,11 +117,11 @@ impl ProxyToken {
         request: HttpRequest,
         names: &[&str],
         echo: &Echo,
-    ) -> Result<(HttpResponse, wire::List), BackendError> {
+    ) -> Result<(HttpResponse, List), BackendError> {
         let response = self.transport.read(ctx, doing, request).await?;
-        expect_success(doing, &response, echo)?;
+        VENDOR.expect_success(doing, &response, echo)?;
         let list =
-            wire::list(&response.body, names).map_err(|why| malformed(doing, &response, why))?;
+            VENDOR.list(&response.body, names).map_err(|why| malformed(doing, &response, why))?;
         Ok((response, list))
     }
 
@@ -156,9 +134,9 @@ impl ProxyToken {
     ) -> Result<Option<RemoteCustomer>, BackendError> {
         let request = HttpRequest {
             query: map::find_query(reference),
-            ..self.request(Verb::Get, map::CUSTOMERS, map::CUSTOMERS.to_owned())
+            ..self.get(map::CUSTOMERS, map::CUSTOMERS.to_owned())
         };
-        let echo = Echo::of_text(reference);
+        let echo = VENDOR.echo_of_text(reference);
         let (response, list) = self.list(ctx, doing, request, wire::CUSTOMERS, &echo).await?;
         tell_of(&list.card_numbers_at, doing);
         list.rows.first().map(|row| customer(doing, &response, row)).transpose()
@@ -174,90 +152,6 @@ fn customer(
     map::customer(row).map_err(|unfit| {
         malformed(doing, response, &format!("the customer cannot be read: {}", unfit.0))
     })
-}
-
-/// Nobody above is handed the paths of one customer's answer.
-fn tell_of(card_numbers_at: &[String], doing: &'static str) {
-    if !card_numbers_at.is_empty() {
-        tracing::warn!(doing, paths = ?card_numbers_at, "dropped card numbers from an answer");
-    }
-}
-
-fn failure(
-    kind: ErrorKind,
-    doing: &'static str,
-    response: &HttpResponse,
-    message: impl Into<String>,
-) -> BackendError {
-    BackendError {
-        status: Some(response.status),
-        request_id: response.request_id.as_deref().map(Into::into),
-        retry_after: response.retry_after,
-        ..BackendError::new(kind, doing, message)
-    }
-}
-
-fn malformed(doing: &'static str, response: &HttpResponse, why: &str) -> BackendError {
-    failure(ErrorKind::Malformed, doing, response, why)
-}
-
-/// What an answer to a read says is wrong, if anything is. Only the vendor's own error body
-/// proves that something is not there.
-fn expect_success(
-    doing: &'static str,
-    response: &HttpResponse,
-    echo: &Echo,
-) -> Result<(), BackendError> {
-    if (200..300).contains(&response.status) {
-        return Ok(());
-    }
-    let own = wire::own_error(&response.body);
-    let kind = match (response.status, &own) {
-        (401, _) => ErrorKind::Unauthenticated,
-        (403, _) => ErrorKind::Forbidden,
-        (404, Some(_)) => ErrorKind::NotFound,
-        (409, Some(_)) => ErrorKind::Conflict,
-        (400..=499, Some(_)) => ErrorKind::Invalid,
-        _ => ErrorKind::Malformed,
-    };
-    let Some(error) = own else {
-        return Err(failure(kind, doing, response, "no error body of the provider's own"));
-    };
-    let refusal = echo.refusal(error);
-    let mut error = failure(kind, doing, response, refusal.message);
-    error.code = refusal.code.map(Into::into);
-    Err(error)
-}
-
-/// Rows into a page: those that can be read, and beside them those that cannot.
-fn page<T>(
-    response: &HttpResponse,
-    list: wire::List,
-    ids: &[&str],
-    read: impl Fn(&Value) -> Result<T, Unfit>,
-    next: Option<Cursor>,
-) -> Page<T> {
-    let mut items = Vec::with_capacity(list.rows.len());
-    let mut unreadable: Vec<Unreadable> = Vec::new();
-    for row in &list.rows {
-        match read(row) {
-            Ok(item) => items.push(item),
-            Err(unfit) => unreadable.push(wire::unreadable(row, ids, unfit)),
-        }
-    }
-    Page {
-        items,
-        unreadable,
-        card_numbers_at: list.card_numbers_at,
-        received: count(&list.rows),
-        next,
-        total: None,
-        as_of: response.as_of,
-    }
-}
-
-fn count(rows: &[Value]) -> u64 {
-    u64::try_from(rows.len()).unwrap_or(u64::MAX)
 }
 
 /// A next link as the transport takes it: a path where the vendor gave a relative one (OData
@@ -296,10 +190,11 @@ fn next_page(
     request: &PageRequest,
     path: &str,
     response: &HttpResponse,
-    list: &wire::List,
+    list: &List,
 ) -> Result<Option<Cursor>, BackendError> {
-    let before = rows_before(&request.cursor).map(|rows| rows + count(&list.rows));
-    let Some(next) = &list.next else {
+    let before = rows_before(&request.cursor).map(|rows| rows + list.received());
+    let next = wire::next_link(list).map_err(|why| malformed(doing, response, why))?;
+    let Some(next) = next else {
         return Ok(before.filter(|_| !list.rows.is_empty()).map(Cursor::Offset));
     };
     let next = link(path, next, before)
@@ -362,26 +257,13 @@ impl CustomerBackend for ProxyToken {
     }
 
     async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
-        let body = prepared.body.expose_secret();
-        let mut request = self.request(prepared.verb, prepared.route, prepared.path.clone());
-        request.content_type = (!body.is_empty()).then_some(JSON);
-        request.body = Bytes::copy_from_slice(body);
-        let all = |outcome| SendOutcome::all(prepared.items, &outcome, CallFacts::default());
-        match self.transport.write(ctx, request, permit).await {
-            Answer::NotSent(why) => all(ItemOutcome::NotSent(why)),
-            Answer::Unknown(why) => all(ItemOutcome::Unknown(why)),
-            Answer::Answered(response) => {
-                let sent = Sent { kind: prepared.kind, items: prepared.items, body };
-                SendOutcome {
-                    items: sent.outcomes(response.status, &response.body),
-                    call: CallFacts {
-                        status: Some(response.status),
-                        request_id: response.request_id,
-                        retry_after: response.retry_after,
-                    },
-                }
-            }
-        }
+        let request = self.request(HttpRequest::carrying(&prepared));
+        vendor::send(&self.transport, ctx, &prepared, request, permit, |response| {
+            let body = prepared.body.expose_secret();
+            let sent = Sent { kind: prepared.kind, items: prepared.items, body };
+            sent.outcomes(response.status, &response.body)
+        })
+        .await
     }
 
     async fn list_customers(
@@ -393,14 +275,14 @@ impl CustomerBackend for ProxyToken {
         let request = match &page.cursor {
             Cursor::Offset(rows) => HttpRequest {
                 query: format!("$top={}&$skip={rows}", page.size.clamp(1, CUSTOMERS_PAGE)),
-                ..self.request(Verb::Get, map::CUSTOMERS, map::CUSTOMERS.to_owned())
+                ..self.get(map::CUSTOMERS, map::CUSTOMERS.to_owned())
             },
             Cursor::Link(link) => self.follow(map::CUSTOMERS, link),
         };
         let (response, list) =
-            self.list(ctx, DOING, request, wire::CUSTOMERS, &Echo::default()).await?;
+            self.list(ctx, DOING, request, wire::CUSTOMERS, &VENDOR.echo()).await?;
         let next = next_page(DOING, page, map::CUSTOMERS, &response, &list)?;
-        Ok(self::page(&response, list, wire::CUSTOMER_ID, map::customer, next))
+        Ok(VENDOR.page(&response, list, wire::CUSTOMER_ID, map::customer, next))
     }
 
     async fn list_methods(
@@ -410,18 +292,17 @@ impl CustomerBackend for ProxyToken {
         page: &PageRequest,
     ) -> Result<Page<RemoteMethod>, BackendError> {
         const DOING: &str = "list payment methods";
-        let first = self.get(DOING, map::METHODS, &[customer.as_str()])?;
-        let path = first.path.clone();
+        let path = path_for(DOING, map::METHODS, &[customer.as_str()])?;
         // One answer holds them all; should the vendor ever link to more, that is followed too.
         let request = match &page.cursor {
-            Cursor::Offset(_) => first,
+            Cursor::Offset(_) => self.get(map::METHODS, path.clone()),
             Cursor::Link(link) => self.follow(map::METHODS, link),
         };
         let (response, list) =
-            self.list(ctx, DOING, request, wire::METHODS, &Echo::default()).await?;
+            self.list(ctx, DOING, request, wire::METHODS, &VENDOR.echo()).await?;
         let next = next_page(DOING, page, &path, &response, &list)?;
         let next = next.filter(|next| matches!(next, Cursor::Link(_)));
-        Ok(self::page(&response, list, wire::METHOD_ID, map::method, next))
+        Ok(VENDOR.page(&response, list, wire::METHOD_ID, map::method, next))
     }
 
     async fn get_customer(
@@ -430,14 +311,15 @@ impl CustomerBackend for ProxyToken {
         id: &RemoteCustomerId,
     ) -> Result<Option<RemoteCustomer>, BackendError> {
         const DOING: &str = "get customer";
-        let request = self.get(DOING, map::CUSTOMER, &[id.as_str()])?;
+        let path = path_for(DOING, map::CUSTOMER, &[id.as_str()])?;
+        let request = self.get(map::CUSTOMER, path);
         let response = self.transport.read(ctx, DOING, request).await?;
-        match expect_success(DOING, &response, &Echo::default()) {
+        match VENDOR.expect_success(DOING, &response, &VENDOR.echo()) {
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
             other => other?,
         }
         let (row, card_numbers_at) =
-            wire::object(&response.body).map_err(|why| malformed(DOING, &response, why))?;
+            VENDOR.object(&response.body).map_err(|why| malformed(DOING, &response, why))?;
         tell_of(&card_numbers_at, DOING);
         let customer = customer(DOING, &response, &row)?;
         if customer.id != *id {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use transport::Credentials;
 use url::Url;
 
-use crate::oauth::{self, OAuth, StaticBearer};
+use crate::oauth::{self, OAuth};
 
 /// The vendor's API.
 pub const BASE_URL: &str = "https://api.govifi.com";
@@ -108,7 +108,7 @@ impl ProxyTokenConfig {
     pub fn credentials(&self) -> Result<Arc<dyn Credentials>, BackendError> {
         self.check()?;
         Ok(match &self.credentials {
-            ProxyTokenCredentials::Bearer(token) => Arc::new(StaticBearer::new(token)),
+            ProxyTokenCredentials::Bearer(token) => Arc::new(oauth::static_bearer(token)),
             ProxyTokenCredentials::OAuth { token_url, client_id, client_secret, scope } => {
                 Arc::new(OAuth::new(token_url, client_id, client_secret, scope))
             }

@@ -5,23 +5,19 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use backend::{
-    Applied, Effect, Endpoint, Endpoints, ItemOutcome, NewMethod, Prepared, Refusal, Rejection,
-    TokenRoute, Verb,
+    Applied, Effect, Endpoint, Endpoints, ItemOutcome, NewMethod, Prepared, Rejection, TokenRoute,
+    Verb,
 };
 use model::{
     AccountType, BankFacts, Bin, CardFacts, Code, EffectKind, Expiry, FieldName, Last4,
     MethodFacts, Profile, RemoteCustomer, RemoteCustomerId, RemoteMethod, RemoteMethodId,
     RemoteStatus, Token, TokenKind,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::{ExposeSecret, SecretSlice};
-use serde::Serialize;
+use secrecy::ExposeSecret;
 use serde_json::Value;
+use transport::vendor::{Echo, Row, Unfit, encode, prepared, reject, tell_of};
 
-use crate::wire::{self, Echo, Row, Unfit, VendorError};
-
-/// Everything but the characters that RFC 3986 calls unreserved.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::wire::{self, VENDOR};
 
 pub(crate) const CUSTOMERS: &str = "/api/customers";
 pub(crate) const CUSTOMER: &str = "/api/customers/{uid}";
@@ -30,36 +26,10 @@ const METHOD: &str = "/api/customers/{uid}/payment-methods/{saved_payment_method
 const DEFAULT: &str = "/api/customers/{uid}/default-payment-method";
 const IMPORT: &str = "/api/saved-payment-methods/import";
 
-/// Percent-encodes one value of a query.
-pub(crate) fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
-
 /// The query that finds a customer by our reference (adopted: OData, `'` doubled).
 pub(crate) fn find_query(reference: &str) -> String {
     let quoted = reference.replace('\'', "''");
     format!("$filter={}&$top=1", encode(&format!("reference_id eq '{quoted}'")))
-}
-
-/// The path of a route with its ids. `None` where an id is `.` or `..`: a URL cannot carry it,
-/// however it is encoded, and the request would go elsewhere.
-pub(crate) fn path(route: &'static str, ids: &[&str]) -> Option<String> {
-    let mut ids = ids.iter();
-    let mut path = String::with_capacity(route.len() + 32);
-    for segment in route.split('/').skip(1) {
-        path.push('/');
-        if segment.starts_with('{') {
-            let id = ids.next().filter(|id| !matches!(**id, "" | "." | ".."))?;
-            path.push_str(&encode(id));
-        } else {
-            path.push_str(segment);
-        }
-    }
-    Some(path)
-}
-
-fn reject(code: Code, item: usize, message: impl Into<String>) -> Rejection {
-    Rejection { code, field: None, message: message.into(), item }
 }
 
 /// Where calls go. What fetches credentials depends on the configuration.
@@ -129,31 +99,6 @@ pub(crate) fn accepts(
     token: Option<&Token>,
 ) -> Result<(), Rejection> {
     method_out(route, facts, token, 0).map(drop)
-}
-
-fn prepared(
-    effect: &Effect,
-    verb: Verb,
-    route: &'static str,
-    ids: &[&str],
-    body: Option<&impl Serialize>,
-) -> Result<Prepared, Rejection> {
-    let path = path(route, ids).ok_or_else(|| {
-        reject(Code::BadValue, 0, "the provider's id cannot stand in the path of a request")
-    })?;
-    let body = match body {
-        None => Vec::new(),
-        Some(body) => {
-            // Large enough from the start: growing would leave copies of tokens behind.
-            let mut text = Vec::with_capacity(512 * effect.items());
-            serde_json::to_writer(&mut text, body).map_err(|error| {
-                reject(Code::BadValue, 0, format!("the request cannot be written: {error}"))
-            })?;
-            text
-        }
-    };
-    let body = SecretSlice::from(body);
-    Ok(Prepared { kind: effect.kind(), items: effect.items(), verb, route, path, body })
 }
 
 fn import_row(new: &NewMethod, item: usize) -> Result<wire::ImportRow<'_>, Rejection> {
@@ -232,7 +177,7 @@ fn method_out<'a>(
 
 /// Reads a customer.
 pub(crate) fn customer(value: &Value) -> Result<RemoteCustomer, Unfit> {
-    let row = Row::of(value)?;
+    let row = VENDOR.row(value)?;
     let id = row.first_text(wire::CUSTOMER_ID)?.ok_or_else(|| Unfit("it has no id".into()))?;
     Ok(RemoteCustomer {
         id: RemoteCustomerId::new(id).map_err(|bad| Unfit(bad.to_string()))?,
@@ -251,7 +196,7 @@ pub(crate) fn customer(value: &Value) -> Result<RemoteCustomer, Unfit> {
 
 /// Reads a saved payment method of a list.
 pub(crate) fn method(value: &Value) -> Result<RemoteMethod, Unfit> {
-    let row = Row::of(value)?;
+    let row = VENDOR.row(value)?;
     Ok(RemoteMethod {
         id: method_id(row, wire::METHOD_ID)?,
         facts: facts(row)?,
@@ -359,19 +304,13 @@ impl Sent<'_> {
                 all(ItemOutcome::Unknown(format!("HTTP {status}, and {why}")))
             });
         }
-        let own = wire::own_error(body);
-        let refusal = |error: Option<VendorError>| {
-            Echo::of_body(self.body).refusal(error.unwrap_or_default())
-        };
+        let own = VENDOR.error_of(body);
+        let echo = VENDOR.echo_of_body(self.body);
         let imports = self.kind == EffectKind::ImportMethod && self.items > 1;
         all(match (status, own) {
-            (429, _) => ItemOutcome::Throttled,
-            // A 401 is answered at the door, and often not by the vendor's own hand (rule 1).
-            (401, own) => ItemOutcome::AccountFault(refusal(own)),
-            (403, Some(error)) => ItemOutcome::AccountFault(refusal(Some(error))),
             (404, Some(_)) if self.kind == EffectKind::RemoveMethod => done(Applied::default()),
             (409, own) if self.kind == EffectKind::CreateCustomer => {
-                ItemOutcome::Conflict(refusal(own))
+                ItemOutcome::Conflict(echo.refusal(own.unwrap_or_default()))
             }
             (413, Some(_)) if imports => ItemOutcome::BatchTooLarge,
             (400 | 422, Some(error))
@@ -379,17 +318,7 @@ impl Sent<'_> {
             {
                 ItemOutcome::BatchTooLarge
             }
-            (400 | 402 | 404 | 413 | 422, Some(error)) => {
-                ItemOutcome::Refused(refusal(Some(error)))
-            }
-            (_, Some(error)) => {
-                let Refusal { code, message, .. } = refusal(Some(error));
-                let code = code.map(|code| format!(", code {code}")).unwrap_or_default();
-                ItemOutcome::Unknown(format!("HTTP {status}{code}: {message}"))
-            }
-            (_, None) => ItemOutcome::Unknown(format!(
-                "HTTP {status} without an error body of the provider's own"
-            )),
+            (_, own) => VENDOR.not_done(status, own, &echo),
         })
     }
 
@@ -421,20 +350,18 @@ impl Sent<'_> {
     }
 
     fn read(self, body: &[u8]) -> Result<Value, &'static str> {
-        let (answer, card_numbers_at) = wire::object(body)?;
-        if !card_numbers_at.is_empty() {
-            tracing::warn!(kind = %self.kind, paths = ?card_numbers_at, "dropped card numbers");
-        }
+        let (answer, card_numbers_at) = VENDOR.object(body)?;
+        tell_of(&card_numbers_at, self.kind.as_str());
         Ok(answer)
     }
 
     /// The payment method of a save answer, with the permanent token that it carries.
     fn saved(self, answer: &Value) -> Result<Applied, &'static str> {
-        let row = Row::of(answer).map_err(|_| "the answer is not an object")?;
+        let row = VENDOR.row(answer).map_err(|_| "the answer is not an object")?;
         let id =
             method_id(row, wire::SAVED_ID).map_err(|_| "the answer shows no payment method")?;
         let request: Value = serde_json::from_slice(self.body).unwrap_or_default();
-        let sent = Row::of(&request).ok();
+        let sent = VENDOR.row(&request).ok();
         let facts = match (facts(row), sent.and_then(|sent| facts(sent).ok())) {
             (Ok(shown), Some(sent)) => overlay(shown, sent),
             (Ok(one), None) | (Err(_), Some(one)) => one,
@@ -467,7 +394,7 @@ impl Sent<'_> {
         let mut slots: Vec<Option<ItemOutcome>> = vec![None; self.items];
         let request: Value = serde_json::from_slice(self.body).unwrap_or_default();
         let sent = request.get("saved_payment_methods").and_then(Value::as_array);
-        let echo = LazyCell::new(|| Echo::of_body(self.body));
+        let echo = LazyCell::new(|| VENDOR.echo_of_body(self.body));
         let mut foreign = 0_usize;
         for result in wire::bulk(answer)? {
             let Some((index, slot)) =
@@ -500,7 +427,7 @@ fn imported(
     let id = result.uid.and_then(|uid| RemoteMethodId::new(uid).ok());
     match (result.status.as_deref(), id) {
         (Some("imported"), Some(id)) => {
-            let Some(facts) = sent.and_then(|sent| facts(Row::of(sent).ok()?).ok()) else {
+            let Some(facts) = sent.and_then(|sent| facts(VENDOR.row(sent).ok()?).ok()) else {
                 return unknown("the result answers a row that cannot be read back");
             };
             let facts = as_listed(facts);

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
-use transport::{Credentials, HttpRequest, HttpResponse, Transport};
+use transport::{Credentials, HttpRequest, HttpResponse, StaticHeaders, Transport};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
@@ -42,37 +42,12 @@ const CODES: [&str; 6] = [
 ];
 
 /// A token that never changes.
-pub(crate) struct StaticBearer(SecretString);
-
-impl StaticBearer {
-    pub fn new(token: &SecretString) -> Self {
-        Self(bearer(token.expose_secret()))
-    }
+pub(crate) fn static_bearer(token: &SecretString) -> StaticHeaders {
+    StaticHeaders::new(vec![(AUTHORIZATION, bearer(token.expose_secret()))])
 }
 
 fn bearer(token: &str) -> SecretString {
     format!("Bearer {token}").into()
-}
-
-impl fmt::Debug for StaticBearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StaticBearer")
-    }
-}
-
-#[async_trait]
-impl Credentials for StaticBearer {
-    async fn ready(&self, _: &Transport) -> Result<(), BackendError> {
-        Ok(())
-    }
-
-    fn headers(&self, _: &HttpRequest) -> Result<Vec<(&'static str, SecretString)>, BackendError> {
-        Ok(vec![(AUTHORIZATION, self.0.clone())])
-    }
-
-    fn rejected(&self) -> bool {
-        false
-    }
 }
 
 /// Client credentials, and the one token that they gave.

@@ -25,6 +25,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every style.
+    pub const ALL: [Self; 4] = [Self::ProxyToken, Self::V2, Self::Ecrypt, Self::Noderails];
+
+    /// The style of a name in onfile's config.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// The name in onfile's config.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -65,6 +74,17 @@ pub enum VendorConfig {
 }
 
 impl VendorConfig {
+    /// The vendor as its contract reads plainly.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::ProxyToken => Self::ProxyToken(proxy_token::Config::default()),
+            Kind::V2 => Self::V2(v2::Config::default()),
+            Kind::Ecrypt => Self::Ecrypt(ecrypt::Config::default()),
+            Kind::Noderails => Self::Noderails(noderails::Config::default()),
+        }
+    }
+
     /// The style.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -112,7 +132,7 @@ impl Default for SandboxConfig {
             latency: Duration::ZERO,
             clock: WallClock::default(),
             log_capacity: 1_000_000,
-            vendor: VendorConfig::ProxyToken(proxy_token::Config::default()),
+            vendor: VendorConfig::of(Kind::ProxyToken),
         }
     }
 }

@@ -34,3 +34,36 @@ pub trait Credentials: Send + Sync + fmt::Debug {
     /// could help (OAuth: yes; a static header: no).
     fn rejected(&self) -> bool;
 }
+
+/// Headers that never change: an API key, a fixed bearer token. `Debug` prints no value.
+pub struct StaticHeaders(Vec<(&'static str, SecretString)>);
+
+impl StaticHeaders {
+    /// These, with every call.
+    #[must_use]
+    pub const fn new(headers: Vec<(&'static str, SecretString)>) -> Self {
+        Self(headers)
+    }
+}
+
+impl fmt::Debug for StaticHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|(name, _)| name).collect();
+        f.debug_tuple("StaticHeaders").field(&names).finish()
+    }
+}
+
+#[async_trait]
+impl Credentials for StaticHeaders {
+    async fn ready(&self, _: &Transport) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn headers(&self, _: &HttpRequest) -> Result<Vec<(&'static str, SecretString)>, BackendError> {
+        Ok(self.0.clone())
+    }
+
+    fn rejected(&self) -> bool {
+        false
+    }
+}

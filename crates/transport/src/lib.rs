@@ -2,7 +2,8 @@
 //! `Retry-After`, deadlines, redaction.
 //!
 //! It knows no provider and no wire format: an adapter hands it an [`HttpRequest`] and reads the
-//! [`HttpResponse`]. It holds no state beyond the process: what processes share comes through
+//! [`HttpResponse`]. What every adapter does with a vendor's JSON and errors is in [`vendor`], the
+//! vendor's own ways handed in. It holds no state beyond the process: what processes share comes through
 //! [`PermitSource`]. Nothing it says (errors, events, [`CallRecord`]) holds a body, a header's or
 //! query's value, or an id.
 //!
@@ -22,13 +23,16 @@ mod redact;
 mod retry;
 mod retry_after;
 mod rings;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 mod transport;
+pub mod vendor;
 mod wire;
 
 pub use calls::{CallLog, CallRecord};
 pub use config::{Rate, TransportConfig};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, StaticHeaders};
 pub use message::{HttpRequest, HttpResponse, Sent};
 pub use permits::{Lease, LocalPermits, PermitSource, PermitSourceError};
 pub use redact::vendor_text;

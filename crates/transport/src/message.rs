@@ -34,6 +34,23 @@ pub struct HttpRequest {
     pub json_answer: bool,
 }
 
+impl HttpRequest {
+    /// A request without query, body or headers, whose answer is JSON.
+    #[must_use]
+    pub const fn new(verb: Verb, route: &'static str, path: String) -> Self {
+        Self {
+            verb,
+            route,
+            path,
+            query: String::new(),
+            body: Bytes::new(),
+            content_type: None,
+            headers: Vec::new(),
+            json_answer: true,
+        }
+    }
+}
+
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest")

@@ -17,6 +17,7 @@ use store::{
     StagedRow, Statement, TokenFp, TokenLink, Verdict,
 };
 
+mod full;
 mod kept;
 mod omitted;
 mod shared;

@@ -219,7 +219,7 @@ pub(super) async fn forget(applier: &Applier<'_>, lines: &[u64]) -> Result<(), E
 /// Whether a rejection rests on what the mirror says of the provider, or on what this run is about
 /// to save: it counts, and it is decided when the provider has been looked at.
 const fn depends_on_reading(code: Code) -> bool {
-    matches!(code, Code::TokenChanged | Code::FactsNeeded)
+    matches!(code, Code::TokenChanged | Code::FactsNeeded | Code::WalletFull)
 }
 
 /// What rows will say although they are imported: the last such word of a plan is the code that

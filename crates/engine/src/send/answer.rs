@@ -106,7 +106,12 @@ pub(super) async fn read_answer(
         ),
         ItemOutcome::Refused(refusal) => refused(effect, &item, Code::ProviderRefused, refusal),
         ItemOutcome::Unknown(why) => unknown(effect, &item, why),
-        ItemOutcome::Conflict(refusal) => conflict(engine, ctx, effect, &item, refusal).await,
+        ItemOutcome::Conflict(refusal) => {
+            conflict(engine, ctx, effect, &item, refusal, false).await
+        }
+        ItemOutcome::RefusedOrThere(refusal) => {
+            conflict(engine, ctx, effect, &item, refusal, true).await
+        }
         ItemOutcome::AlreadySaved(id) => already_saved(engine, ctx, effect, &item, id).await,
         ItemOutcome::Done(answer) => applied(effect, &item, *answer),
     }
@@ -198,14 +203,15 @@ fn link(
     })
 }
 
-/// A create that was refused because the customer is there: looked for, and believed only if it
-/// is the one (rule 2).
+/// A create that was refused because the customer is there, or perhaps so (`perhaps`): looked for,
+/// and believed only if it is the one (rule 2).
 async fn conflict(
     engine: &Engine,
     ctx: &CallCtx,
     effect: EffectId,
     item: &Item,
     refusal: Refusal,
+    perhaps: bool,
 ) -> (EffectOutcome, After) {
     let What::Create { .. } = &item.what else {
         return refused(effect, item, Code::ProviderRefused, refusal);
@@ -226,6 +232,7 @@ async fn conflict(
         }
         Ok(Found::Collision) => refused(effect, item, Code::ReferenceCollision, refusal),
         Ok(Found::Retired) => refused(effect, item, Code::ReferenceRetired, refusal),
+        Ok(Found::Nobody) if perhaps => refused(effect, item, Code::ProviderRefused, refusal),
         Ok(Found::Nobody) => unknown(
             effect,
             item,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::sandbox::{FaultPlan, Kind, Rate, Sandbox, SandboxConfig};
+use ::sandbox::{FaultPlan, Kind, Rate, Sandbox, SandboxConfig, VendorConfig};
 use anyhow::{Context, Result};
 
 use crate::cli::SandboxArgs;
@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::out;
 
 pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
+    let kind = Kind::parse(&args.provider).context("this build simulates no such provider")?;
     let faults = match args.faults.as_deref() {
         Some("help") => {
             out::line(::sandbox::DOCS.trim_end());
@@ -18,7 +19,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
         Some(spec) => {
             const WRONG: &str = "--faults cannot be read; `--faults help` explains the grammar";
             let plan = FaultPlan::parse(spec).context(WRONG)?;
-            plan.check(Kind::ProxyToken).context(WRONG)?;
+            plan.check(kind).context(WRONG)?;
             plan
         }
         None => FaultPlan::default(),
@@ -30,31 +31,74 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
         faults,
         rate: args.rate.map(|per_second| Rate { per_second, burst: 1.0 }),
         latency: Duration::from_millis(args.latency),
+        vendor: VendorConfig::of(kind),
         ..SandboxConfig::default()
     })
     .await
     .with_context(|| format!("the sandbox cannot listen on {}", args.listen))?;
     out::error_line(&format!("listening on {}", running.base_url()));
-    out::line(&account(running.base_url(), args.rate));
+    out::line(&shown(kind, running.base_url(), args.rate));
     tokio::signal::ctrl_c().await?;
     running.stop().await;
     Ok(Exit::Clean)
 }
 
+/// How an account of the simulated provider is configured.
+pub(crate) struct Way {
+    /// The account's name in the example configuration.
+    pub(crate) account: &'static str,
+    /// What its section has beside `kind`, `base_url` and `rate`, but for the secret.
+    pub(crate) settings: &'static str,
+    /// The key of the secret, and the secret.
+    pub(crate) secret: (&'static str, &'static str),
+}
+
+/// The seeded account of a simulated provider.
+pub(crate) fn way(kind: Kind) -> Way {
+    match kind {
+        Kind::Ecrypt => {
+            Way { account: "main", settings: "", secret: ("api_key", "sandbox-private-main") }
+        }
+        Kind::V2 => Way {
+            account: "eu",
+            settings: "authenticity_token = \"5a0db0c0000000000000000000000000000a11a1\"\n",
+            secret: ("merchant_key", "sandbox-key-main"),
+        },
+        Kind::Noderails => Way {
+            account: "chain",
+            settings: "environment = \"test\"\napp_id = \"6d61696e-0000-4000-8000-000000000001\"\n",
+            secret: ("api_key", "nr_test_sk_sandbox_key-1"),
+        },
+        _ => Way {
+            account: "gov",
+            settings: "payment_account_uid = \"pa_main\"\n",
+            secret: ("bearer", "sandbox-bearer"),
+        },
+    }
+}
+
+/// The section of an account whose secret comes from `source`.
+pub(crate) fn section(kind: Kind, base_url: &str, source: &str, rate: &str) -> String {
+    let Way { account, settings, secret: (key, _) } = way(kind);
+    format!(
+        "[accounts.{account}]\nkind = \"{}\"\nbase_url = \"{base_url}\"\n{settings}{key} = {source}\n\
+         rate = {rate}\n",
+        kind.as_str(),
+    )
+}
+
 /// An account of this sandbox, for a configuration; within its rate, if it has one.
-fn account(base_url: &str, rate: Option<f64>) -> String {
+fn shown(kind: Kind, base_url: &str, rate: Option<f64>) -> String {
     let (per_second, burst) = rate.map_or((200.0, 20), |rate| (rate, 1));
+    let rate = format!("{{ per_second = {per_second}, burst = {burst}, in_flight = 16 }}");
+    let Way { account, secret: (_, secret), .. } = way(kind);
+    let env = format!("SANDBOX_{}", account.to_uppercase());
     format!(
         "\
-# An account of this sandbox: put it in place of [accounts.gov] in onfile.toml, and
-# export SANDBOX_BEARER=sandbox-bearer
-[accounts.gov]
-kind = \"proxy-token\"
-base_url = \"{base_url}\"
-payment_account_uid = \"pa_main\"
-bearer = {{ env = \"SANDBOX_BEARER\" }}
-rate = {{ per_second = {per_second}, burst = {burst}, in_flight = 16 }}
-# What it holds and was asked: {base_url}/_sandbox (`onfile sandbox --faults help` explains)
-"
+# An account of this sandbox: put it in place of [accounts.{account}] in onfile.toml, and
+# export {env}={secret}
+{}# What it holds and was asked: {base_url}/_sandbox (`onfile sandbox --faults help` explains)
+",
+        section(kind, base_url, &format!("{{ env = \"{env}\" }}"), &rate),
     )
 }

@@ -1,4 +1,4 @@
-use backend::{Lane, Traffic as _};
+use backend::{ItemOutcome, Lane, Traffic as _};
 use model::{CardFacts, Expiry, Last4, MethodFacts, Profile, RemoteMethodId, Token};
 
 use super::*;

@@ -1,5 +1,7 @@
+use backend::Refusal;
 use model::{Address, Reference, Timestamp, WalletFacts};
 use serde_json::json;
+use transport::vendor::path;
 
 use super::*;
 
@@ -81,6 +83,7 @@ fn word(outcome: &ItemOutcome) -> String {
         },
         ItemOutcome::AlreadySaved(id) => format!("already {id}"),
         ItemOutcome::Conflict(why) => refusal("conflict", why),
+        ItemOutcome::RefusedOrThere(why) => refusal("refused or there", why),
         ItemOutcome::Refused(why) => refusal("refused", why),
         ItemOutcome::Unknown(why) => {
             assert!(!why.contains("CANARY"), "{why}");

@@ -175,7 +175,7 @@ fn answers_of_the_token_endpoint() {
 fn secrets_print_nowhere() {
     let url = "https://example.com/oauth2/token?x=CANARY".parse().expect("a URL");
     let oauth = OAuth::new(&url, &"CANARY".into(), &"CANARY".into(), "scope");
-    let fixed = StaticBearer::new(&"CANARY".into());
+    let fixed = static_bearer(&"CANARY".into());
     assert!(!format!("{oauth:?} {fixed:?}").contains("CANARY"));
     assert!(!fixed.rejected());
 }
