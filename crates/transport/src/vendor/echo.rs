@@ -27,7 +27,7 @@ impl Vendor {
     pub fn echo_of_body(&self, body: &[u8]) -> Echo {
         let mut echo = self.echo();
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            echo.take(&value);
+            echo.take(&value, false);
         }
         echo
     }
@@ -40,20 +40,17 @@ impl Vendor {
 }
 
 impl Echo {
-    fn take(&mut self, value: &Value) {
+    /// Takes in what stands in a value, all of it where the value is `hidden`.
+    fn take(&mut self, value: &Value, hidden: bool) {
         match value {
-            Value::Array(values) => values.iter().for_each(|value| self.take(value)),
+            Value::Array(values) => values.iter().for_each(|value| self.take(value, hidden)),
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    let hidden = || self.vendor.hidden.iter().any(|hidden| is_same(hidden, name));
-                    match value {
-                        Value::String(text) if hidden() => {
-                            self.said.push(text.to_ascii_lowercase());
-                        }
-                        _ => self.take(value),
-                    }
+                    let named = self.vendor.hidden.iter().any(|hidden| is_same(hidden, name));
+                    self.take(value, hidden || named);
                 }
             }
+            Value::String(text) if hidden => self.said.push(text.to_ascii_lowercase()),
             _ => {}
         }
     }

@@ -60,6 +60,8 @@ fn names_are_found_in_any_casing_where_the_vendor_has_many() {
     assert!(VENDOR.list(body, &["data", "customers"]).is_err());
     let echo = any.echo_of_body(br#"{"HolderName":"Ada Kovac"}"#);
     assert_eq!(echo.text(Some("no Ada Kovac")), "no [hidden]");
+    let within = any.echo_of_body(br#"{"holder_name":{"own":["Ada Kovac"]},"own":"word"}"#);
+    assert_eq!(within.text(Some("no word of Ada Kovac")), "no word of [hidden]");
 }
 
 #[test]
