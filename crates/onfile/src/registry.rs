@@ -1,5 +1,7 @@
 //! The providers that this binary has. A new one is one more line in [`PROVIDERS`].
 
+mod ecrypt;
+
 use std::sync::Arc;
 
 use backend::{BackendError, CustomerBackend};
@@ -27,8 +29,10 @@ pub(crate) trait OpenProvider: Send + Sync {
 }
 
 /// Every provider.
-pub(crate) static PROVIDERS: &[Provider] =
-    &[Provider { kind: provider_proxy_token::KIND, open: proxy_token }];
+pub(crate) static PROVIDERS: &[Provider] = &[
+    Provider { kind: provider_ecrypt::KIND, open: ecrypt::open },
+    Provider { kind: provider_proxy_token::KIND, open: proxy_token },
+];
 
 /// The kinds this binary has.
 pub(crate) fn kinds() -> Vec<&'static str> {
