@@ -40,17 +40,17 @@ impl Vendor {
 }
 
 impl Echo {
-    /// Takes in what stands in a value, all of it where the value is `hidden`.
+    /// Keeps the texts of hidden properties, and all that stand within one.
     fn take(&mut self, value: &Value, hidden: bool) {
         match value {
+            Value::String(text) if hidden => self.said.push(text.to_ascii_lowercase()),
             Value::Array(values) => values.iter().for_each(|value| self.take(value, hidden)),
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    let named = self.vendor.hidden.iter().any(|hidden| is_same(hidden, name));
-                    self.take(value, hidden || named);
+                    let named = || self.vendor.hidden.iter().any(|hidden| is_same(hidden, name));
+                    self.take(value, hidden || named());
                 }
             }
-            Value::String(text) if hidden => self.said.push(text.to_ascii_lowercase()),
             _ => {}
         }
     }
