@@ -27,7 +27,7 @@ impl Vendor {
     pub fn echo_of_body(&self, body: &[u8]) -> Echo {
         let mut echo = self.echo();
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            echo.take(&value);
+            echo.take(&value, false);
         }
         echo
     }
@@ -40,18 +40,15 @@ impl Vendor {
 }
 
 impl Echo {
-    fn take(&mut self, value: &Value) {
+    /// Keeps the texts of hidden properties, and all that stand within one.
+    fn take(&mut self, value: &Value, hidden: bool) {
         match value {
-            Value::Array(values) => values.iter().for_each(|value| self.take(value)),
+            Value::String(text) if hidden => self.said.push(text.to_ascii_lowercase()),
+            Value::Array(values) => values.iter().for_each(|value| self.take(value, hidden)),
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    let hidden = || self.vendor.hidden.iter().any(|hidden| is_same(hidden, name));
-                    match value {
-                        Value::String(text) if hidden() => {
-                            self.said.push(text.to_ascii_lowercase());
-                        }
-                        _ => self.take(value),
-                    }
+                    let named = || self.vendor.hidden.iter().any(|hidden| is_same(hidden, name));
+                    self.take(value, hidden || named());
                 }
             }
             _ => {}

@@ -26,8 +26,8 @@ pub struct Vendor {
     /// Whether a property, by its name and value, is an id that the vendor made. Such an id may
     /// pass for a card number by chance; dropped, what it names could never be read.
     pub is_own_id: fn(name: &str, value: &Value) -> bool,
-    /// Properties of a request whose values are hidden wherever the vendor repeats them, whatever
-    /// their casing.
+    /// Properties of a request whose values, with all that stands within them, are hidden wherever
+    /// the vendor repeats them; in any casing.
     pub hidden: &'static [&'static str],
     /// The column of a file that a property of a request is made from, by the property's last name
     /// (`token` of `wallet.token`); `None` for one that has no column.

@@ -7,7 +7,7 @@ use super::*;
 const VENDOR: Vendor = Vendor {
     any_casing: false,
     is_own_id: |name, _| name == "id",
-    hidden: &["fingerprint", "last4", "holder_name"],
+    hidden: &["fingerprint", "last4", "holder_name", "metadata"],
     column: |name| (name == "fingerprint").then_some("token"),
     own_error: |row| {
         let code = row.text("code").ok()??;
@@ -58,8 +58,8 @@ fn names_are_found_in_any_casing_where_the_vendor_has_many() {
     let Ok(list) = any.list(body, &["data", "customers"]) else { panic!() };
     assert_eq!((list.received(), &list.envelope), (1, &json!({"RequestId": "r"})));
     assert!(VENDOR.list(body, &["data", "customers"]).is_err());
-    let echo = any.echo_of_body(br#"{"HolderName":"Ada Kovac"}"#);
-    assert_eq!(echo.text(Some("no Ada Kovac")), "no [hidden]");
+    let echo = any.echo_of_body(br#"{"HolderName":"Ada Kovac","metadata":{"tier":["gold"]}}"#);
+    assert_eq!(echo.text(Some("no Ada Kovac in tier gold")), "no [hidden] in tier [hidden]");
 }
 
 #[test]
