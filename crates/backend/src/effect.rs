@@ -216,6 +216,10 @@ pub enum ItemOutcome {
     Conflict(Refusal),
     /// The provider declined it.
     Refused(Refusal),
+    /// The provider is still at work on an earlier request with the same idempotency key: to be asked
+    /// again with that key, and with no other, once it had the time. Until then it may have taken
+    /// place.
+    InProgress(String),
     /// It may have taken place.
     Unknown(String),
 }

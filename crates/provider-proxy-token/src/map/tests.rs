@@ -84,7 +84,7 @@ fn word(outcome: &ItemOutcome) -> String {
         ItemOutcome::AlreadySaved(id) => format!("already {id}"),
         ItemOutcome::Conflict(why) => refusal("conflict", why),
         ItemOutcome::Refused(why) => refusal("refused", why),
-        ItemOutcome::Unknown(why) => {
+        ItemOutcome::InProgress(why) | ItemOutcome::Unknown(why) => {
             assert!(!why.contains("CANARY"), "{why}");
             "unknown".into()
         }
