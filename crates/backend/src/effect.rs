@@ -106,7 +106,8 @@ pub struct Rejection {
     /// The field at fault, if it is one field.
     pub field: Option<FieldName>,
     /// What is wrong, what was expected, never the value of a token. Where the field at fault is a
-    /// payment method's (`last4`), a missing one begins the message, in backquotes.
+    /// payment method's (`last4`), one that is missing or of a wrong form begins the message, in
+    /// backquotes.
     pub message: String,
     /// For an effect of many items: which one.
     pub item: usize,
