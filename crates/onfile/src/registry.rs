@@ -1,5 +1,7 @@
 //! The providers that this binary has. A new one is one more line in [`PROVIDERS`].
 
+mod noderails;
+
 use std::sync::Arc;
 
 use backend::{BackendError, CustomerBackend};
@@ -27,8 +29,10 @@ pub(crate) trait OpenProvider: Send + Sync {
 }
 
 /// Every provider.
-pub(crate) static PROVIDERS: &[Provider] =
-    &[Provider { kind: provider_proxy_token::KIND, open: proxy_token }];
+pub(crate) static PROVIDERS: &[Provider] = &[
+    Provider { kind: provider_proxy_token::KIND, open: proxy_token },
+    Provider { kind: provider_noderails::KIND, open: noderails::open },
+];
 
 /// The kinds this binary has.
 pub(crate) fn kinds() -> Vec<&'static str> {
@@ -39,15 +43,17 @@ fn secret(secret: Option<&Secret>) -> Option<SecretString> {
     secret.and_then(Secret::value).cloned()
 }
 
+fn missing(account: &AccountConfig, key: &str) -> BackendError {
+    BackendError::new(
+        backend::ErrorKind::Config,
+        "use the config",
+        format!("`{key}` of account {} has no value", account.name),
+    )
+}
+
 fn proxy_token(account: &AccountConfig) -> Result<Box<dyn OpenProvider>, BackendError> {
     let settings = &account.settings;
-    let missing = |key: &str| {
-        BackendError::new(
-            backend::ErrorKind::Config,
-            "use the config",
-            format!("`{key}` of account {} has no value", account.name),
-        )
-    };
+    let missing = |key: &str| missing(account, key);
     let credentials = match secret(settings.secret("bearer")) {
         Some(bearer) => ProxyTokenCredentials::Bearer(bearer),
         None => ProxyTokenCredentials::OAuth {
