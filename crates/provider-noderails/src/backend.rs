@@ -254,6 +254,10 @@ impl CustomerBackend for NodeRails {
                 return customer(DOING, &listed.response, row, &listed.metadata).map(Some);
             }
             let Some(next) = listed.next else { return Ok(None) };
+            let beyond = listed.pagination.total + u64::from(CUSTOMERS_PAGE);
+            if matches!(next, Cursor::Offset(rows) if rows > beyond) {
+                return Err(malformed(DOING, &listed.response, "the search does not end"));
+            }
             // As few rows as the vendor gives: else the same page would be asked for for ever.
             let given = listed.pagination.size.and_then(|size| u32::try_from(size).ok());
             page.size = given.map_or(page.size, |given| given.clamp(1, page.size));

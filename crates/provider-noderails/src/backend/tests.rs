@@ -211,6 +211,15 @@ async fn a_search_is_read_on_until_the_reference_is_found_whole() {
 }
 
 #[tokio::test]
+async fn a_search_that_shows_the_same_page_for_ever_is_given_up() {
+    let rows: Vec<_> = (0..100).map(|n| customer_json(&format!("c{n}"), "other")).collect();
+    let server = Server::start(move |_| (200, page_json(&rows, 100))).await;
+    let (account, _) = connect(&server);
+    let error = account.find_customer(&ctx(), &reference()).await.expect_err("no end");
+    assert_eq!((error.kind, server.seen("").len()), (ErrorKind::Malformed, 3));
+}
+
+#[tokio::test]
 async fn what_was_found_and_cannot_be_read_is_not_called_absent() {
     let row = customer_json("c1", "R&CANARY").replace("\"wallets\":[]", "\"wallets\":null");
     let server = Server::start(move |_| (200, page_json(std::slice::from_ref(&row), 1))).await;
