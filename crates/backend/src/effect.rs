@@ -106,7 +106,8 @@ pub struct Rejection {
     /// The field at fault, if it is one field.
     pub field: Option<FieldName>,
     /// What is wrong, what was expected, never the value of a token. Where the field at fault is a
-    /// payment method's (`last4`), a missing one begins the message, in backquotes.
+    /// payment method's (`last4`), one that is missing or of a wrong form begins the message, in
+    /// backquotes.
     pub message: String,
     /// For an effect of many items: which one.
     pub item: usize,
@@ -219,6 +220,10 @@ pub enum ItemOutcome {
     RefusedOrThere(Refusal),
     /// The provider declined it.
     Refused(Refusal),
+    /// The provider is still at work on an earlier request with the same idempotency key: to be asked
+    /// again with that key, and with no other, once it had the time. Until then it may have taken
+    /// place.
+    InProgress(String),
     /// It may have taken place.
     Unknown(String),
 }

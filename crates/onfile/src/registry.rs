@@ -1,5 +1,7 @@
 //! The providers that this binary has. A new one is one more line in [`PROVIDERS`].
 
+mod ecrypt;
+mod noderails;
 mod v2;
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub(crate) trait OpenProvider: Send + Sync {
 
 /// Every provider.
 pub(crate) static PROVIDERS: &[Provider] = &[
+    Provider { kind: provider_ecrypt::KIND, open: ecrypt::open },
+    Provider { kind: provider_noderails::KIND, open: noderails::open },
     Provider { kind: provider_proxy_token::KIND, open: proxy_token },
     Provider { kind: provider_v2::KIND, open: v2::open },
 ];

@@ -35,7 +35,7 @@ pub use config::{Rate, TransportConfig};
 pub use credentials::{Credentials, StaticHeaders};
 pub use message::{HttpRequest, HttpResponse, Sent};
 pub use permits::{Lease, LocalPermits, PermitSource, PermitSourceError};
-pub use redact::vendor_text;
+pub use redact::{request_id, vendor_text};
 pub use transport::Transport;
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ pub fn vendor_text(text: &str) -> String {
 }
 
 /// A provider's id of a request, if it is one: short, plain, no card number.
-pub(crate) fn request_id(text: &str) -> Option<String> {
+#[must_use]
+pub fn request_id(text: &str) -> Option<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/=+".contains(&b);
     let fit = (1..=100).contains(&text.len()) && text.bytes().all(plain);
     (fit && !model::contains_card_number(text)).then(|| text.to_owned())

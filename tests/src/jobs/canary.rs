@@ -375,7 +375,8 @@ pub async fn another_configuration_is_refused(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
     let (_, run) = waiting(&world).await?;
     let sent = world.changing();
-    for more in ["reference_namespace = \"other\"", "transliterate = true", "match_by_email = true"]
+    for more in
+        ["reference_namespace = \"other\"", "on_unfit_field = \"omit\"", "match_by_email = true"]
     {
         world.configure(more)?;
         let ran = world.runs_refused("approve", &run, 4).await?;

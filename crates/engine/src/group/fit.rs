@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use backend::{Capabilities, Rejection};
 use model::{Code, FieldName, Profile};
 
-/// A profile without a field. A whole name is left out with its parts, which it is joined from.
+/// A profile without a field. A whole name is left out with its parts, which it is joined from; of a
+/// part that is split from a whole name, the other part stays.
 pub(super) fn without(profile: &Profile, field: FieldName) -> Profile {
     let mut rest = profile.clone();
     match field {
@@ -13,6 +14,11 @@ pub(super) fn without(profile: &Profile, field: FieldName) -> Profile {
             for part in [FieldName::Name, FieldName::FirstName, FieldName::LastName] {
                 rest.set(part, None);
             }
+        }
+        FieldName::FirstName | FieldName::LastName => {
+            (rest.first_name, rest.last_name) = profile.split_name();
+            rest.name = None;
+            rest.set(field, None);
         }
         FieldName::Metadata => rest.metadata.clear(),
         field => rest.set(field, None),
@@ -98,6 +104,34 @@ mod tests {
         assert_eq!(error.field, Some(FieldName::Name));
         let city = Profile { address: profile().address, ..Profile::default() };
         assert_eq!(fit(&free, true, &city, short), Ok(Vec::new()));
+    }
+
+    /// An adapter of two names that takes letters of ASCII only.
+    #[test]
+    fn a_part_of_a_whole_name_is_left_out_alone() {
+        const FIELDS: &[backend::FieldRule] =
+            &[part(FieldName::FirstName), part(FieldName::LastName)];
+        const fn part(field: FieldName) -> backend::FieldRule {
+            backend::FieldRule { field, min: 1, max: None, required: false }
+        }
+        let two = capabilities(FIELDS);
+        let prepare = |profile: &Profile| {
+            let held = two.as_held(profile);
+            let bad = |field: &FieldName| held.get(*field).is_some_and(|text| !text.is_ascii());
+            let field = [FieldName::FirstName, FieldName::LastName].into_iter().find(bad);
+            field.map_or(Ok(()), |field| Err(rejection(Code::FieldCharset, field)))
+        };
+        let whole = |name: &str| Profile { name: Some(name.into()), ..Profile::default() };
+        for (name, expected) in [
+            ("Ada Kovač", vec![FieldName::LastName]),
+            ("Zoë King", vec![FieldName::FirstName]),
+            ("Zoë Kovač", vec![FieldName::FirstName, FieldName::LastName]),
+            ("Ada King", vec![]),
+        ] {
+            assert_eq!(fit(&two, true, &whole(name), prepare), Ok(expected), "{name}");
+        }
+        let rest = without(&whole("Ada Kovač"), FieldName::LastName);
+        assert_eq!(two.as_held(&rest).first_name.as_deref(), Some("Ada"));
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub(super) async fn read_answer(
             }),
         ),
         ItemOutcome::Refused(refusal) => refused(effect, &item, Code::ProviderRefused, refusal),
-        ItemOutcome::Unknown(why) => unknown(effect, &item, why),
+        ItemOutcome::InProgress(why) | ItemOutcome::Unknown(why) => unknown(effect, &item, why),
         ItemOutcome::Conflict(refusal) => {
             conflict(engine, ctx, effect, &item, refusal, false).await
         }

@@ -200,12 +200,38 @@ pub(crate) fn rejected(rejection: &Rejection) -> Verdict {
     let named = || match rejection.code {
         Code::MethodKindUnsupported => Some("method"),
         Code::TokenKindUnsupported => Some("token_kind"),
-        Code::FieldMissing => rejection.message.strip_prefix('`')?.split('`').next(),
+        Code::FieldMissing | Code::BadValue => {
+            rejection.message.strip_prefix('`')?.split('`').next()
+        }
         _ => None,
     };
     let field = rejection.field.map(FieldName::as_str).or_else(named);
     Verdict {
         field: field.map(str::to_owned),
         ..Verdict::with(Outcome::Rejected, rejection.code, rejection.message.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_names_its_column() {
+        let column = |code, field, message: &str| {
+            rejected(&Rejection { code, field, message: message.into(), item: 0 }).field
+        };
+        let email = Some(FieldName::Email);
+        for (code, field, message, expected) in [
+            (Code::FieldLength, email, "`name` is long", Some("email")),
+            (Code::MethodKindUnsupported, None, "cards only", Some("method")),
+            (Code::TokenKindUnsupported, None, "no token", Some("token_kind")),
+            (Code::FieldMissing, None, "`last4` is empty", Some("last4")),
+            (Code::BadValue, None, "`wallet_address` is none", Some("wallet_address")),
+            (Code::BadValue, None, "an id with a `.`", None),
+            (Code::NotUpdatable, None, "`default` cannot be", None),
+        ] {
+            assert_eq!(column(code, field, message).as_deref(), expected, "{code} {message}");
+        }
     }
 }

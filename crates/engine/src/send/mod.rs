@@ -365,9 +365,11 @@ async fn fly(
         let outcome = items
             .next()
             .unwrap_or_else(|| ItemOutcome::Unknown("the adapter gave no outcome".into()));
+        // No answer to what was sent: its key is still good.
+        let answered = !matches!(outcome, ItemOutcome::InProgress(_));
         let (mut row, after) = read_answer(&engine, &ctx, effect, item, outcome, size).await;
         row.request_id.clone_from(&call.request_id);
-        row.status = call.status;
+        row.status = call.status.filter(|_| answered);
         outcomes.push((row, after));
     }
     Landed { outcomes, reached, sent: began }

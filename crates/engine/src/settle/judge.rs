@@ -1,6 +1,6 @@
 //! What a customer's payment methods, read again, say of an effect. Pure (rule 5).
 
-use model::{Agreement, MethodFacts, RemoteMethod, RemoteMethodId};
+use model::{Agreement, MethodFacts, MethodKind, RemoteMethod, RemoteMethodId};
 
 /// What was sent, and what was known before.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,10 @@ pub(super) fn add<'a>(sent: Add<'a>, listed: &'a [RemoteMethod], unreadable: u64
     for (method, agreement) in candidates(sent, listed) {
         match agreement {
             Agreement::Agrees => agreeing.push(method),
+            // Some providers show no more than that of a bank account.
+            Agreement::TooLittle if is_bank_of_these_digits(&method.facts, sent.facts) => {
+                agreeing.push(method);
+            }
             Agreement::TooLittle | Agreement::Differs => vague = true,
         }
     }
@@ -68,6 +72,14 @@ pub(super) fn add<'a>(sent: Add<'a>, listed: &'a [RemoteMethod], unreadable: u64
                 .into(),
         ),
     }
+}
+
+/// Whether both are bank accounts whose last four digits are known, and equal.
+fn is_bank_of_these_digits(listed: &MethodFacts, sent: &MethodFacts) -> bool {
+    listed.kind() == MethodKind::BankAccount
+        && sent.kind() == MethodKind::BankAccount
+        && listed.last4().is_some()
+        && listed.last4() == sent.last4()
 }
 
 /// What is said of an effect that was sent so often and is taken as refused; `status` is that of the
@@ -108,7 +120,7 @@ pub(super) fn default(
 
 #[cfg(test)]
 mod tests {
-    use model::{CardFacts, Expiry, Last4};
+    use model::{AccountType, BankFacts, CardFacts, Expiry, Last4};
 
     use super::*;
 
@@ -165,6 +177,28 @@ mod tests {
         assert!(matches!(add(sent, &vague[..1], 0), Shown::Unclear(_)));
         // So may one that could not be read at all.
         assert!(matches!(add(sent, &[], 1), Shown::Unclear(_)));
+    }
+
+    #[test]
+    fn a_new_bank_account_of_these_digits_is_the_one() {
+        let bank = |last4: &str, account_type| {
+            MethodFacts::BankAccount(BankFacts {
+                last4: Last4::new(last4).ok(),
+                account_type,
+                ..BankFacts::default()
+            })
+        };
+        let facts = bank("6789", Some(AccountType::Checking));
+        let sent = Add { facts: &facts, before: &[], tied: &[] };
+        let listed =
+            [method("a", bank("6789", None), false), method("b", bank("1357", None), false)];
+        assert!(matches!(add(sent, &listed[..1], 0), Shown::There(one) if one.id == id("a")));
+        assert!(matches!(add(sent, &listed[1..], 0), Shown::Absent));
+        let savings = [method("a", bank("6789", Some(AccountType::Savings)), false)];
+        assert!(matches!(add(sent, &savings, 0), Shown::Absent));
+        let twice =
+            [method("a", bank("6789", None), false), method("c", bank("6789", None), false)];
+        assert!(matches!(add(sent, &twice, 0), Shown::Unclear(_)));
     }
 
     #[test]

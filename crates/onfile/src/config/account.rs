@@ -212,7 +212,6 @@ fn assemble(
             Some("omit") => OnUnfit::Omit,
             _ => OnUnfit::Reject,
         },
-        transliterate: settings.bool("transliterate")?,
         proxy: settings.secret("proxy").cloned(),
         ca_file: settings.path("ca_file").map(ToOwned::to_owned),
         webhook_secrets: settings.secrets("webhook_secret").unwrap_or_default().to_vec(),

@@ -173,13 +173,6 @@ pub(super) const ACCOUNT: &[KeySpec] = &[
     )
     .semantic(),
     KeySpec::new(
-        "transliterate",
-        Type::Bool,
-        Absent::Bool(false),
-        "write letters that the provider cannot hold with others (ü as u)",
-    )
-    .semantic(),
-    KeySpec::new(
         "proxy",
         Type::Proxy,
         Absent::Means("the system's"),

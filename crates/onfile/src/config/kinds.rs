@@ -69,6 +69,13 @@ const ECRYPT: KindSpec = KindSpec {
         )
         .semantic(),
         KeySpec::new(
+            "transliterate",
+            Type::Bool,
+            Absent::Bool(false),
+            "write letters of names and companies that the vendor does not take with others (ü as u)",
+        )
+        .semantic(),
+        KeySpec::new(
             "webhook_header",
             Type::Form {
                 words: "the name of an HTTP header",

@@ -150,13 +150,33 @@ fn every_default_is_of_its_keys_type() {
     assert_eq!(account.timeout.as_secs(), 30);
     assert_eq!(account.quarantine.as_secs(), 60);
     assert_eq!(account.base_url.as_str(), "https://ipg.monri.com/");
-    assert!(!account.in_step && !account.transliterate);
+    assert!(!account.in_step);
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.privacy.changes_days, 2555);
     for key in keys::SECTIONS.iter().flat_map(|(_, keys)| *keys) {
         let wants = !matches!(key.absent, Absent::Required | Absent::Means(_));
         assert_eq!(key.default_setting().is_some(), wants, "{}", key.name);
     }
+}
+
+#[test]
+fn what_is_written_in_ascii_is_part_of_what_a_run_means() {
+    let account = |lines: &str| {
+        let config = right(&[STORE, "[accounts.a]\n", lines].concat());
+        config.account("a").unwrap().semantic()
+    };
+    let ecrypt = "kind = \"ecrypt\"\napi_key = { env = \"MAIN_KEY\" }\n";
+    let said = |all: &[(&str, String)]| -> Vec<String> {
+        let of = all.iter().filter(|(key, _)| *key == "transliterate");
+        of.map(|(_, value)| value.clone()).collect()
+    };
+    assert_eq!(said(&account(ecrypt)), ["false"]);
+    assert_eq!(said(&account(&format!("{ecrypt}transliterate = true\n"))), ["true"]);
+    let v2 = "kind = \"v2\"\nauthenticity_token = \"at\"\nmerchant_key = { env = \"EU_KEY\" }\n";
+    let all = account(v2);
+    let keys: Vec<&str> = all.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys, ["reference_namespace", "transliterate", "on_unfit_field"]);
+    assert_eq!(said(&all), ["false"]);
 }
 
 #[test]

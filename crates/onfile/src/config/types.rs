@@ -150,8 +150,6 @@ pub struct AccountConfig {
     pub calls_budget: Option<u64>,
     /// What becomes of a field that does not fit.
     pub on_unfit_field: OnUnfit,
-    /// Whether letters that the provider cannot hold are written with others (ü as u).
-    pub transliterate: bool,
     /// The proxy's address; it may hold a password.
     pub proxy: Option<Secret>,
     /// Certificates that the vendor's is checked against, instead of the system's.
@@ -182,11 +180,11 @@ impl AccountConfig {
 
     /// What the meaning of a run depends on (rules.md 7), besides the identity and `precedence`.
     pub fn semantic(&self) -> Vec<(&'static str, String)> {
-        let mut all = vec![
-            ("reference_namespace", self.reference_namespace.clone()),
-            ("transliterate", self.transliterate.to_string()),
-            ("on_unfit_field", self.on_unfit_field.as_str().to_owned()),
-        ];
+        let mut all = vec![("reference_namespace", self.reference_namespace.clone())];
+        // Every kind had it once. Where it is no key, it counts as off: runs from then go on.
+        let off = self.settings.get("transliterate").is_none();
+        all.extend(off.then(|| ("transliterate", "false".to_owned())));
+        all.push(("on_unfit_field", self.on_unfit_field.as_str().to_owned()));
         // Said only where it is asked for: runs from before the key was known go on.
         all.extend(self.match_by_email.then(|| ("match_by_email", "true".to_owned())));
         all.extend(self.settings_of(Role::Semantic));

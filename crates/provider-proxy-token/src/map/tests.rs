@@ -85,7 +85,7 @@ fn word(outcome: &ItemOutcome) -> String {
         ItemOutcome::Conflict(why) => refusal("conflict", why),
         ItemOutcome::RefusedOrThere(why) => refusal("refused or there", why),
         ItemOutcome::Refused(why) => refusal("refused", why),
-        ItemOutcome::Unknown(why) => {
+        ItemOutcome::InProgress(why) | ItemOutcome::Unknown(why) => {
             assert!(!why.contains("CANARY"), "{why}");
             "unknown".into()
         }

@@ -21,7 +21,7 @@ foo = 1
 onfile.toml:10:1: error[unknown_key]: accounts.gov.foo is not a key of a proxy-token account
   10 | foo = …
      | ^^^
-  hint: its keys are kind, base_url, environment, rate, timeout_seconds, late_seconds, quarantine_seconds, reference_namespace, match_by_email, in_step, methods_max_age, calls_budget, on_unfit_field, transliterate, proxy, ca_file, webhook_secret, replay_window, payment_account_uid, token_url, client_id, client_secret, scope, bearer, import_batch, import_dedupes
+  hint: its keys are kind, base_url, environment, rate, timeout_seconds, late_seconds, quarantine_seconds, reference_namespace, match_by_email, in_step, methods_max_age, calls_budget, on_unfit_field, proxy, ca_file, webhook_secret, replay_window, payment_account_uid, token_url, client_id, client_secret, scope, bearer, import_batch, import_dedupes
 
 2 errors in onfile.toml"#;
     assert_eq!(wrong(text, ONE), expected);
@@ -57,6 +57,7 @@ fn keys_of_another_kind_say_whose_they_are() {
         r#"api_key = { env = "X" }
 casing = "camel"
 merchant_key = { env = "X" }
+transliterate = true
 "#,
     ]
     .concat();
@@ -75,7 +76,12 @@ onfile.toml:11:1: error[other_kind]: accounts.gov.merchant_key is a key of v2 ac
      | ^^^^^^^^^^^^
   hint: remove the line
 
-3 errors in onfile.toml"#;
+onfile.toml:12:1: error[other_kind]: accounts.gov.transliterate is a key of ecrypt accounts, this one is proxy-token
+  12 | transliterate = true
+     | ^^^^^^^^^^^^^
+  hint: remove the line
+
+4 errors in onfile.toml"#;
     assert_eq!(wrong(text, ONE), expected);
 }
 
