@@ -4,8 +4,8 @@ mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backend::{CallCtx, Capabilities, Effect, TokenRoute};
-use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod};
+use backend::{CallCtx, Capabilities, Effect, MethodListing, TokenRoute};
+use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod, Timestamp};
 use store::{FinishRows, Group, KnownMethod};
 
 use crate::group::{
@@ -36,6 +36,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) ctx: CallCtx,
     pub(crate) policy: Policy,
     pub(crate) batch: usize,
+    /// Since when what was read counts as read by this stint of the run.
+    pub(crate) began: Timestamp,
     /// Whether anything may be sent: not beyond a canary that nobody has approved.
     pub(crate) may_send: bool,
     /// Whether nothing is to be sent at all.
@@ -99,7 +101,13 @@ impl Applier<'_> {
 
     /// A group, ready to be decided on.
     pub(crate) fn work(&self, group: Group) -> Work {
-        let mut work = Work::new(group, &self.run.id, self.engine.account.capabilities());
+        let capabilities = self.engine.account.capabilities();
+        // Where payment methods come with their customer, the list has shown them.
+        let read = group.customers.first().and_then(|customer| customer.methods_read_at);
+        let listed = capabilities.methods == MethodListing::Inline
+            && read.is_some_and(|read| read >= self.began);
+        let mut work = Work::new(group, &self.run.id, capabilities);
+        work.methods_read = listed;
         work.settle_conflicts();
         work
     }

@@ -177,6 +177,7 @@ async fn applier<'a>(
         ctx: CallCtx::for_run(Lane::Bulk, &run.id),
         policy: args.policy(),
         batch: engine.account.capabilities().import_batch.unwrap_or(1) as usize,
+        began: engine.clock.now(),
         may_send: true,
         dry_run: args.dry_run,
         looks: !args.dry_run || args.observe,
