@@ -1,8 +1,11 @@
 //! The providers as trials use them: how each is simulated, reached, and written for in a file. A
 //! file of its own for each; whoever adds a provider adds it here, and a line to [`ALL`].
 
+mod ecrypt;
 mod method;
+mod noderails;
 mod proxy_token;
+mod v2;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +15,14 @@ use model::{AccountName, Clock, SystemClock, TokenKind};
 use sandbox::{Handle, Running, Sandbox, SandboxConfig, VendorConfig};
 use transport::{CallLog, Credentials, LocalPermits, Rate, Transport, TransportConfig};
 
+pub use self::ecrypt::Ecrypt;
 pub use self::method::{COLUMNS, Method, Written};
+pub use self::noderails::NodeRails;
 pub use self::proxy_token::ProxyToken;
+pub use self::v2::V2;
 
 /// Every provider.
-pub static ALL: &[&dyn Provider] = &[&ProxyToken];
+pub static ALL: &[&dyn Provider] = &[&Ecrypt, &ProxyToken, &V2, &NodeRails];
 
 /// What a backend is made from over a transport that carries its credentials.
 pub type Over =
@@ -74,6 +80,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// A token of a kind that it takes, which stands for this payment method. The same number is the
     /// same token; `now` is in seconds since 1970.
     fn token(&self, kind: TokenKind, of: &Method, number: u64, now: i64) -> String;
+
+    /// A secret of the right form that opens nothing.
+    fn wrong_secret(&self) -> &'static str;
+
+    /// A token of that kind which stands for nothing, where there is one that does.
+    fn bad_token(&self, kind: TokenKind) -> Option<&'static str>;
 }
 
 /// Its simulator, with so many customers made from a seed.

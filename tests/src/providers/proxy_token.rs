@@ -87,4 +87,12 @@ impl Provider for ProxyToken {
             _ => format!("tok_{number}"),
         }
     }
+
+    fn wrong_secret(&self) -> &'static str {
+        "another-secret"
+    }
+
+    fn bad_token(&self, _: TokenKind) -> Option<&'static str> {
+        Some("bad_token")
+    }
 }
