@@ -373,7 +373,9 @@ async fn look(
 /// be in progress.
 fn is_repeated(engine: &Engine, one: &Unsettled) -> bool {
     let record = &one.record;
+    // A change is read back: what is wished by now may be another.
     record.idempotency_key.is_some()
+        && record.effect.kind != EffectKind::UpdateCustomer
         && record.status.is_none()
         && record.effect.attempt < ATTEMPTS
         && engine.clock.now().since(record.created_at) < KEY_LIVES
