@@ -443,6 +443,10 @@ async fn find(
     Ok(match found {
         Found::Customer(customer) => Said::There(Applied::Customer(customer)),
         Found::Nobody if absence_counts => Said::Again("nobody of this reference is there"),
+        // Sent again, it is refused for that: the reference stays taken.
+        Found::Retired if absence_counts => {
+            Said::Again("the provider finds a deleted customer of this reference")
+        }
         Found::Nobody if due => Said::Unlisted,
         Found::Nobody => Said::TooEarly,
         // Somebody else: it does not tell whether ours was made.
