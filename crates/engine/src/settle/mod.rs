@@ -83,7 +83,7 @@ enum Said {
     Again(&'static str),
     /// Only a person can tell.
     Person(Code, String),
-    /// A search did not show it: the whole list is to be read.
+    /// A search did not show it, or a list that was not whole: the whole list is to be read.
     Unlisted,
     /// Nothing yet.
     TooEarly,
