@@ -224,6 +224,7 @@ store! {
             most: u32
         ) -> Vec<RemoteCustomerId>;
         last_complete_scan(account: &AccountName) -> Option<Timestamp>;
+        listed(account: &AccountName, ids: &[RemoteCustomerId]) -> BTreeSet<RemoteCustomerId>;
         known_before(
             account: &AccountName,
             ids: &[RemoteCustomerId],

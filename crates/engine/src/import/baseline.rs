@@ -65,7 +65,7 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         scan.end().await?;
         whole?;
     }
-    scan::head(engine, ctx, &run.fence).await.map(drop)
+    scan::head(engine, ctx, &run.fence).await
 }
 
 async fn pages(engine: &Engine, scan: &mut Scan<'_>) -> Result<(), EngineError> {

@@ -104,7 +104,7 @@ impl<'a> Scan<'a> {
     ) -> Result<Self, EngineError> {
         let asked = engine.account.capabilities().customers_page;
         let account = engine.account.name.clone();
-        let new = NewScan { account, pass: 1, page_size: asked };
+        let new = NewScan { account, pass: 1, page_size: asked, top: false };
         let id = engine.store.begin_scan(fence, &new).await?;
         Ok(Self {
             engine,
@@ -344,36 +344,46 @@ fn circles(why: &str) -> EngineError {
     BackendError::new(ErrorKind::Malformed, "list customers", message).into()
 }
 
-/// Reads the list from its top into the mirror, until a whole page was known.
+/// Reads the list from its top into the mirror, until a whole page was shown by the last complete
+/// reading. What is only known since, by an answer to a create or by a reading that was broken off,
+/// does not end it: somebody unknown may come behind that.
 ///
 /// # Errors
-/// When the provider or the store cannot be reached, and on a wish to stop.
-pub(crate) async fn head(
-    engine: &Engine,
-    ctx: &CallCtx,
-    fence: &Fence,
-) -> Result<CustomersApplied, EngineError> {
+/// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
+/// stop.
+pub(crate) async fn head(engine: &Engine, ctx: &CallCtx, fence: &Fence) -> Result<(), EngineError> {
+    let account = engine.account.name.clone();
+    let page_size = engine.account.capabilities().customers_page;
+    let new = NewScan { account, pass: 1, page_size, top: true };
+    let scan = engine.store.begin_scan(fence, &new).await?;
+    let read = top(engine, ctx, fence, &scan).await;
+    let state = if read.is_ok() { ScanState::Complete } else { ScanState::Incomplete };
+    engine.store.end_scan(fence, &scan, state).await?;
+    read
+}
+
+async fn top(engine: &Engine, ctx: &CallCtx, fence: &Fence, scan: &str) -> Result<(), EngineError> {
+    let account = &engine.account.name;
     let mut pages = Pages::new(engine, ctx, engine.account.capabilities().customers_page);
-    let mut all = CustomersApplied::default();
     while let Some(page) = pages.next().await? {
         engine.stop.check()?;
         if !page.unreadable.is_empty() {
             let why = "a customer at the top of the list cannot be read";
             return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
         }
+        let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
+        let is_listed = engine.store.listed(account, &ids).await?.len() == ids.len();
         let write = CustomersWrite {
-            account: engine.account.name.clone(),
-            scan: None,
+            account: account.clone(),
+            scan: Some(scan.to_owned()),
             as_of: page.as_of,
             customers: page.items,
             overlap: Overlap::Written,
         };
-        let applied = engine.store.apply_customers(fence, write).await?;
-        all.seen += applied.seen;
-        all.created += applied.created;
-        if applied.created == 0 {
+        engine.store.apply_customers(fence, write).await?;
+        if is_listed {
             break;
         }
     }
-    Ok(all)
+    Ok(())
 }
