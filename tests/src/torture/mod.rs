@@ -11,6 +11,7 @@
 mod crash;
 mod faults;
 mod kill;
+mod listing;
 mod oracle;
 pub mod seed;
 mod singled;
@@ -112,7 +113,9 @@ async fn crashes(
     target: Target,
     twin: Option<Twin>,
 ) -> anyhow::Result<(Seen, Judgement)> {
-    let world = Arc::new(World::new(db, Plan::draw(seed, target), twin).await?);
+    let plan = Plan::draw(seed, target);
+    let plan = twin.map_or(plan.clone(), |twin| twin.plan(plan));
+    let world = Arc::new(World::new(db, plan, twin).await?);
     let seen = crash::torture(&world).await?;
     world::settle_down().await;
     let again = async |begin| crash::through(&world, begin).await;

@@ -1,16 +1,18 @@
 //! What a seed has once shown, or seldom can: one course of things each, at one provider.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
+use backend::Cursor;
 use engine::file::Reading;
 use engine::{Ended, ImportOptions, Limit, Policy};
 use futures::future::LocalBoxFuture;
 use model::Ledger;
-use sandbox::{FaultPlan, Running};
+use sandbox::{FaultPlan, Handle, Running};
 use store::Store;
 
-use crate::env::{TestDb, store_for};
+use super::listing::{Bystander, Listing};
+use crate::env::{TestDb, say, store_for};
 use crate::inproc::{self, Setup};
 use crate::providers::{self, Provider};
 
@@ -20,6 +22,8 @@ struct World {
     provider: Running,
     db: Arc<TestDb>,
     store: Arc<dyn Store>,
+    /// Whoever stands beside the customer list.
+    bystander: Option<Bystander>,
 }
 
 impl World {
@@ -27,7 +31,7 @@ impl World {
         let provider = providers::start(of, 1, 0).await?;
         let store = store_for(&db).await?;
         store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
-        Ok(Self { of, provider, db, store })
+        Ok(Self { of, provider, db, store, bystander: None })
     }
 
     /// Another client creates a customer.
@@ -49,8 +53,12 @@ impl World {
             in_flight: 4,
         };
         let store = Arc::clone(&self.store);
-        let engine =
-            inproc::engine_at(self.of, &self.provider, store, setup, |backend, _| backend)?;
+        let bystander = self.bystander.clone();
+        let wrap = |inner, _| match bystander {
+            Some(bystander) => Arc::new(Listing { inner, bystander }),
+            None => inner,
+        };
+        let engine = inproc::engine_at(self.of, &self.provider, store, setup, wrap)?;
         let options = ImportOptions {
             path,
             reading: Reading::default(),
@@ -149,6 +157,72 @@ async fn a_list_that_is_not_whole_is_read_again(
     Ok(())
 }
 
+/// Another client that makes one reading of the list, of pages of a hundred, miss the customer of
+/// this reference: it creates others until that one stands on the second page, and deletes some of
+/// them before that is read. Readings of other pages are left alone, or there is none.
+fn shifts(
+    provider: Handle,
+    merchant: &'static str,
+    reference: &'static str,
+    second: bool,
+) -> Bystander {
+    let above: Mutex<Vec<String>> = Mutex::default();
+    Arc::new(move |page| {
+        if provider.customer_by_reference(merchant, reference).is_none() {
+            return true;
+        }
+        if page.size != 100 {
+            return second;
+        }
+        let mut above = above.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match page.cursor {
+            Cursor::Offset(0) => (above.len()..120).try_for_each(|_| {
+                above.push(provider.create_customer(
+                    merchant,
+                    Some("X"),
+                    "Eve",
+                    "x@example.com",
+                )?);
+                Ok(())
+            }),
+            Cursor::Offset(100) => (0..30)
+                .filter_map(|_| above.pop())
+                .try_for_each(|id| provider.delete_customer(merchant, &id)),
+            _ => Ok(()),
+        };
+        changed.is_ok()
+    })
+}
+
+async fn settled_while_it_shifts(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+    second: bool,
+) -> anyhow::Result<usize> {
+    let mut world = World::new(db, of).await?;
+    world.bystander = Some(shifts(Handle::clone(&world.provider), of.seeded(), "A", second));
+    rows(world.import(&["A"], "Ada", "create_customer:1=drop_after").await?)?;
+    Ok(world.times("A"))
+}
+
+/// A lost create that one reading of the list misses is found by the second one.
+async fn a_list_that_shifts_is_read_twice(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> anyhow::Result<()> {
+    let times = settled_while_it_shifts(db, of, true).await?;
+    ensure!(times == 1, "{times} customers");
+    Ok(())
+}
+
+/// The known-bad variant of that: without the second reading the customer is created twice.
+async fn twin_one_reading(db: Arc<TestDb>, of: &'static dyn Provider) -> anyhow::Result<()> {
+    let times = settled_while_it_shifts(db, of, false).await?;
+    ensure!(times == 2, "{times} customers: nobody noticed");
+    say(&format!("torture/{}/twin_one_reading: caught: 1 doubled", of.kind()));
+    Ok(())
+}
+
 /// A case as it is run.
 pub type Run =
     fn(Arc<TestDb>, &'static dyn Provider) -> LocalBoxFuture<'static, anyhow::Result<()>>;
@@ -161,6 +235,10 @@ pub const CASES: &[Case] = &[
     ("ecrypt", "a_list_read_in_part_is_read_again", |db, of| {
         Box::pin(a_list_read_in_part_is_read_again(db, of))
     }),
+    ("ecrypt", "a_list_that_shifts_is_read_twice", |db, of| {
+        Box::pin(a_list_that_shifts_is_read_twice(db, of))
+    }),
+    ("ecrypt", "twin_one_reading", |db, of| Box::pin(twin_one_reading(db, of))),
     ("noderails", "a_list_read_in_part_is_read_again", |db, of| {
         Box::pin(a_list_read_in_part_is_read_again(db, of))
     }),

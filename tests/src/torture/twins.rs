@@ -27,6 +27,8 @@ use store::{
     Which,
 };
 
+use super::seed::{LATEST, Plan};
+
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Twin {
@@ -83,6 +85,15 @@ impl Twin {
             Self::NoBaseline => "no_baseline",
             Self::NewKey => "new_key",
         }
+    }
+
+    /// The plan, with what shows it sooner.
+    pub fn plan(self, mut plan: Plan) -> Plan {
+        if self == Self::NoQuarantine {
+            let late = format!("late@create_customer:20%=late_execution_ms({LATEST})");
+            plan.faults = format!("{late},{}", plan.faults);
+        }
+        plan
     }
 
     pub const fn timing(self, timing: Timing) -> Timing {
