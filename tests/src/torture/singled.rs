@@ -8,13 +8,14 @@ use engine::file::Reading;
 use engine::{Ended, ImportOptions, Limit, Policy};
 use futures::future::LocalBoxFuture;
 use model::Ledger;
-use sandbox::{FaultPlan, Handle, Running};
+use sandbox::{FaultPlan, Handle, Running, Sandbox, SandboxConfig};
 use store::Store;
 
 use super::listing::{Bystander, Listing};
+use super::target::Target;
 use crate::env::{TestDb, say, store_for};
 use crate::inproc::{self, Setup};
-use crate::providers::{self, Provider};
+use crate::providers::Provider;
 
 /// A provider without customers, and an account at it.
 struct World {
@@ -28,7 +29,9 @@ struct World {
 
 impl World {
     async fn new(db: Arc<TestDb>, of: &'static dyn Provider) -> anyhow::Result<Self> {
-        let provider = providers::start(of, 1, 0).await?;
+        // What is sent twice shows.
+        let vendor = Target::of(of).await?.vendor(true, 0);
+        let provider = Sandbox::start(SandboxConfig { vendor, ..SandboxConfig::default() }).await?;
         let store = store_for(&db).await?;
         store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
         Ok(Self { of, provider, db, store, bystander: None })
@@ -140,6 +143,24 @@ async fn a_change_after_a_lost_one_is_made(
     Ok(())
 }
 
+/// A create that nothing has answered, sent again with its key, and that is not taken: with another
+/// key it would be a second customer.
+async fn a_repeat_that_is_not_taken_keeps_its_key(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> anyhow::Result<()> {
+    let world = World::new(db, of).await?;
+    let lost = "create_customer:1=drop_after,create_customer:2=throttle";
+    rows(world.import(&["A"], "Ada", lost).await?)?;
+    let refused = "create_customer:1=drop_after,create_customer:2=status(401)";
+    let paused = world.import(&["B"], "Ada", refused).await?;
+    ensure!(paused.error.is_some(), "{:?}", paused.summary);
+    rows(world.import(&["B"], "Ada", "").await?)?;
+    let times = (world.times("A"), world.times("B"));
+    ensure!(times == (1, 1), "{times:?}");
+    Ok(())
+}
+
 /// A list that is not whole is read again before a person is asked what became of a create: here
 /// half a page is shown of each first one.
 async fn a_list_that_is_not_whole_is_read_again(
@@ -241,6 +262,9 @@ pub const CASES: &[Case] = &[
     ("ecrypt", "twin_one_reading", |db, of| Box::pin(twin_one_reading(db, of))),
     ("noderails", "a_list_read_in_part_is_read_again", |db, of| {
         Box::pin(a_list_read_in_part_is_read_again(db, of))
+    }),
+    ("noderails", "a_repeat_that_is_not_taken_keeps_its_key", |db, of| {
+        Box::pin(a_repeat_that_is_not_taken_keeps_its_key(db, of))
     }),
     ("noderails", "a_list_that_is_not_whole_is_read_again", |db, of| {
         Box::pin(a_list_that_is_not_whole_is_read_again(db, of))
