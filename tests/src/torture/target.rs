@@ -29,7 +29,12 @@ impl Target {
     /// The provider's endpoints that an import changes something by.
     pub fn writes(&self) -> Vec<&'static str> {
         let known = self.vendor.endpoints();
-        WRITES.into_iter().filter(|endpoint| known.contains(endpoint)).collect()
+        // Where every token is saved with it, nothing else of these files chooses a default.
+        let with_it = self.capabilities.tokens.iter().all(|rule| rule.with_default);
+        let reached = |endpoint: &&str| {
+            known.contains(endpoint) && !(with_it && *endpoint == "set_default")
+        };
+        WRITES.into_iter().filter(reached).collect()
     }
 
     /// Those that it reads by.
