@@ -5,6 +5,7 @@
 //! over: no case waits for a clock.
 
 mod accounts;
+mod baseline;
 mod due;
 mod import;
 mod journal;
@@ -71,6 +72,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         journal::CASES,
         outcomes::CASES,
         pull::CASES,
+        baseline::CASES,
         methods::CASES,
         kept::CASES,
         links::CASES,
