@@ -5,6 +5,7 @@
 //! over: no case waits for a clock.
 
 mod accounts;
+mod attributes;
 mod baseline;
 mod due;
 mod import;
@@ -74,6 +75,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         pull::CASES,
         baseline::CASES,
         methods::CASES,
+        attributes::CASES,
         kept::CASES,
         links::CASES,
         traffic::CASES,
