@@ -71,6 +71,11 @@ fn runtime() -> anyhow::Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
+/// What has to be known before the trials are.
+pub fn block_on<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    runtime()?.block_on(run)
+}
+
 impl Env {
     pub fn new() -> Self {
         // Whoever talks TLS in a trial finds a provider; a second call finds it installed.
@@ -121,6 +126,15 @@ impl Env {
             databases.remove(&db).await?;
             ended.unwrap_or_else(|join| std::panic::resume_unwind(join.into_panic()))
         })
+    }
+
+    /// A trial without a database. The name is `suite/case`.
+    pub fn trial<F, Fut>(&self, suite: &str, case: &str, run: F) -> Trial
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = anyhow::Result<()>>,
+    {
+        Trial::test(format!("{suite}/{case}"), move || block_on(run()).map_err(failed))
     }
 
     /// A trial that makes its databases itself.

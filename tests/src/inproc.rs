@@ -1,18 +1,18 @@
-//! An engine in this process, made as the binary makes it, against the simulated provider.
+//! An engine in this process, made as the binary makes it, against a simulated provider.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use backend::{Account, CallCounter, CustomerBackend, Timing, Traffic};
 use engine::{Engine, Quiet, Reads, Stop};
-use model::{AccountName, Calls, Clock, RunId, SystemClock};
-use provider_proxy_token::{ProxyToken, ProxyTokenConfig, ProxyTokenCredentials};
+use model::{AccountName, Calls, RunId, SystemClock};
 use sandbox::Handle;
 use store::{AccountRow, Owner, Store};
-use transport::{CallLog, CallRecord, LocalPermits, Rate, Transport, TransportConfig};
+use transport::{CallLog, CallRecord, Rate};
 
-/// The provider's account.
+use crate::providers::{self, Opening, Provider, ProxyToken};
+
+/// The account at proxy-token.
 pub const MERCHANT: &str = "pa_main";
 
 /// What differs from one engine to the next.
@@ -49,13 +49,13 @@ impl CallCounter for Uncounted {
     }
 }
 
-/// The account `gov` at a provider.
-pub fn account_row(provider: &Handle) -> anyhow::Result<AccountRow> {
+/// The seeded account at a provider, as the store knows it.
+pub fn account_row_at(provider: &dyn Provider, at: &Handle) -> anyhow::Result<AccountRow> {
     Ok(AccountRow {
         name: AccountName::new("gov")?,
-        kind: provider_proxy_token::KIND.to_owned(),
-        host: provider.addr().to_string(),
-        merchant: MERCHANT.to_owned(),
+        kind: provider.kind().to_owned(),
+        host: at.addr().to_string(),
+        merchant: provider.identity(provider.seeded()),
         environment: "test".to_owned(),
         namespace: "default".to_owned(),
         match_by_email: false,
@@ -63,47 +63,43 @@ pub fn account_row(provider: &Handle) -> anyhow::Result<AccountRow> {
     })
 }
 
-/// An engine for the account `gov`; to be made in the runtime that it works in.
+/// The same at proxy-token.
+pub fn account_row(provider: &Handle) -> anyhow::Result<AccountRow> {
+    account_row_at(&ProxyToken, provider)
+}
+
+/// An engine for the account `gov` at proxy-token; to be made in the runtime that it works in.
 pub fn engine(
     provider: &Handle,
     store: Arc<dyn Store>,
     setup: Setup,
     wrap: impl FnOnce(Arc<dyn CustomerBackend>, Arc<dyn Traffic>) -> Arc<dyn CustomerBackend>,
 ) -> anyhow::Result<Engine> {
+    engine_at(&ProxyToken, provider, store, setup, wrap)
+}
+
+/// The same at any provider: for its seeded account.
+pub fn engine_at(
+    provider: &dyn Provider,
+    at: &Handle,
+    store: Arc<dyn Store>,
+    setup: Setup,
+    wrap: impl FnOnce(Arc<dyn CustomerBackend>, Arc<dyn Traffic>) -> Arc<dyn CustomerBackend>,
+) -> anyhow::Result<Engine> {
     let Setup { owner, timing, import_batch, in_flight } = setup;
-    let row = account_row(provider)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let config = ProxyTokenConfig {
-        payment_account_uid: MERCHANT.to_owned(),
-        credentials: ProxyTokenCredentials::OAuth {
-            token_url: provider.token_url().parse()?,
-            client_id: "sandbox-client".into(),
-            client_secret: "sandbox-secret".into(),
-            scope: provider_proxy_token::DEFAULT_SCOPE.to_owned(),
-        },
-        import_batch,
-        import_dedupes: false,
-        webhook_secrets: Vec::new(),
-        replay_window: provider_proxy_token::DEFAULT_REPLAY_WINDOW,
-    };
+    let row = account_row_at(provider, at)?;
+    let opening = Opening { import_batch, ..Opening::of(provider.seeded()) };
     let rate = Rate { per_second: 5000.0, burst: 50, in_flight };
-    let base = provider.base_url().parse().context("the sandbox's address")?;
-    let transport = Transport::new(
-        TransportConfig { timing, ..TransportConfig::new(row.name.clone(), base, rate) },
-        config.credentials()?,
-        Arc::new(LocalPermits::new(&rate)),
-        Arc::new(Uncounted),
-        Arc::clone(&clock),
-    )?;
-    let traffic: Arc<dyn Traffic> = Arc::<Transport>::clone(&transport);
-    let backend: Arc<dyn CustomerBackend> = Arc::new(ProxyToken::new(&config, transport)?);
+    let (backend, transport) =
+        providers::connect(provider, at, &opening, rate, timing, Arc::new(Uncounted))?;
+    let traffic: Arc<dyn Traffic> = transport;
     let backend = wrap(backend, Arc::clone(&traffic));
     Ok(Engine {
         store,
         account: Account::new(row.name.clone(), row.namespace.clone(), timing, backend, traffic),
         identity: row.identity(),
         config_hash: "in this process".to_owned(),
-        clock,
+        clock: Arc::new(SystemClock),
         owner: Owner(owner),
         calls: Arc::new(Uncounted),
         omit_unfit: false,

@@ -10,6 +10,7 @@
 //! A new suite is a module with `pub fn trials(env: &Env) -> Vec<Trial>` and a line in [`SUITES`].
 
 mod bad_input;
+mod behaviour;
 mod binary;
 mod browser;
 mod cli;
@@ -17,6 +18,7 @@ mod env;
 mod inproc;
 mod jobs;
 mod pg;
+mod providers;
 mod shift;
 mod store_suite;
 mod torture;
@@ -30,6 +32,7 @@ use crate::env::Env;
 /// Every suite of this binary.
 const SUITES: &[fn(&Env) -> Vec<Trial>] = &[
     store_suite::trials,
+    behaviour::trials,
     jobs::trials,
     shift::trials,
     cli::trials,

@@ -31,6 +31,7 @@ use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig, VendorConfig};
 
 use crate::binary::Onfile;
 use crate::env::{Database, Env, TestDb};
+use crate::providers::{Provider as _, ProxyToken};
 
 pub const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 pub const SAMPLE: &str = include_str!("../../../config/sample.csv");
@@ -63,10 +64,10 @@ impl World {
         let provider =
             Sandbox::start(SandboxConfig { customers, faults, vendor, ..SandboxConfig::default() })
                 .await?;
-        let onfile = Onfile::new(db.folder())
-            .with_env("ONFILE_KEY", KEY)
-            .with_env("GOV_ID", "sandbox-client")
-            .with_env("GOV_SECRET", "sandbox-secret");
+        let mut onfile = Onfile::new(db.folder()).with_env("ONFILE_KEY", KEY);
+        for (name, value) in ProxyToken.env() {
+            onfile = onfile.with_env(name, value);
+        }
         let world = Self { provider, onfile, db };
         world.configure("")?;
         world.file("sample.csv", SAMPLE)?;
@@ -83,18 +84,14 @@ encryption_key = {{ env = "ONFILE_KEY" }}
 [accounts.gov]
 kind = "proxy-token"
 base_url = "{}"
-payment_account_uid = "pa_main"
-token_url = "{}"
-client_id = {{ env = "GOV_ID" }}
-client_secret = {{ env = "GOV_SECRET" }}
-rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}
+{}rate = {{ per_second = 2000, burst = 50, in_flight = 8 }}
 timeout_seconds = 5
 late_seconds = 0.01
 {more}
 "#,
             self.db.url(),
             self.provider.base_url(),
-            self.provider.token_url(),
+            ProxyToken.toml(&self.provider, "pa_main"),
         );
         self.file("onfile.toml", &text)
     }

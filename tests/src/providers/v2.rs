@@ -1,0 +1,82 @@
+//! `v2`: cards that nobody but the payer saves.
+
+use std::sync::Arc;
+
+use backend::CustomerBackend;
+use model::{Clock, TokenKind};
+use provider_v2::{KIND, V2 as Adapter, V2Config};
+use sandbox::v2::Config;
+use sandbox::{Handle, VendorConfig};
+use transport::Credentials;
+
+use super::{Method, Opening, Over, Provider};
+
+const MAIN: &str = "5a0db0c0000000000000000000000000000a11a1";
+const EMPTY: &str = "5a0db0c0000000000000000000000000000e3947";
+const SECRET: &str = "sandbox-key-main";
+
+#[derive(Debug)]
+pub struct V2;
+
+impl Provider for V2 {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn vendor(&self) -> VendorConfig {
+        VendorConfig::V2(Config::default())
+    }
+
+    fn seeded(&self) -> &'static str {
+        MAIN
+    }
+
+    fn empty(&self) -> &'static str {
+        EMPTY
+    }
+
+    fn identity(&self, merchant: &str) -> String {
+        merchant.to_owned()
+    }
+
+    fn toml(&self, _: &Handle, merchant: &str) -> String {
+        format!("authenticity_token = \"{merchant}\"\nmerchant_key = {{ env = \"EU_KEY\" }}\n")
+    }
+
+    /// Of the seeded account.
+    fn env(&self) -> &'static [(&'static str, &'static str)] {
+        &[("EU_KEY", SECRET)]
+    }
+
+    fn open(
+        &self,
+        _: &Handle,
+        opening: &Opening,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<(Arc<dyn Credentials>, Over)> {
+        let right = if opening.merchant == EMPTY { "sandbox-key-empty" } else { SECRET };
+        let config = V2Config {
+            authenticity_token: opening.merchant.to_owned(),
+            merchant_key: opening.secret.unwrap_or(right).into(),
+        };
+        let credentials = config.credentials(Arc::clone(clock))?;
+        let over = move |transport| {
+            let backend: Arc<dyn CustomerBackend> = Arc::new(Adapter::new(&config, transport)?);
+            Ok(backend)
+        };
+        Ok((credentials, Box::new(over)))
+    }
+
+    /// It takes none.
+    fn token(&self, _: TokenKind, _: &Method, _: u64, _: i64) -> String {
+        String::new()
+    }
+
+    fn wrong_secret(&self) -> &'static str {
+        "another-key"
+    }
+
+    fn bad_token(&self, _: TokenKind) -> Option<&'static str> {
+        None
+    }
+}
