@@ -44,7 +44,8 @@ pub struct RemoteMethod {
     pub default: Option<bool>,
     /// When the provider made it.
     pub created_at: Option<Timestamp>,
-    /// What else the provider says of it and nobody can set: `keep_until`, `authorization`.
+    /// What else the provider says of it and nobody can set: `keep_until`, `authorization`. A list
+    /// shows all there are; the answer to an effect may leave out some, or all.
     pub attributes: BTreeMap<String, String>,
     /// A credential in the answer, where the provider gives one.
     pub credential: Option<Token>,

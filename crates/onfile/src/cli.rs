@@ -345,7 +345,8 @@ pub(crate) struct Export {
 pub(crate) enum ExportWhat {
     /// With the columns that an import reads; row_id is our id
     Customers,
-    /// The same of payment methods, without tokens
+    /// The same of payment methods, without tokens; with --account what else it says of each and
+    /// nobody can set, as attributes.NAME
     Methods,
     /// Which customer and payment method of an account is which of ours
     Links,

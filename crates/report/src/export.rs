@@ -12,7 +12,7 @@ pub trait Exported {
     /// The word in the command and in the document.
     const WHAT: &'static str;
 
-    /// The columns; `keys` are those of the metadata.
+    /// The columns; `keys` are those of the metadata, or the names of attributes.
     fn columns(keys: &BTreeSet<String>, theirs: bool) -> Vec<String>;
 
     /// The cells of these columns.
@@ -126,16 +126,17 @@ fn facts_by_column(facts: &MethodFacts) -> BTreeMap<&'static str, String> {
 impl Exported for ExportedMethod {
     const WHAT: &'static str = "methods";
 
-    fn columns(_: &BTreeSet<String>, theirs: bool) -> Vec<String> {
+    fn columns(keys: &BTreeSet<String>, theirs: bool) -> Vec<String> {
         let mut columns = own(&["row_id", "reference"]);
         columns.extend(own(&FACTS));
         if theirs {
             columns.extend(own(&["default", "remote_customer_id", "remote_method_id"]));
+            columns.extend(keys.iter().map(|key| format!("attributes.{key}")));
         }
         columns
     }
 
-    fn cells(&self, _: &BTreeSet<String>, theirs: bool) -> Vec<String> {
+    fn cells(&self, keys: &BTreeSet<String>, theirs: bool) -> Vec<String> {
         let mut cells = vec![text(self.method.as_ref()), text(self.reference.as_ref())];
         let facts = facts_by_column(&self.facts);
         cells.extend(FACTS.map(|column| text(facts.get(column))));
@@ -143,6 +144,7 @@ impl Exported for ExportedMethod {
             cells.push(text(self.default.as_ref()));
             cells.push(text(self.remote_customer.as_ref()));
             cells.push(text(self.remote_method.as_ref()));
+            cells.extend(keys.iter().map(|key| text(self.attributes.get(key))));
         }
         cells
     }
@@ -156,6 +158,7 @@ impl Exported for ExportedMethod {
             entry.insert("remote_customer_id".into(), json!(customer));
             entry.insert("remote_method_id".into(), json!(method));
             entry.insert("default".into(), json!(self.default));
+            entry.insert("attributes".into(), json!(self.attributes));
         }
         for (column, value) in facts_by_column(&self.facts) {
             // A number where it counts or is a month; digits that are a name stay text.

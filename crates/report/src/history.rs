@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
-use store::{FieldSource, Happened, History, What};
+use store::{FieldSource, Happened, History, Shown, What};
 
 use crate::Exported;
 
@@ -92,6 +92,12 @@ pub fn history<T: Exported>(
             value => put(field, value),
         }
     }
+    for Shown { account, remote, attributes } in &history.shown {
+        let _ = writeln!(text, "\n{account} says of {remote}:");
+        for (name, value) in attributes {
+            let _ = writeln!(text, "  {name}: {value}");
+        }
+    }
     text
 }
 
@@ -101,6 +107,8 @@ pub fn history_json<T: Exported>(history: &History<T>, word: &str) -> Value {
     let happened: Vec<Value> = history.happened.iter().map(happened).collect();
     let mut document = Map::new();
     document.insert(word.to_owned(), history.now.json());
+    let shown = |one: &Shown| json!({ "account": one.account, "remote_id": one.remote, "attributes": one.attributes });
+    document.insert("shown".to_owned(), history.shown.iter().map(shown).collect());
     document.insert("history".to_owned(), happened.into());
     document.into()
 }
@@ -187,8 +195,14 @@ mod tests {
                     ..CardFacts::default()
                 }),
                 default: None,
+                attributes: BTreeMap::new(),
                 sources: BTreeMap::new(),
             },
+            shown: vec![Shown {
+                account: "gov".into(),
+                remote: "pm_1".into(),
+                attributes: [("keep_until".to_owned(), "2031-01".to_owned())].into(),
+            }],
             happened: vec![changed("bin", "400000", "411111"), person],
         }
     }
@@ -203,5 +217,17 @@ mod tests {
         assert!(text.contains("last4: 4242"), "{text}");
         // A script does.
         assert_eq!(history_json(&card, "method")["method"]["bin"], "411111");
+    }
+
+    #[test]
+    fn what_an_account_says_stands_under_its_name() {
+        let card = card();
+        let text = history(&card, "card 4242", &card.now.sources);
+        assert!(text.ends_with("\ngov says of pm_1:\n  keep_until: 2031-01\n"), "{text}");
+        let json = history_json(&card, "method");
+        let shown = json!([{
+            "account": "gov", "remote_id": "pm_1", "attributes": { "keep_until": "2031-01" },
+        }]);
+        assert_eq!(json["shown"], shown);
     }
 }

@@ -217,3 +217,65 @@ pub(crate) fn named(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intent(subject: &str, key: Option<&str>) -> Intent {
+        Intent {
+            kind: EffectKind::CreateCustomer,
+            subject: subject.into(),
+            reference: None,
+            fp: None,
+            line: None,
+            remote_customer: None,
+            remote_method: None,
+            known_before: None,
+            idempotency_key: key.map(str::to_owned),
+            changes: None,
+        }
+    }
+
+    /// The keys that the answers and the rows to be written have for an intent with the key `new`,
+    /// after a planned effect with the key `old` or after nothing.
+    fn key_sent(old: Option<Option<&str>>, new: Option<&str>) -> Option<String> {
+        let before = old.map(|key| Open {
+            id: EffectId::generate(),
+            kind: EffectKind::CreateCustomer,
+            subject: "r1".into(),
+            reference: None,
+            state: EffectState::Planned,
+            own: false,
+            attempt: 1,
+            key: key.map(str::to_owned),
+        });
+        let intents = [intent("r1", new)];
+        let decided = InTheWay::of(before).decide(&intents);
+        let [IntentAnswer::Accepted { attempt, key, .. }] = decided.answers.as_slice() else {
+            panic!("{:?}", decided.answers)
+        };
+        let (written, none) = match old {
+            Some(_) => (&decided.again, &decided.fresh),
+            None => (&decided.fresh, &decided.again),
+        };
+        assert_eq!((*attempt, none.len()), (1 + i64::from(old.is_some()), 0));
+        let [(_, _, kept)] = written.as_slice() else { panic!("one row") };
+        assert_eq!(key, kept, "what is sent is what is written down");
+        key.clone()
+    }
+
+    #[test]
+    fn a_key_is_repeated_where_it_may_be_and_one_is_wanted() {
+        for (old, new, sent) in [
+            (None, Some("new"), Some("new")),
+            (None, None, None),
+            (Some(Some("old")), Some("new"), Some("old")),
+            (Some(None), Some("new"), Some("new")),
+            (Some(Some("old")), None, None),
+            (Some(None), None, None),
+        ] {
+            assert_eq!(key_sent(old, new).as_deref(), sent, "{old:?} then {new:?}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use model::{
 use serde::Deserialize;
 
 use crate::StoreError;
-use crate::canonical::{from_json, names_of};
+use crate::canonical::{attributes, from_json, names_of};
 use crate::decode::as_id;
 
 /// Where an export goes on; the default is its beginning.
@@ -61,6 +61,8 @@ pub struct ExportedMethod {
     pub facts: MethodFacts,
     /// Whether it is the default there, of an account's row where the provider shows it.
     pub default: Option<bool>,
+    /// What else the provider says of it and nobody can set, of an account's row.
+    pub attributes: BTreeMap<String, String>,
     /// Where each fact comes from, by its name.
     pub sources: BTreeMap<String, FieldSource>,
 }
@@ -100,8 +102,9 @@ pub(crate) const METHODS: &str = "SELECT m.customer_id, m.id, c.reference, m.fac
      (SELECT 1 FROM remote_methods AS r WHERE r.method_id = m.id AND r.state = 'live') \
      ORDER BY m.customer_id, m.id LIMIT $2";
 pub(crate) const METHODS_OF: &str = "SELECT m.remote_customer_id, m.remote_id, m.method_id, \
-     c.customer_id, c.reference, m.facts, m.is_default, m.as_of FROM remote_methods AS m \
-     JOIN remote_customers AS c ON c.account = m.account AND c.remote_id = m.remote_customer_id \
+     c.customer_id, c.reference, m.facts, m.is_default, m.as_of, m.attributes \
+     FROM remote_methods AS m JOIN remote_customers AS c ON c.account = m.account \
+         AND c.remote_id = m.remote_customer_id \
      WHERE m.account = $4 AND m.remote_customer_id >= $1 \
      AND (m.remote_customer_id, m.remote_id) > ($1, $3) AND m.state = 'live' \
      AND c.state = 'live' ORDER BY m.remote_customer_id, m.remote_id LIMIT $2";
@@ -121,8 +124,17 @@ pub(crate) const STATEMENTS: &[&str] = &[CUSTOMERS, CUSTOMERS_OF, METHODS, METHO
 pub(crate) type CustomerCells = (String, Option<String>, String, String);
 pub(crate) type CustomerOfCells = (String, Option<String>, Option<String>, String, i64);
 pub(crate) type MethodCells = (String, String, Option<String>, String, String);
-pub(crate) type MethodOfCells =
-    (String, String, Option<String>, Option<String>, Option<String>, String, Option<i64>, i64);
+pub(crate) type MethodOfCells = (
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    String,
+    Option<i64>,
+    i64,
+    Option<String>,
+);
 pub(crate) type LinkCells =
     (String, String, Option<String>, Option<String>, Option<String>, Option<String>);
 
@@ -208,14 +220,18 @@ impl ExportedMethod {
             remote_customer: None,
             remote_method: None,
             default: None,
+            attributes: BTreeMap::new(),
             sources: sources_of(&sources, names_of(&facts))?,
             facts,
         })
     }
 
     pub(crate) fn theirs(account: &AccountName, cells: MethodOfCells) -> Result<Self, StoreError> {
-        let (remote_customer, remote, method, customer, reference, facts, default, as_of) = cells;
+        let (remote_customer, remote, method, customer, reference, facts, default, as_of, shown) =
+            cells;
         let facts: MethodFacts = from_json("facts", &facts)?;
+        let shown = attributes::parsed(shown.as_deref())?;
+        let fields = names_of(&facts).chain(shown.keys().map(|name| attributes::field_of(name)));
         Ok(Self {
             key: PageKey(remote_customer.clone(), remote.clone()),
             method: method.map(as_id).transpose()?,
@@ -224,7 +240,8 @@ impl ExportedMethod {
             remote_customer: Some(as_id(remote_customer)?),
             remote_method: Some(as_id(remote)?),
             default: default.map(|value| value != 0),
-            sources: all_of(account, Timestamp::from_micros(as_of), names_of(&facts)),
+            sources: all_of(account, Timestamp::from_micros(as_of), fields),
+            attributes: shown,
             facts,
         })
     }

@@ -1,17 +1,33 @@
 //! What happened to a record: who saw it when, what changed, what we did to it.
 
+use std::collections::BTreeMap;
+
 use model::Timestamp;
 
+use crate::canonical::attributes;
 use crate::decode::unsigned;
-use crate::{ExportedCustomer, ExportedMethod};
+use crate::{ExportedCustomer, ExportedMethod, StoreError};
 
 /// The whole history of a record.
 #[derive(Debug, Clone)]
 pub struct History<T> {
     /// As it is now.
     pub now: T,
+    /// What accounts say of it that is nothing of the record's, by account.
+    pub shown: Vec<Shown>,
     /// What happened, in the order of time.
     pub happened: Vec<Happened>,
+}
+
+/// What an account says of a payment method that nobody can set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Which account.
+    pub account: String,
+    /// The provider's id.
+    pub remote: String,
+    /// By name; at least one.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// One thing that happened.
@@ -101,11 +117,11 @@ pub(crate) const CUSTOMER: &str =
 pub(crate) const METHOD: &str = "SELECT m.customer_id, m.id, c.reference, m.facts, m.sources \
      FROM methods AS m JOIN customers AS c ON c.id = m.customer_id WHERE m.id = $1";
 pub(crate) const CUSTOMER_SEEN: &str = "SELECT r.account, r.remote_id, r.first_seen, r.first_run, \
-     q.job, q.input_name, CASE WHEN r.state = 'removed' THEN r.removed_at END \
-     FROM remote_customers AS r LEFT JOIN runs AS q ON q.id = r.first_run \
+     q.job, q.input_name, CASE WHEN r.state = 'removed' THEN r.removed_at END, \
+     CAST(NULL AS TEXT) FROM remote_customers AS r LEFT JOIN runs AS q ON q.id = r.first_run \
      WHERE r.customer_id = $1";
 pub(crate) const METHOD_SEEN: &str = "SELECT r.account, r.remote_id, r.first_seen, r.first_run, \
-     q.job, q.input_name, CASE WHEN r.state = 'removed' THEN r.removed_at END \
+     q.job, q.input_name, CASE WHEN r.state = 'removed' THEN r.removed_at END, r.attributes \
      FROM remote_methods AS r LEFT JOIN runs AS q ON q.id = r.first_run WHERE r.method_id = $1";
 pub(crate) const CHANGES: &str = "SELECT h.account, h.field, h.before, h.after, h.cause, h.run, \
      h.line, h.event, h.at, q.job, q.input_name FROM changes AS h \
@@ -142,14 +158,27 @@ pub(crate) const STATEMENTS: &[&str] = &[
 ];
 
 type Text = Option<String>;
-/// Account, id, first seen, run, job, file, removed at.
-pub(crate) type SeenCells = (String, String, i64, Text, Text, Text, Option<i64>);
+/// Account, id, first seen, run, job, file, removed at, attributes.
+pub(crate) type SeenCells = (String, String, i64, Text, Text, Text, Option<i64>, Text);
 /// Account, field, before, after, cause, run, line, event, at, job, file.
 pub(crate) type ChangeCells =
     (Text, String, Text, Text, String, Text, Option<i64>, Text, i64, Text, Text);
 /// Id, account, kind, state, origin, code, run, line, at, job, file.
 pub(crate) type EffectCells =
     (String, String, String, String, Text, Text, String, Option<i64>, i64, Text, Text);
+
+/// What accounts show today, by account and id.
+pub(crate) fn shown(seen: &[SeenCells]) -> Result<Vec<Shown>, StoreError> {
+    let mut all = Vec::new();
+    for (account, remote, .., removed, json) in seen {
+        if let (None, Some(json)) = (removed, json) {
+            let attributes = attributes::parsed(Some(json))?;
+            all.push(Shown { account: account.clone(), remote: remote.clone(), attributes });
+        }
+    }
+    all.sort_by(|a, b| (&a.account, &a.remote).cmp(&(&b.account, &b.remote)));
+    Ok(all)
+}
 
 /// Everything that happened, in the order of time.
 pub(crate) fn happened(
@@ -169,7 +198,7 @@ pub(crate) fn happened(
             what: What::Effect { id, kind, state, origin, code },
         });
     }
-    for (account, remote, first, run, job, file, removed) in seen {
+    for (account, remote, first, run, job, file, removed, _) in seen {
         // Where a change says so already, with its run, it is said once.
         let told = changes.iter().any(|change| {
             change.0.as_ref() == Some(&account)
@@ -252,12 +281,14 @@ macro_rules! reads {
                 id: &str,
                 seen: &'static str,
                 effects: &'static str,
-            ) -> Result<Vec<$crate::Happened>, $crate::StoreError> {
-                let seen = sqlx::query_as(seen).bind(id).fetch_all(&mut *conn).await?;
+            ) -> Result<(Vec<$crate::Shown>, Vec<$crate::Happened>), $crate::StoreError> {
+                let seen: Vec<$crate::history::SeenCells> =
+                    sqlx::query_as(seen).bind(id).fetch_all(&mut *conn).await?;
                 let changes =
                     sqlx::query_as($crate::history::CHANGES).bind(id).fetch_all(&mut *conn).await?;
                 let effects = sqlx::query_as(effects).bind(id).fetch_all(conn).await?;
-                Ok($crate::history::happened(seen, changes, effects))
+                let shown = $crate::history::shown(&seen)?;
+                Ok((shown, $crate::history::happened(seen, changes, effects)))
             }
 
             pub(super) async fn history_of_customer(
@@ -270,10 +301,10 @@ macro_rules! reads {
                     sqlx::query_as(CUSTOMER).bind(id.as_str()).fetch_optional(&mut *tx).await?;
                 let Some(now) = now else { return Ok(None) };
                 let now = $crate::ExportedCustomer::ours(now)?;
-                let happened =
+                let (shown, happened) =
                     Self::happened_to(&mut tx, id.as_str(), CUSTOMER_SEEN, CUSTOMER_EFFECTS)
                         .await?;
-                Ok(Some($crate::History { now, happened }))
+                Ok(Some($crate::History { now, shown, happened }))
             }
 
             pub(super) async fn history_of_method(
@@ -285,9 +316,9 @@ macro_rules! reads {
                 let now = sqlx::query_as(METHOD).bind(id.as_str()).fetch_optional(&mut *tx).await?;
                 let Some(now) = now else { return Ok(None) };
                 let now = $crate::ExportedMethod::ours(now)?;
-                let happened =
+                let (shown, happened) =
                     Self::happened_to(&mut tx, id.as_str(), METHOD_SEEN, METHOD_EFFECTS).await?;
-                Ok(Some($crate::History { now, happened }))
+                Ok(Some($crate::History { now, shown, happened }))
             }
         }
     };

@@ -39,7 +39,7 @@ pub use changes::Changed;
 pub use effects::KEY_LIVES;
 pub use error::StoreError;
 pub use export::{ExportedCustomer, ExportedLink, ExportedMethod, FieldSource, PageKey};
-pub use history::{CustomerHistory, Happened, History, MethodHistory, What};
+pub use history::{CustomerHistory, Happened, History, MethodHistory, Shown, What};
 pub use keys::{Keys, TokenFp, WrapKey};
 pub use links::{
     LinkMove, LinkMoved, LinkRefused, LinkTo, MatchCategory, MatchFinding, MethodMoved,

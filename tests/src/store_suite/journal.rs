@@ -1,9 +1,10 @@
 //! Intents: what may be sent, and what stands in its way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{EffectId, EffectKind, Origin};
-use store::{EffectOutcome, EffectState, Fence, Intent, IntentAnswer};
+use store::{EffectOutcome, EffectState, Fence, Intent, IntentAnswer, KEY_LIVES, SentChange};
 use tokio::sync::Barrier;
 
 use crate::store_suite::cases;
@@ -16,6 +17,9 @@ cases![
     concurrent_intents_of_a_subject_have_one_winner,
     a_planned_effect_is_taken_up_again,
     a_key_is_repeated_but_for_a_change,
+    a_key_is_repeated_while_nothing_answered_it,
+    a_key_is_not_repeated_when_it_is_old,
+    what_an_effect_changes_is_kept_and_replaced,
     a_closed_effect_makes_room_for_a_new_one,
     an_unsettled_effect_holds_its_reference,
     sending_under_another_epoch_holds_its_reference,
@@ -225,6 +229,82 @@ async fn a_planned_effect_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!((&row.id, row.state, row.attempt), (&effect, EffectState::Sending, 2));
     assert_eq!((&row.run, row.line), (&later.run, Some(4)));
     assert_eq!((&row.code, &row.message), (&None, &None));
+    assert_eq!(cx.rows_in("effects").await?, 1);
+    Ok(())
+}
+
+/// Commits an intent of the subject `r1` with a key, and says which key it is sent with.
+async fn key_sent(cx: &Cx, fence: &Fence, key: Option<&str>) -> anyhow::Result<Option<String>> {
+    let mut create = intent(EffectKind::CreateCustomer, "r1", Some("r1"))?;
+    create.idempotency_key = key.map(str::to_owned);
+    let answer = commit(cx, fence, create).await?;
+    let IntentAnswer::Accepted { effect, key, .. } = answer else { panic!("{answer:?}") };
+    let record = cx.store().effect(&effect).await?.map(|found| found.record);
+    let kept = record.and_then(|record| record.idempotency_key);
+    assert_eq!(kept, key, "what is sent is what is written down");
+    Ok(key)
+}
+
+/// The effect of `r1` is to be sent again, after an answer with this status or none.
+async fn back_to_planned(cx: &Cx, fence: &Fence, status: Option<u16>) -> anyhow::Result<()> {
+    let [row] = &*cx.store().effects_of_run(&fence.run, 10).await? else { panic!("one effect") };
+    let planned = EffectOutcome { status, ..outcome(&row.id, EffectState::Planned) };
+    cx.store().commit_outcomes(fence, &name("alpha")?, vec![planned]).await?;
+    Ok(())
+}
+
+async fn a_key_is_repeated_while_nothing_answered_it(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    assert_eq!(key_sent(cx, &fence, Some("k1")).await?.as_deref(), Some("k1"));
+    for fresh in ["k2", "k3"] {
+        back_to_planned(cx, &fence, None).await?;
+        assert_eq!(key_sent(cx, &fence, Some(fresh)).await?.as_deref(), Some("k1"));
+    }
+    // The provider may repeat what it said to a key.
+    back_to_planned(cx, &fence, Some(429)).await?;
+    assert_eq!(key_sent(cx, &fence, Some("k4")).await?.as_deref(), Some("k4"));
+    // The answer was to `k1`: nothing has answered `k4`.
+    back_to_planned(cx, &fence, None).await?;
+    assert_eq!(key_sent(cx, &fence, Some("k5")).await?.as_deref(), Some("k4"));
+    // One that is sent without a key leaves none behind.
+    back_to_planned(cx, &fence, None).await?;
+    assert_eq!(key_sent(cx, &fence, None).await?, None);
+    back_to_planned(cx, &fence, None).await?;
+    assert_eq!(key_sent(cx, &fence, Some("k6")).await?.as_deref(), Some("k6"));
+    assert_eq!(cx.rows_in("effects").await?, 1);
+    Ok(())
+}
+
+async fn a_key_is_not_repeated_when_it_is_old(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    key_sent(cx, &fence, Some("k1")).await?;
+    // A minute on either side is more than a case takes.
+    let minute = Duration::from_secs(60);
+    for (older, key, sent) in [(KEY_LIVES - minute, "k2", "k1"), (2 * minute, "k3", "k3")] {
+        back_to_planned(cx, &fence, None).await?;
+        let by = older.as_micros();
+        cx.execute(&format!("UPDATE effects SET created_at = created_at - {by}")).await?;
+        assert_eq!(key_sent(cx, &fence, Some(key)).await?.as_deref(), Some(sent));
+    }
+    Ok(())
+}
+
+async fn what_an_effect_changes_is_kept_and_replaced(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let change = |field: &str, before: Option<&str>| SentChange {
+        field: field.into(),
+        before: before.map(str::to_owned),
+        after: format!("hash of {field}"),
+    };
+    let first = vec![change("email", Some("hash")), change("metadata.tier", None)];
+    for changes in [Some(first), Some(vec![change("phone", None)]), None] {
+        let mut update = intent(EffectKind::UpdateCustomer, "r1", Some("r1"))?;
+        update.changes = changes.clone();
+        let effect = accepted(cx, &fence, update).await?;
+        let found = cx.store().effect(&effect).await?.map(|found| found.record.changes);
+        assert_eq!(found, Some(changes));
+        back_to_planned(cx, &fence, None).await?;
+    }
     assert_eq!(cx.rows_in("effects").await?, 1);
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! over: no case waits for a clock.
 
 mod accounts;
+mod attributes;
+mod baseline;
 mod due;
 mod import;
 mod journal;
@@ -71,7 +73,9 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         journal::CASES,
         outcomes::CASES,
         pull::CASES,
+        baseline::CASES,
         methods::CASES,
+        attributes::CASES,
         kept::CASES,
         links::CASES,
         traffic::CASES,

@@ -31,9 +31,8 @@ impl Target {
         let known = self.vendor.endpoints();
         // Where every token is saved with it, nothing else of these files chooses a default.
         let with_it = self.capabilities.tokens.iter().all(|rule| rule.with_default);
-        let reached = |endpoint: &&str| {
-            known.contains(endpoint) && !(with_it && *endpoint == "set_default")
-        };
+        let reached =
+            |endpoint: &&str| known.contains(endpoint) && !(with_it && *endpoint == "set_default");
         WRITES.into_iter().filter(reached).collect()
     }
 

@@ -8,9 +8,10 @@ mod pages;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
-use model::{RemoteCustomerId, RemoteStatus};
+use model::{RemoteCustomerId, RemoteStatus, Timestamp};
 use store::{CustomersApplied, CustomersWrite, Fence, NewScan, Overlap, ScanState};
 
 pub(crate) use self::pages::Pages;
@@ -344,25 +345,52 @@ fn circles(why: &str) -> EngineError {
     BackendError::new(ErrorKind::Malformed, "list customers", message).into()
 }
 
-/// Reads the list from its top into the mirror, until a whole page was shown by the last complete
-/// reading. What is only known since, by an answer to a create or by a reading that was broken off,
-/// does not end it: somebody unknown may come behind that.
+/// Our clock and the database's may differ by so much: what was first seen so long before a moment
+/// was there before it.
+pub(crate) const APART: Duration = Duration::from_secs(60);
+
+/// How far the top of a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Down to a page of customers that the last complete reading showed. What is only known since,
+    /// by an answer to a create or by a reading that was broken off, does not end it: somebody
+    /// unknown may come behind that.
+    Listed,
+    /// Down to a page of customers that were all known before then.
+    KnownBefore(Timestamp),
+}
+
+/// Reads the list from its top into the mirror.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
 /// stop.
-pub(crate) async fn head(engine: &Engine, ctx: &CallCtx, fence: &Fence) -> Result<(), EngineError> {
+pub(crate) async fn head(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+    until: Until,
+) -> Result<(), EngineError> {
+    if until != Until::Listed {
+        return top(engine, ctx, fence, until, None).await;
+    }
     let account = engine.account.name.clone();
     let page_size = engine.account.capabilities().customers_page;
     let new = NewScan { account, pass: 1, page_size, top: true };
     let scan = engine.store.begin_scan(fence, &new).await?;
-    let read = top(engine, ctx, fence, &scan).await;
+    let read = top(engine, ctx, fence, until, Some(&scan)).await;
     let state = if read.is_ok() { ScanState::Complete } else { ScanState::Incomplete };
     engine.store.end_scan(fence, &scan, state).await?;
     read
 }
 
-async fn top(engine: &Engine, ctx: &CallCtx, fence: &Fence, scan: &str) -> Result<(), EngineError> {
+async fn top(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+    until: Until,
+    scan: Option<&String>,
+) -> Result<(), EngineError> {
     let account = &engine.account.name;
     let mut pages = Pages::new(engine, ctx, engine.account.capabilities().customers_page);
     while let Some(page) = pages.next().await? {
@@ -372,16 +400,19 @@ async fn top(engine: &Engine, ctx: &CallCtx, fence: &Fence, scan: &str) -> Resul
             return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
         }
         let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
-        let is_listed = engine.store.listed(account, &ids).await?.len() == ids.len();
+        let known = match until {
+            Until::Listed => engine.store.listed(account, &ids).await?,
+            Until::KnownBefore(then) => engine.store.known_before(account, &ids, then).await?,
+        };
         let write = CustomersWrite {
             account: account.clone(),
-            scan: Some(scan.to_owned()),
+            scan: scan.cloned(),
             as_of: page.as_of,
             customers: page.items,
             overlap: Overlap::Written,
         };
         engine.store.apply_customers(fence, write).await?;
-        if is_listed {
+        if known.len() == ids.len() {
             break;
         }
     }

@@ -117,7 +117,7 @@ trait Paged: Exported + Sized {
     async fn page(pages: &Pages<'_>, part: usize, after: &PageKey) -> Result<Vec<Self>>;
     fn key(&self) -> &PageKey;
     fn has_reference(&self) -> bool;
-    /// Keys of metadata.
+    /// Keys of metadata, or names of attributes.
     fn keys(&self) -> impl Iterator<Item = &String>;
     /// How many parts there are.
     fn parts(_: &Pages<'_>) -> usize {
@@ -157,7 +157,7 @@ impl Paged for ExportedMethod {
     }
 
     fn keys(&self) -> impl Iterator<Item = &String> {
-        std::iter::empty()
+        self.attributes.keys()
     }
 }
 

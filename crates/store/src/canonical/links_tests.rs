@@ -105,6 +105,7 @@ fn shared() -> (LinkRows, CustomerId, CustomerId) {
         let key = (remote("9"), RemoteMethodId::new(id).expect("an id"));
         let row = MirrorMethod {
             expires: None,
+            attributes: None,
             customer: key.0.clone(),
             id: key.1.clone(),
             kind: MethodKind::Card,

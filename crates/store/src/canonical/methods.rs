@@ -8,7 +8,9 @@ use model::{
 };
 
 use super::merge::{Sources, fact_changes, merge_facts};
-use super::{Change, Context, Guard, MirrorState, Standing, Vote, from_json, standing, to_json};
+use super::{
+    Change, Context, Guard, MirrorState, Standing, Vote, attributes, from_json, standing, to_json,
+};
 use crate::due::month;
 use crate::{MethodCounts, StoreError};
 
@@ -30,6 +32,7 @@ pub(crate) struct MirrorMethod {
     /// JSON.
     pub facts: String,
     pub default: Option<bool>,
+    /// Of the facts.
     pub hash: ContentHash,
     pub state: MirrorState,
     pub as_of: Timestamp,
@@ -42,6 +45,8 @@ pub(crate) struct MirrorMethod {
     pub method: Option<MethodId>,
     /// The month in which a card expires, as [`month`] has it.
     pub expires: Option<i64>,
+    /// What else the provider says of it: JSON, or nothing.
+    pub attributes: Option<String>,
 }
 
 /// A canonical payment method that exists, with the live mirror rows linked to it at any account.
@@ -162,7 +167,7 @@ impl MethodPlanner {
         &self,
         mirror: &HashMap<Key, MirrorMethod>,
         fresh: &std::collections::HashSet<CustomerId>,
-    ) -> BTreeSet<CustomerId> {
+    ) -> Result<BTreeSet<CustomerId>, StoreError> {
         let mut needs = BTreeSet::new();
         for news in &self.news {
             let Some(Some(customer)) = self.customers.get(&news.customer) else { continue };
@@ -171,7 +176,8 @@ impl MethodPlanner {
             }
             let same = match (&news.what, mirror.get(&key_of(&news.customer, news.id()))) {
                 (MethodNews::Seen(method), Some(row)) => {
-                    is_same(row, method, digest(&method.facts))
+                    let attributes = attributes::after(self.guard, Some(row), method)?;
+                    is_same(row, method, digest(&method.facts), attributes.as_deref())
                 }
                 _ => false,
             };
@@ -179,7 +185,7 @@ impl MethodPlanner {
                 needs.insert(customer.clone());
             }
         }
-        needs
+        Ok(needs)
     }
 
     /// What is to be written, given the mirror rows of the customers at hand and the canonical
@@ -218,10 +224,16 @@ impl MethodPlanner {
     }
 }
 
-fn is_same(row: &MirrorMethod, method: &RemoteMethod, hash: ContentHash) -> bool {
+fn is_same(
+    row: &MirrorMethod,
+    method: &RemoteMethod,
+    hash: ContentHash,
+    attributes: Option<&str>,
+) -> bool {
     row.state == MirrorState::Live
         && row.method.is_some()
         && row.hash == hash
+        && row.attributes.as_deref() == attributes
         // A provider that does not show the default says nothing of it.
         && (method.default.is_none() || row.default == method.default)
 }
@@ -268,15 +280,18 @@ impl Work<'_> {
     fn seen(&mut self, key: Key, method: RemoteMethod, as_of: Timestamp) -> Result<(), StoreError> {
         let hash = digest(&method.facts);
         let is_default = method.default == Some(true);
-        let Some(row) = self.current(&key).cloned() else {
+        let row = self.current(&key).cloned();
+        let attributes = attributes::after(self.guard, row.as_ref(), &method)?;
+        let Some(row) = row else {
             self.plan.counts.created += 1;
-            self.write(key.clone(), method, hash, as_of, None);
+            self.write(key.clone(), method, hash, attributes, as_of, None);
             if is_default && self.guard == Guard::Answer {
                 self.only_default(&key, as_of);
             }
             return Ok(());
         };
-        let standing = standing(self.guard, row.as_of, as_of, is_same(&row, &method, hash));
+        let same = is_same(&row, &method, hash, attributes.as_deref());
+        let standing = standing(self.guard, row.as_of, as_of, same);
         if standing != Standing::Changed {
             self.plan.links.extend(row.method.clone().map(|link| (key.clone(), link)));
         }
@@ -288,8 +303,9 @@ impl Work<'_> {
             }
             Standing::Changed => {
                 self.plan.counts.updated += 1;
-                let changes = changes(&row, &method, hash)?;
-                self.write(key.clone(), method, hash, as_of.max(row.as_of), Some(&row));
+                let changes = changes(&row, &method, hash, attributes.as_deref())?;
+                let as_of_row = as_of.max(row.as_of);
+                self.write(key.clone(), method, hash, attributes, as_of_row, Some(&row));
                 let subject = self.plan.links.get(&key).cloned();
                 self.note(subject.as_ref(), changes);
                 if is_default && self.guard == Guard::Answer {
@@ -318,6 +334,7 @@ impl Work<'_> {
         key: Key,
         method: RemoteMethod,
         hash: ContentHash,
+        attributes: Option<String>,
         as_of: Timestamp,
         row: Option<&MirrorMethod>,
     ) {
@@ -348,6 +365,7 @@ impl Work<'_> {
             credential: method.credential,
             method: link,
             expires,
+            attributes,
         };
         self.written.insert(key, written);
     }
@@ -494,12 +512,13 @@ pub(crate) fn recomputed_method(record: &CanonicalMethod) -> Option<MethodRow> {
     })
 }
 
-type FieldChange = (String, Option<String>, Option<String>);
+pub(super) type FieldChange = (String, Option<String>, Option<String>);
 
 fn changes(
     row: &MirrorMethod,
     method: &RemoteMethod,
     hash: ContentHash,
+    attributes: Option<&str>,
 ) -> Result<Vec<FieldChange>, StoreError> {
     let mut changes = Vec::new();
     if row.state != MirrorState::Live {
@@ -514,6 +533,9 @@ fn changes(
     if row.hash != hash {
         let before: MethodFacts = from_json("facts", &row.facts)?;
         changes.extend(fact_changes(&before, &method.facts));
+    }
+    if row.attributes.as_deref() != attributes {
+        changes.extend(attributes::changes(row.attributes.as_deref(), attributes)?);
     }
     Ok(changes)
 }

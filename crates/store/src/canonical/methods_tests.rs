@@ -71,7 +71,7 @@ impl Tables {
             .filter(|((whose, _), _)| *whose == account)
             .map(|((_, key), (_, row))| (key.clone(), row.clone()))
             .collect();
-        let needs = planner.needs(&mirror, &HashSet::new());
+        let needs = planner.needs(&mirror, &HashSet::new()).expect("attributes");
         let known = self.methods.values().filter(|m| needs.contains(&m.customer));
         let canonical = known.map(|m| self.canonical(m)).collect();
         let plan = planner.plan(context, mirror, canonical).expect("planned");
@@ -138,6 +138,81 @@ fn facts_link_once_and_only_when_exactly_one_agrees() {
     assert_eq!(tables.row("b", "p").method, linked);
     assert_eq!(plan.changes.len(), 1);
     assert_eq!(plan.changes[0].field, "expiry");
+}
+
+/// A card with attributes.
+fn saying(id: &str, attributes: &[(&str, &str)]) -> MethodNews {
+    let MethodNews::Seen(mut method) = card(id, "4242", 1, None) else { unreachable!() };
+    method.attributes =
+        attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    MethodNews::Seen(method)
+}
+
+/// What a plan changes: field, before, after.
+fn changed(plan: &MethodPlan) -> Vec<(&str, Option<&str>, Option<&str>)> {
+    plan.changes
+        .iter()
+        .map(|one| (one.field.as_str(), one.before.as_deref(), one.after.as_deref()))
+        .collect()
+}
+
+#[test]
+fn a_read_shows_all_attributes() {
+    let mut tables = Tables::new();
+    let a = context("a", 0, Guard::Read);
+    let first = tables.write(&a, 1, vec![saying("x", &[("keep_until", "1"), ("status", "ok")])]);
+    assert_eq!((first.counts.created, changed(&first)), (1, vec![]));
+    assert_eq!(
+        tables.row("a", "x").attributes.as_deref(),
+        Some(r#"{"keep_until":"1","status":"ok"}"#)
+    );
+    let same = tables.write(&a, 2, vec![saying("x", &[("status", "ok"), ("keep_until", "1")])]);
+    assert_eq!((same.counts.unchanged, same.mirrors.len()), (1, 0));
+    let other = tables.write(&a, 3, vec![saying("x", &[("keep_until", "2"), ("chain", "c")])]);
+    assert_eq!(other.counts.updated, 1);
+    let expected = [
+        ("attributes.chain", None, Some("c")),
+        ("attributes.keep_until", Some("1"), Some("2")),
+        ("attributes.status", Some("ok"), None),
+    ];
+    assert_eq!(changed(&other), expected);
+    let none = tables.write(&a, 4, vec![saying("x", &[])]);
+    let expected =
+        [("attributes.chain", Some("c"), None), ("attributes.keep_until", Some("2"), None)];
+    assert_eq!((none.counts.updated, changed(&none)), (1, expected.to_vec()));
+    assert_eq!(tables.row("a", "x").attributes, None);
+    // The record of ours is about the facts alone.
+    let record = tables.row("a", "x").method.clone().expect("linked");
+    assert_eq!(tables.methods[&record].hash, tables.row("a", "x").hash);
+}
+
+#[test]
+fn an_answer_says_nothing_of_the_attributes_that_it_leaves_out() {
+    let mut tables = Tables::new();
+    let answer = context("a", 0, Guard::Answer);
+    tables.write(&answer, 1, vec![saying("x", &[("keep_until", "1"), ("status", "ok")])]);
+    let none = tables.write(&answer, 2, vec![saying("x", &[])]);
+    assert_eq!((none.counts.unchanged, changed(&none)), (1, vec![]));
+    let renewed = tables.write(&answer, 3, vec![card("x", "4242", 2, None)]);
+    assert_eq!(changed(&renewed), [("expiry", Some("01/2030"), Some("02/2030"))]);
+    let some = tables.write(
+        &answer,
+        4,
+        // One after the other: the second is about what the first left.
+        vec![saying("x", &[("keep_until", "2")]), saying("x", &[])],
+    );
+    assert_eq!((some.counts.updated, some.counts.unchanged), (1, 1));
+    let kept = |tables: &Tables| tables.row("a", "x").attributes.clone();
+    assert_eq!(kept(&tables).as_deref(), Some(r#"{"keep_until":"2","status":"ok"}"#));
+    for what in [MethodNews::MadeDefault(method("x")), MethodNews::Removed(method("x"))] {
+        let before = kept(&tables);
+        tables.write(&answer, 5, vec![what]);
+        assert_eq!(kept(&tables), before);
+    }
+    // A read that shows none means that there are none.
+    let read = context("a", 0, Guard::Read);
+    tables.write(&read, 6, vec![saying("x", &[])]);
+    assert_eq!(kept(&tables), None);
 }
 
 #[test]

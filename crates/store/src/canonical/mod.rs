@@ -6,6 +6,7 @@
 //! mirror rows of the ids at hand, then the canonical records that [`CustomerPlanner::needs`] and
 //! [`MethodPlanner::needs`] name.
 
+pub(crate) mod attributes;
 mod customers;
 mod kept;
 mod links;

@@ -45,7 +45,7 @@ const VOTES: &str = "SELECT c.customer_id, a.rank, c.account, c.remote_id, c.as_
 const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers \
      WHERE account = $1 AND remote_id = ANY($2)";
 const MIRROR_METHODS: &str = "SELECT remote_customer_id, remote_id, kind, facts, is_default, \
-     hash, state, as_of, method_id, expires FROM remote_methods \
+     hash, state, as_of, method_id, expires, attributes FROM remote_methods \
      WHERE account = $1 AND remote_customer_id = ANY($2)";
 const METHODS: &str = "SELECT id, customer_id, facts, sources, hash FROM methods \
      WHERE customer_id = ANY($1) AND erased_at IS NULL";
@@ -85,18 +85,20 @@ const PUT_METHODS: &str = "INSERT INTO methods (id, customer_id, kind, facts, so
      updated_at = EXCLUDED.updated_at";
 const PUT_MIRROR_METHODS: &str = "INSERT INTO remote_methods AS r (account, remote_customer_id, \
      remote_id, kind, facts, is_default, hash, state, as_of, remote_created_at, first_seen, \
-     removed_at, credential, method_id, expires, first_run) SELECT $1, u.customer, u.id, u.kind, \
+     removed_at, credential, method_id, expires, attributes, first_run) SELECT $1, u.customer, u.id, u.kind, \
      u.facts, u.is_default, u.hash, u.state, u.as_of, u.made_at, $2, u.removed_at, u.credential, \
-     u.method, u.expires, $16 FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], \
+     u.method, u.expires, u.attributes, $17 FROM UNNEST($3::text[], $4::text[], $5::text[], $6::text[], \
      $7::bigint[], $8::bytea[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], \
-     $13::bytea[], $14::text[], $15::bigint[]) AS u (customer, id, kind, facts, is_default, hash, \
-     state, as_of, made_at, removed_at, credential, method, expires) \
+     $13::bytea[], $14::text[], $15::bigint[], $16::text[]) AS u (customer, id, kind, facts, \
+     is_default, hash, state, as_of, made_at, removed_at, credential, method, expires, \
+     attributes) \
      ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET \
      kind = EXCLUDED.kind, facts = EXCLUDED.facts, is_default = EXCLUDED.is_default, \
      hash = EXCLUDED.hash, state = EXCLUDED.state, as_of = EXCLUDED.as_of, \
      remote_created_at = COALESCE(EXCLUDED.remote_created_at, r.remote_created_at), \
      removed_at = EXCLUDED.removed_at, credential = COALESCE(EXCLUDED.credential, r.credential), \
-     method_id = EXCLUDED.method_id, expires = EXCLUDED.expires";
+     method_id = EXCLUDED.method_id, expires = EXCLUDED.expires, \
+     attributes = EXCLUDED.attributes";
 const TOUCH_METHODS: &str = "UPDATE remote_methods m SET as_of = u.at \
      FROM UNNEST($2::text[], $3::text[], $4::bigint[]) AS u (customer, id, at) \
      WHERE m.account = $1 AND m.remote_customer_id = u.customer AND m.remote_id = u.id \
@@ -353,6 +355,7 @@ pub(super) async fn mirror_methods(
             credential: None,
             method: opt_id(row, 8)?,
             expires: get(row, 9)?,
+            attributes: get(row, 10)?,
         };
         mirror.insert(key_of(&known.customer, &known.id), known);
     }
@@ -462,6 +465,7 @@ async fn put_mirror_methods(
         .bind(sealed)
         .bind(column(rows, |row| row.method.as_ref().map(MethodId::as_str)))
         .bind(column(rows, |row| row.expires))
+        .bind(column(rows, |row| row.attributes.as_deref()))
         .bind(context.run.as_ref().map(RunId::as_str))
         .execute(tx)
         .await?;
@@ -477,7 +481,7 @@ pub(super) async fn put_methods(
 ) -> Result<MethodPlan, StoreError> {
     let MethodsAtHand { news, customers, fresh, mirror } = at_hand;
     let planner = MethodPlanner::new(news, customers, context.guard);
-    let needs = planner.needs(&mirror, &fresh);
+    let needs = planner.needs(&mirror, &fresh)?;
     let canonical =
         if needs.is_empty() { Vec::new() } else { canonical_methods(tx, &needs).await? };
     let plan = planner.plan(context, mirror, canonical)?;

@@ -57,7 +57,7 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
@@ -69,6 +69,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "rebind", include_str!("../../../../migrations/postgres/0005_rebind.sql")),
     (6, "changes by run", include_str!("../../../../migrations/postgres/0006_changes_by_run.sql")),
     (7, "changes sent", include_str!("../../../../migrations/postgres/0007_changes_sent.sql")),
+    (8, "attributes", include_str!("../../../../migrations/postgres/0008_attributes.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.

@@ -58,7 +58,7 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
@@ -70,6 +70,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "rebind", include_str!("../../../../migrations/sqlite/0005_rebind.sql")),
     (6, "changes by run", include_str!("../../../../migrations/sqlite/0006_changes_by_run.sql")),
     (7, "changes sent", include_str!("../../../../migrations/sqlite/0007_changes_sent.sql")),
+    (8, "attributes", include_str!("../../../../migrations/sqlite/0008_attributes.sql")),
 ];
 
 fn migrator() -> Migrator {

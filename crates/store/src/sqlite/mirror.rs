@@ -42,7 +42,7 @@ const VOTES: &str = "SELECT c.customer_id, a.rank, c.account, c.remote_id, c.as_
 const LINKS: &str = "SELECT remote_id, customer_id FROM remote_customers \
      WHERE account = ?1 AND remote_id IN (SELECT value FROM json_each(?2))";
 const MIRROR_METHODS: &str = "SELECT remote_customer_id, remote_id, kind, facts, is_default, \
-     hash, state, as_of, method_id, expires FROM remote_methods \
+     hash, state, as_of, method_id, expires, attributes FROM remote_methods \
      WHERE account = ?1 AND remote_customer_id IN (SELECT value FROM json_each(?2))";
 const METHODS: &str = "SELECT id, customer_id, facts, sources, hash FROM methods \
      WHERE customer_id IN (SELECT value FROM json_each(?1)) AND erased_at IS NULL";
@@ -109,14 +109,15 @@ static PUT_METHODS: Bulk = Bulk::new(
 static PUT_MIRROR_METHODS: Bulk = Bulk::new(
     "INSERT OR FAIL INTO remote_methods (account, remote_customer_id, remote_id, kind, facts, \
      is_default, hash, state, as_of, remote_created_at, first_seen, removed_at, credential, \
-     method_id, expires, first_run) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     method_id, expires, attributes, first_run) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     " ON CONFLICT (account, remote_customer_id, remote_id) DO UPDATE SET kind = excluded.kind, \
      facts = excluded.facts, is_default = excluded.is_default, hash = excluded.hash, \
      state = excluded.state, as_of = excluded.as_of, \
      remote_created_at = COALESCE(excluded.remote_created_at, remote_created_at), \
      removed_at = excluded.removed_at, credential = COALESCE(excluded.credential, credential), \
-     method_id = excluded.method_id, expires = excluded.expires",
+     method_id = excluded.method_id, expires = excluded.expires, \
+     attributes = excluded.attributes",
 );
 static TOUCH_METHODS: Bulk = Bulk::new(
     "WITH seen (customer, method, at) AS (VALUES ",
@@ -366,6 +367,7 @@ pub(super) async fn mirror_methods(
             credential: None,
             method: opt_id(row, 8)?,
             expires: get(row, 9)?,
+            attributes: get(row, 10)?,
         };
         mirror.insert(key_of(&known.customer, &known.id), known);
     }
@@ -453,7 +455,7 @@ pub(super) async fn put_methods(
 ) -> Result<MethodPlan, StoreError> {
     let MethodsAtHand { news, customers, fresh, mirror } = at_hand;
     let planner = MethodPlanner::new(news, customers, context.guard);
-    let needs = planner.needs(&mirror, &fresh);
+    let needs = planner.needs(&mirror, &fresh)?;
     let canonical =
         if needs.is_empty() { Vec::new() } else { canonical_methods(conn, &needs).await? };
     let plan = planner.plan(context, mirror, canonical)?;
@@ -477,6 +479,7 @@ pub(super) async fn put_methods(
             .bind(row.credential.as_ref().map(seal))
             .bind(row.method.as_ref().map(MethodId::as_str))
             .bind(row.expires)
+            .bind(row.attributes.as_deref())
             .bind(run.as_deref())
     };
     PUT_MIRROR_METHODS.run(conn, &plan.mirrors, bind, |q| q).await?;
