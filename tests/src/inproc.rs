@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend::{Account, CallCounter, CustomerBackend, Timing, Traffic};
+use backend::{Account, CallCounter, Capabilities, CustomerBackend, Timing, Traffic};
 use engine::{Engine, Quiet, Reads, Stop};
 use model::{AccountName, Calls, RunId, SystemClock};
 use sandbox::Handle;
 use store::{AccountRow, Owner, Store};
 use transport::{CallLog, CallRecord, Rate};
 
-use crate::providers::{self, Opening, Provider, ProxyToken};
-
-/// The account at proxy-token.
-pub const MERCHANT: &str = "pa_main";
+use crate::providers::{self, Opening, Provider};
 
 /// What differs from one engine to the next.
 pub struct Setup {
@@ -49,6 +46,17 @@ impl CallCounter for Uncounted {
     }
 }
 
+/// What a provider's adapter says that it can do.
+pub async fn capabilities(provider: &dyn Provider) -> anyhow::Result<Capabilities> {
+    let at = providers::start(provider, 1, 0).await?;
+    let rate = Rate { per_second: 1.0, burst: 1, in_flight: 1 };
+    let opening = Opening::of(provider.seeded());
+    let (backend, _) =
+        providers::connect(provider, &at, &opening, rate, quick(), Arc::new(Uncounted))?;
+    at.stop().await;
+    Ok(backend.capabilities())
+}
+
 /// The seeded account at a provider, as the store knows it.
 pub fn account_row_at(provider: &dyn Provider, at: &Handle) -> anyhow::Result<AccountRow> {
     Ok(AccountRow {
@@ -63,22 +71,8 @@ pub fn account_row_at(provider: &dyn Provider, at: &Handle) -> anyhow::Result<Ac
     })
 }
 
-/// The same at proxy-token.
-pub fn account_row(provider: &Handle) -> anyhow::Result<AccountRow> {
-    account_row_at(&ProxyToken, provider)
-}
-
-/// An engine for the account `gov` at proxy-token; to be made in the runtime that it works in.
-pub fn engine(
-    provider: &Handle,
-    store: Arc<dyn Store>,
-    setup: Setup,
-    wrap: impl FnOnce(Arc<dyn CustomerBackend>, Arc<dyn Traffic>) -> Arc<dyn CustomerBackend>,
-) -> anyhow::Result<Engine> {
-    engine_at(&ProxyToken, provider, store, setup, wrap)
-}
-
-/// The same at any provider: for its seeded account.
+/// An engine for the account `gov`, a provider's seeded one; to be made in the runtime that it works
+/// in.
 pub fn engine_at(
     provider: &dyn Provider,
     at: &Handle,

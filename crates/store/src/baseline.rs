@@ -1,6 +1,13 @@
 //! What is known of a customer list as a whole: when it was last read to its end and confirmed, and
 //! which customers were known before a moment.
 
+/// What a reading was of: the whole list, or its top.
+pub(crate) const WHOLE: &str = "customers";
+/// See [`WHOLE`].
+pub(crate) const TOP: &str = "top";
+/// The clocks of two processes may differ by so much, in microseconds.
+pub(crate) const APART: i64 = 60_000_000;
+
 /// The newest reading that no later one contradicts.
 pub(crate) const LAST_COMPLETE: &str = "SELECT MAX(started_at) FROM scans \
      WHERE account = $1 AND what = 'customers' AND state = 'complete'";
@@ -8,10 +15,11 @@ pub(crate) const LAST_COMPLETE: &str = "SELECT MAX(started_at) FROM scans \
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[&str] = &[LAST_COMPLETE];
 
-/// The reads of one database: its store, the pool that it reads from, and its text that names those
-/// of the customers `$2` (a JSON list) that were first seen before `$3`.
+/// The reads of one database: its store, the pool that it reads from, and its texts that name those
+/// of the customers `$2` (a JSON list) that were first seen before `$3`, and those that the last
+/// complete reading showed or that were known `$3` microseconds before it began.
 macro_rules! reads {
-    ($store:ty, $pool:ident, $known:expr) => {
+    ($store:ty, $pool:ident, $known:expr, $listed:expr) => {
         impl $store {
             pub(super) async fn find_last_complete(
                 &self,
@@ -31,11 +39,31 @@ macro_rules! reads {
                 before: model::Timestamp,
             ) -> Result<std::collections::BTreeSet<model::RemoteCustomerId>, $crate::StoreError>
             {
+                self.find_ids($known, account, ids, before.micros()).await
+            }
+
+            pub(super) async fn find_listed(
+                &self,
+                account: &model::AccountName,
+                ids: &[model::RemoteCustomerId],
+            ) -> Result<std::collections::BTreeSet<model::RemoteCustomerId>, $crate::StoreError>
+            {
+                self.find_ids($listed, account, ids, $crate::baseline::APART).await
+            }
+
+            async fn find_ids(
+                &self,
+                sql: &'static str,
+                account: &model::AccountName,
+                ids: &[model::RemoteCustomerId],
+                micros: i64,
+            ) -> Result<std::collections::BTreeSet<model::RemoteCustomerId>, $crate::StoreError>
+            {
                 let ids: Vec<&str> = ids.iter().map(model::RemoteCustomerId::as_str).collect();
-                let known: Vec<String> = sqlx::query_scalar($known)
+                let known: Vec<String> = sqlx::query_scalar(sql)
                     .bind(account.as_str())
                     .bind($crate::canonical::to_json(&ids))
-                    .bind(before.micros())
+                    .bind(micros)
                     .fetch_all(&self.$pool)
                     .await?;
                 known.into_iter().map($crate::decode::as_id).collect()

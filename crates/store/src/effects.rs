@@ -104,7 +104,10 @@ impl InTheWay {
             let new = intent.idempotency_key.clone();
             let before = match before {
                 Some(planned) => {
-                    let sent_with = planned.key.filter(|_| new.is_some()).or(new);
+                    // A change may be another by now: under the key of the one before it would be
+                    // answered with that one's answer, and not be made.
+                    let is_same = new.is_some() && intent.kind != EffectKind::UpdateCustomer;
+                    let sent_with = planned.key.filter(|_| is_same).or(new);
                     decided.again.push((planned.id.clone(), intent, sent_with.clone()));
                     Before {
                         id: planned.id,

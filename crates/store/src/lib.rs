@@ -364,6 +364,16 @@ pub trait Store: Send + Sync + fmt::Debug {
         account: &AccountName,
     ) -> Result<Option<Timestamp>, StoreError>;
 
+    /// Those of these customers that the last complete reading of the list, or of its top, showed, or
+    /// that were known before it began: in a list of which the newest come first, nobody unknown
+    /// comes behind a page of them. One that our own create has made known is none of them: somebody
+    /// else's may come behind it.
+    async fn listed(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError>;
+
     /// Those of these customers that the mirror had before a moment, removed ones included.
     async fn known_before(
         &self,

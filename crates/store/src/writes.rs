@@ -280,6 +280,8 @@ pub struct NewScan {
     pub pass: u32,
     /// The page size asked for.
     pub page_size: u32,
+    /// Whether only its top is read, down to what the reading before it showed.
+    pub top: bool,
 }
 
 /// Customers that were read.

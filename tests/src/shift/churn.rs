@@ -13,10 +13,17 @@ use model::{
 };
 use sandbox::{Handle, NewMethod};
 
-use crate::inproc::MERCHANT;
 use crate::torture::seed::Rng;
 
-/// What the other client does.
+/// Where the other client works, and what it saves for whom it creates.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub provider: Handle,
+    pub merchant: &'static str,
+    pub method: NewMethod,
+}
+
+/// What it does.
 #[derive(Debug, Clone)]
 pub enum Op {
     Create(String),
@@ -37,7 +44,7 @@ struct State {
 #[derive(Debug)]
 pub struct Shifting {
     inner: Arc<dyn CustomerBackend>,
-    provider: Handle,
+    client: Client,
     state: Arc<Mutex<State>>,
     /// Whether what no page showed is said to be gone, as if the list could be believed.
     naive: bool,
@@ -48,15 +55,16 @@ pub struct Shifting {
 pub struct Churn(Arc<Mutex<State>>);
 
 impl Churn {
-    /// So many of each, before reads of the first `pages` pages.
-    pub fn draw(rng: &mut Rng, provider: &Handle, each: u64, pages: u64) -> Self {
-        let mut there: Vec<String> =
-            provider.customers(MERCHANT).into_iter().map(|customer| customer.id).collect();
+    /// So many of each, before reads of the first `pages` pages: what is created pushes rows down,
+    /// what is deleted pulls them up, and never both before the same read.
+    pub fn draw(rng: &mut Rng, client: &Client, each: u64, pages: u64) -> Self {
+        let there = client.provider.customers(client.merchant).into_iter();
+        let mut there: Vec<String> = there.map(|customer| customer.id).collect();
         let mut due = Vec::new();
         for no in 0..each {
-            due.push((rng.between(1, pages), Op::Create(format!("N-{no:03}"))));
+            due.push((2 * rng.between(1, pages / 2), Op::Create(format!("N-{no:03}"))));
             let at = usize::try_from(rng.below(there.len() as u64)).unwrap_or(0);
-            due.push((rng.between(1, pages), Op::Delete(there.swap_remove(at))));
+            due.push((2 * rng.between(1, (pages - 1) / 2) + 1, Op::Delete(there.swap_remove(at))));
         }
         due.sort_by_key(|(page, _)| std::cmp::Reverse(*page));
         Self(Arc::new(Mutex::new(State { due, ..State::default() })))
@@ -65,11 +73,11 @@ impl Churn {
     pub fn around(
         &self,
         inner: Arc<dyn CustomerBackend>,
-        provider: &Handle,
+        client: &Client,
         naive: bool,
     ) -> Arc<dyn CustomerBackend> {
         let state = Arc::clone(&self.0);
-        Arc::new(Shifting { inner, provider: provider.clone(), state, naive })
+        Arc::new(Shifting { inner, client: client.clone(), state, naive })
     }
 
     /// Fails unless everything was done.
@@ -100,14 +108,14 @@ impl Shifting {
     }
 
     fn carry_out(&self, op: &Op) -> anyhow::Result<()> {
+        let Client { provider, merchant, method } = &self.client;
         match op {
             Op::Create(reference) => {
                 let email = format!("{reference}@example.com");
-                let id = self.provider.create_customer(MERCHANT, Some(reference), "New", &email)?;
-                let card = NewMethod::card("VISA", "4242", 12, 2031);
-                self.provider.add_method(MERCHANT, &id, card, true)?;
+                let id = provider.create_customer(merchant, Some(reference), "New", &email)?;
+                provider.add_method(merchant, &id, method.clone(), false)?;
             }
-            Op::Delete(id) => self.provider.delete_customer(MERCHANT, id)?,
+            Op::Delete(id) => provider.delete_customer(merchant, id)?,
         }
         Ok(())
     }

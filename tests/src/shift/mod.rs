@@ -12,13 +12,14 @@ use anyhow::{Context as _, bail, ensure};
 use engine::{Ended, PullOptions};
 use futures::{StreamExt as _, stream};
 use libtest_mimic::Trial;
-use sandbox::proxy_token::{Config, NextLink, Shape};
-use sandbox::{Running, Sandbox, SandboxConfig, VendorConfig};
+use sandbox::proxy_token::{NextLink, Shape};
+use sandbox::{Handle, Running, Sandbox, SandboxConfig, VendorConfig};
 use store::Store;
 
-use self::churn::Churn;
+use self::churn::{Churn, Client};
 use crate::env::{Database, Databases, Env, TestDb, say, store_for, variable};
-use crate::inproc::{self, MERCHANT, Setup};
+use crate::inproc::{self, Setup};
+use crate::providers::{self, Method, Provider};
 use crate::torture::seed::Rng;
 
 const CUSTOMERS: usize = 600;
@@ -27,6 +28,8 @@ const PAGE: usize = 20;
 const EACH: u64 = 50;
 /// Each of these pages is read before the list ends, whatever is deleted.
 const PAGES: u64 = 26;
+/// The same where a page has a hundred customers.
+const LARGE_PAGES: u64 = 5;
 const AT_ONCE: usize = 2;
 
 /// What the seeds came to.
@@ -44,28 +47,48 @@ struct Tally {
 }
 
 struct World {
+    of: &'static dyn Provider,
     provider: Running,
+    client: Client,
+    /// Pages that are read before the list ends.
+    pages: u64,
     db: Arc<TestDb>,
     store: Arc<dyn Store>,
     seed: u64,
 }
 
+/// The simulator of a seed, with small pages where the provider may give fewer rows than asked for.
+fn vendor(of: &dyn Provider, seed: u64) -> (VendorConfig, u64) {
+    match of.vendor() {
+        VendorConfig::ProxyToken(mut config) => {
+            // A quarter of the seeds follow the provider's links instead of counting rows.
+            let link = if seed.is_multiple_of(4) { NextLink::SameOrigin } else { NextLink::Absent };
+            config.shape = Shape { next_link: link, ..config.shape };
+            config.max_page = PAGE;
+            (VendorConfig::ProxyToken(config), PAGES)
+        }
+        VendorConfig::V2(mut config) => {
+            // A quarter of them meet pages of any length.
+            config.irregular_pages = seed.is_multiple_of(4);
+            config.max_page = PAGE;
+            (VendorConfig::V2(config), PAGES)
+        }
+        vendor => (vendor, LARGE_PAGES),
+    }
+}
+
 impl World {
-    async fn new(db: Arc<TestDb>, seed: u64) -> anyhow::Result<Self> {
-        // A quarter of the seeds follow the provider's links instead of counting rows.
-        let link = if seed.is_multiple_of(4) { NextLink::SameOrigin } else { NextLink::Absent };
-        let shape = Shape { next_link: link, ..Shape::default() };
-        let vendor = Config { max_page: PAGE, shape, ..Config::default() };
-        let provider = Sandbox::start(SandboxConfig {
-            seed,
-            customers: CUSTOMERS,
-            vendor: VendorConfig::ProxyToken(vendor),
-            ..SandboxConfig::default()
-        })
-        .await?;
+    async fn new(db: Arc<TestDb>, of: &'static dyn Provider, seed: u64) -> anyhow::Result<Self> {
+        let (vendor, pages) = vendor(of, seed);
+        let config = SandboxConfig { seed, customers: CUSTOMERS, vendor, ..Default::default() };
+        let provider = Sandbox::start(config).await?;
+        let kinds = inproc::capabilities(of).await?.method_kinds;
+        let kind = *kinds.first().context("a kind of payment method")?;
+        let method = Method::numbered(kind, 4242).at_provider();
+        let client = Client { provider: Handle::clone(&provider), merchant: of.seeded(), method };
         let store = store_for(&db).await?;
-        store.bind_accounts(&[inproc::account_row(&provider)?]).await?;
-        Ok(Self { provider, db, store, seed })
+        store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
+        Ok(Self { of, provider, client, pages, db, store, seed })
     }
 
     /// One pull, while the other client does this, if it does anything.
@@ -76,13 +99,14 @@ impl World {
             import_batch: 100,
             in_flight: 8,
         };
-        let engine = inproc::engine(
+        let engine = inproc::engine_at(
+            self.of,
             &self.provider,
             Arc::clone(&self.store),
             setup,
             |backend, _| match churn {
                 None => backend,
-                Some(churn) => churn.around(backend, &self.provider, naive),
+                Some(churn) => churn.around(backend, &self.client, naive),
             },
         )?;
         // Every third seed has its list confirmed.
@@ -110,7 +134,8 @@ impl World {
 
     /// The provider's, in the same form.
     fn held(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let customers = self.provider.customers(MERCHANT).into_iter();
+        let customers = self.provider.customers(self.client.merchant).into_iter();
+        let customers = customers.filter(|customer| !customer.deleted);
         customers.map(|c| (c.id, c.methods.into_iter().map(|m| m.id).collect())).collect()
     }
 
@@ -148,12 +173,18 @@ impl World {
 }
 
 /// One seed: a quiet pull, one while the list shifts, and another quiet one.
-async fn one(db: Arc<TestDb>, seed: u64, naive: bool, tally: &mut Tally) -> anyhow::Result<()> {
-    let world = World::new(db, seed).await?;
+async fn one(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+    seed: u64,
+    naive: bool,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let world = World::new(db, of, seed).await?;
     let ended = |ended: Ended| ended.error.map_or(Ok(ended.summary), Err);
     ended(world.pull(None, false).await?)?;
     let mut rng = Rng::new(seed);
-    let churn = Churn::draw(&mut rng, &world.provider, EACH, PAGES);
+    let churn = Churn::draw(&mut rng, &world.client, EACH, world.pages);
     let during = ended(world.pull(Some(&churn), naive).await?)?;
     churn.is_over()?;
     let wronged = world.wronged().await?;
@@ -179,11 +210,16 @@ async fn one(db: Arc<TestDb>, seed: u64, naive: bool, tally: &mut Tally) -> anyh
     Ok(())
 }
 
-async fn run(databases: &Databases, seed: u64, naive: bool) -> (u64, anyhow::Result<Tally>) {
+async fn run(
+    databases: &Databases,
+    of: &'static dyn Provider,
+    seed: u64,
+    naive: bool,
+) -> (u64, anyhow::Result<Tally>) {
     let ran = async {
         let db = Arc::new(databases.create().await?);
         let mut tally = Tally::default();
-        let ran = one(Arc::clone(&db), seed, naive, &mut tally).await;
+        let ran = one(Arc::clone(&db), of, seed, naive, &mut tally).await;
         databases.remove(&db).await?;
         ran.map(|()| tally)
     };
@@ -195,10 +231,10 @@ fn seeds(default: u64) -> anyhow::Result<u64> {
     Ok(asked.transpose().context("ONFILE_SHIFT_SEEDS")?.unwrap_or(default))
 }
 
-async fn churn_trial(databases: Databases) -> anyhow::Result<()> {
+async fn churn_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
     let (mut sum, mut failed) = (Tally::default(), Vec::new());
     let mut ran = stream::iter(1..=seeds(8)?)
-        .map(|seed| run(&databases, seed, false))
+        .map(|seed| run(&databases, of, seed, false))
         .buffer_unordered(AT_ONCE);
     while let Some((seed, ran)) = ran.next().await {
         match ran {
@@ -213,7 +249,7 @@ async fn churn_trial(databases: Databases) -> anyhow::Result<()> {
             Err(error) => failed.push(format!("seed {seed}: {error:#}")),
         }
     }
-    say(&format!("shift/{}: {sum:?}", databases.on.as_str()));
+    say(&format!("shift/{}/{}: {sum:?}", databases.on.as_str(), of.kind()));
     ensure!(failed.is_empty(), "{} seeds failed\n{}", failed.len(), failed.join("\n"));
     // A list from which nothing slid away would prove nothing.
     ensure!(sum.missed > 0 && sum.at_once > 0, "{sum:?}");
@@ -221,11 +257,12 @@ async fn churn_trial(databases: Databases) -> anyhow::Result<()> {
 }
 
 /// One that takes what no page showed for gone is caught.
-async fn naive_trial(databases: Databases) -> anyhow::Result<()> {
+async fn naive_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
     for seed in 1..=seeds(8)? {
-        if let (_, Err(error)) = run(&databases, seed, true).await {
+        if let (_, Err(error)) = run(&databases, of, seed, true).await {
             ensure!(format!("{error:#}").contains("live customers are marked"), "{error:#}");
-            say(&format!("shift/{}: caught at seed {seed}: {error:#}", databases.on.as_str()));
+            let (on, of) = (databases.on.as_str(), of.kind());
+            say(&format!("shift/{on}/{of}: caught at seed {seed}: {error:#}"));
             return Ok(());
         }
     }
@@ -235,8 +272,13 @@ async fn naive_trial(databases: Databases) -> anyhow::Result<()> {
 pub fn trials(env: &Env) -> Vec<Trial> {
     let mut trials = Vec::new();
     for db in Database::ALL {
-        trials.push(env.trial_with("shift", db, "churn", churn_trial));
-        trials.push(env.trial_with("shift", db, "twin_believes_the_list", naive_trial));
+        for of in providers::ALL.iter().copied() {
+            let case = |name: &str| format!("{}/{name}", of.kind());
+            let churn = move |databases| churn_trial(databases, of);
+            trials.push(env.trial_with("shift", db, &case("churn"), churn));
+            let naive = move |databases| naive_trial(databases, of);
+            trials.push(env.trial_with("shift", db, &case("twin_believes_the_list"), naive));
+        }
     }
     trials
 }

@@ -22,7 +22,7 @@ async fn scan(
     seconds: i64,
     state: Option<ScanState>,
 ) -> anyhow::Result<()> {
-    let new = NewScan { account: name(account)?, pass: 1, page_size: 100 };
+    let new = NewScan { account: name(account)?, pass: 1, page_size: 100, top: false };
     let id = cx.store().begin_scan(fence, &new).await?;
     let began = at(seconds).micros();
     cx.execute(&format!("UPDATE scans SET started_at = {began} WHERE id = '{id}'")).await?;

@@ -19,6 +19,7 @@ cases![
     a_key_is_repeated_while_nothing_answered_it,
     a_key_is_not_repeated_when_it_is_old,
     what_an_effect_changes_is_kept_and_replaced,
+    a_key_is_repeated_but_for_a_change,
     a_closed_effect_makes_room_for_a_new_one,
     an_unsettled_effect_holds_its_reference,
     sending_under_another_epoch_holds_its_reference,
@@ -181,6 +182,28 @@ async fn concurrent_intents_of_a_subject_have_one_winner(cx: &Cx) -> anyhow::Res
     }
     assert_eq!(cx.rows_in("effects").await?, 600);
     other.close().await;
+    Ok(())
+}
+
+async fn a_key_is_repeated_but_for_a_change(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    for (kind, subject, expected) in [
+        (EffectKind::CreateCustomer, "r1", "first"),
+        (EffectKind::AddMethod, "r2/tok", "first"),
+        // It may be another change by now.
+        (EffectKind::UpdateCustomer, "c3", "second"),
+    ] {
+        let with = |key: &str| -> anyhow::Result<Intent> {
+            let key = Some(key.to_owned());
+            Ok(Intent { idempotency_key: key, ..intent(kind, subject, Some(subject))? })
+        };
+        let effect = accepted(cx, &fence, with("first")?).await?;
+        settle(cx, &fence, &effect, EffectState::Unknown).await?;
+        settle(cx, &fence, &effect, EffectState::Planned).await?;
+        let answer = commit(cx, &fence, with("second")?).await?;
+        let key = Some(expected.to_owned());
+        assert_eq!(answer, IntentAnswer::Accepted { effect, attempt: 2, key });
+    }
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use model::{Profile, RemoteCustomer, RemoteStatus};
+use anyhow::ensure;
+use model::{Profile, RemoteCustomer, RemoteCustomerId, RemoteStatus};
 use store::{CustomersApplied, CustomersWrite, NewScan, Overlap, ScanState};
 
 use crate::store_suite::cases;
@@ -27,6 +28,7 @@ cases![
     inline_methods_are_written_too,
     concurrent_pages_of_two_accounts_agree,
     a_scan_knows_what_it_saw,
+    what_a_complete_reading_showed_is_listed,
     a_page_of_many,
     credentials_are_sealed_at_rest,
 ];
@@ -380,7 +382,7 @@ async fn concurrent_pages_of_two_accounts_agree(cx: &Cx) -> anyhow::Result<()> {
 
 async fn a_scan_knows_what_it_saw(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
-    let new = NewScan { account: name("alpha")?, pass: 1, page_size: 100 };
+    let new = NewScan { account: name("alpha")?, pass: 1, page_size: 100, top: false };
     let scan = cx.store().begin_scan(&fence, &new).await?;
     let other = cx.store().begin_scan(&fence, &NewScan { pass: 2, ..new }).await?;
     assert_ne!(scan, other);
@@ -406,6 +408,47 @@ async fn a_scan_knows_what_it_saw(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!(ended, 1);
     let state = cx.text(&format!("SELECT state FROM scans WHERE id = '{scan}'")).await?;
     assert_eq!(state.as_deref(), Some("complete"));
+    Ok(())
+}
+
+async fn what_a_complete_reading_showed_is_listed(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let alpha = name("alpha")?;
+    let new = NewScan { account: alpha.clone(), pass: 1, page_size: 100, top: false };
+    let read = async |scan: &NewScan, id: &str, ended: ScanState| -> anyhow::Result<()> {
+        let scan = cx.store().begin_scan(&fence, scan).await?;
+        let write = CustomersWrite {
+            account: alpha.clone(),
+            scan: Some(scan.clone()),
+            as_of: at(1),
+            customers: vec![customer(id, None, "Ada")?],
+            overlap: Overlap::Written,
+        };
+        cx.store().apply_customers(&fence, write).await?;
+        Ok(cx.store().end_scan(&fence, &scan, ended).await?)
+    };
+    let ids = ["whole", "broken", "ours", "top"].map(|id| RemoteCustomerId::new(id).expect("one"));
+    let listed = async || -> anyhow::Result<Vec<String>> {
+        let listed = cx.store().listed(&alpha, &ids).await?;
+        Ok(listed.iter().map(ToString::to_string).collect())
+    };
+    ensure!(listed().await?.is_empty());
+    read(&new, "whole", ScanState::Complete).await?;
+    // What a reading that was broken off showed is known, and somebody unknown may come behind it.
+    let top = NewScan { top: true, ..new.clone() };
+    read(&top, "broken", ScanState::Incomplete).await?;
+    // So it is with what our own creates made.
+    cx.pull(&fence, "alpha", 1, vec![customer("ours", None, "Ada")?]).await?;
+    ensure!(listed().await? == ["whole"], "{:?}", listed().await?);
+    read(&top, "top", ScanState::Complete).await?;
+    ensure!(listed().await? == ["top"], "{:?}", listed().await?);
+    // The top is no reading of the whole.
+    let whole = cx.store().last_complete_scan(&alpha).await?;
+    let began = cx.number("SELECT started_at FROM scans WHERE what = 'customers'").await?;
+    ensure!(whole.map(model::Timestamp::micros) == Some(began), "{whole:?}");
+    // Long after, whoever was known when it began is listed too.
+    cx.execute("UPDATE remote_customers SET first_seen = first_seen - 3600000000").await?;
+    ensure!(listed().await?.len() == 4, "{:?}", listed().await?);
     Ok(())
 }
 

@@ -14,8 +14,9 @@ use sandbox::Handle;
 use store::{RunRecord, RunState, Store};
 use tokio::sync::{oneshot, watch};
 
-use super::seed::{Begin, End, WRITES};
-use super::world::World;
+use super::seed::{Begin, End};
+use super::target::Target;
+use super::world::{World, settle_down};
 use crate::jobs::expire;
 
 /// No process of a seed takes longer.
@@ -183,15 +184,17 @@ pub struct Seen {
     pub crashes: Vec<Failpoint>,
     pub stops: u64,
     pub pauses: u64,
-    /// How often faults fired, by kind.
-    pub faults: BTreeMap<&'static str, u64>,
+    /// How often faults fired, by endpoint and kind; 0 of those that were drawn and did not.
+    pub faults: BTreeMap<(String, &'static str), u64>,
 }
 
 impl Seen {
     /// Before they are cleared.
     pub fn count_faults(&mut self, provider: &Handle) {
         for rule in provider.faults() {
-            *self.faults.entry(rule.fault.name()).or_default() += rule.fired;
+            // A rule's name begins with its endpoint's.
+            let endpoint = rule.id.split(['-', '@']).next().unwrap_or_default().to_owned();
+            *self.faults.entry((endpoint, rule.fault.name())).or_default() += rule.fired;
         }
     }
 }
@@ -200,7 +203,12 @@ impl Seen {
 pub async fn torture(world: &Arc<World>) -> anyhow::Result<Seen> {
     let mut seen = Seen::default();
     let mut standing = Vec::new();
-    for stint in &world.plan.stints {
+    for (no, stint) in world.plan.stints.iter().enumerate() {
+        if stint.others > 0 && standing.is_empty() {
+            // What the last process sent is there by then, or never.
+            settle_down().await;
+            world.others(no, stint.others).await?;
+        }
         let mut process = Process::start(world, stint.begin, stint.end);
         let came = process.came().await?;
         match (came, stint.end) {
@@ -237,16 +245,18 @@ pub async fn torture(world: &Arc<World>) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
-/// Calls that change something.
-fn changes(provider: &Handle) -> u64 {
+/// Calls that changed something.
+fn changes(provider: &Handle, target: &Target) -> u64 {
     let counters = provider.counters();
-    WRITES.iter().map(|endpoint| counters.calls(endpoint)).sum()
+    let taken = |endpoint| [200, 201, 204].map(|status| counters.answered(endpoint, status));
+    target.writes().into_iter().flat_map(taken).sum()
 }
 
 /// The work is taken up again, without faults, until an import has nothing to send; `work` begins a
 /// process and says what it did.
 pub async fn finish(
     provider: &Handle,
+    target: &Target,
     store: &dyn Store,
     work: impl AsyncFn(Begin) -> anyhow::Result<Summary>,
 ) -> anyhow::Result<()> {
@@ -258,14 +268,14 @@ pub async fn finish(
             Some(run) if rests(run) => Begin::Resume,
             _ => Begin::Import,
         };
-        let before = changes(provider);
+        let before = changes(provider, target);
         let summary = work(begin).await.with_context(|| format!("{begin:?} without faults"))?;
         if begin == Begin::Resume {
             continue;
         }
         let rows = summary.rows.unwrap_or_default();
         let open = rows.unresolved + rows.not_attempted + rows.refused + rows.rejected;
-        let silent = changes(provider) == before;
+        let silent = changes(provider, target) == before;
         // Nothing is left, or nothing moves it.
         if silent && (open == 0 || left == Some(open)) {
             return Ok(());

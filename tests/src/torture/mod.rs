@@ -4,13 +4,18 @@
 //! - `crashes`: processes within this one, as threads whose runtimes are dropped.
 //! - `kills`: the binary itself, by `kill -9`.
 //! - `twins`: known-bad variants, which must be caught.
+//! - what was once found, each by itself.
 //!
 //! How to run more of them, or one again, stands in `crates/README.md`.
 
 mod crash;
+mod faults;
 mod kill;
+mod listing;
 mod oracle;
 pub mod seed;
+mod singled;
+mod target;
 mod twins;
 mod world;
 
@@ -26,9 +31,11 @@ use libtest_mimic::Trial;
 use self::crash::Seen;
 use self::oracle::Judgement;
 use self::seed::Plan;
+use self::target::Target;
 use self::twins::Twin;
 use self::world::World;
 use crate::env::{Database, Databases, Env, TestDb, say, variable};
+use crate::providers::{self, Provider};
 
 /// Seeds at work at once: each mostly waits.
 const AT_ONCE: usize = 4;
@@ -36,6 +43,8 @@ const AT_ONCE: usize = 4;
 const TWIN_SEEDS: u64 = 300;
 /// Seeds that prove nothing if a failpoint was left out.
 const MANY_KILLS: usize = 50;
+/// In so many seeds every fault that was drawn must have fired.
+const MANY_SEEDS: u64 = 100;
 
 /// The seeds to run: so many, unless the environment asks for more, or for one.
 fn seeds(default: u64, more: &str) -> anyhow::Result<Vec<u64>> {
@@ -57,14 +66,18 @@ struct Summary {
     stops: u64,
     pauses: u64,
     crashes: BTreeMap<&'static str, u64>,
-    faults: BTreeMap<&'static str, u64>,
+    faults: BTreeMap<(String, &'static str), u64>,
     unresolved: BTreeMap<String, u64>,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seeds, effects, doubled, lost, unaccounted, .. } = self;
-        let Self { stops, pauses, crashes, faults, unresolved, .. } = self;
+        let Self { stops, pauses, crashes, unresolved, .. } = self;
+        let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((_, kind), fired) in &self.faults {
+            *faults.entry(kind).or_default() += fired;
+        }
         write!(f, "{seeds} seeds, {effects} effects: ")?;
         write!(f, "{doubled} doubled, {lost} lost, {unaccounted} unaccounted; ")?;
         write!(f, "{stops} stops, {pauses} pauses; ")?;
@@ -84,8 +97,8 @@ impl Summary {
         for point in &seen.crashes {
             *self.crashes.entry(point.as_str()).or_default() += 1;
         }
-        for (kind, fired) in seen.faults.iter().filter(|(_, fired)| **fired > 0) {
-            *self.faults.entry(kind).or_default() += fired;
+        for (fault, fired) in &seen.faults {
+            *self.faults.entry(fault.clone()).or_default() += fired;
         }
         for (code, rows) in &judgement.unresolved {
             *self.unresolved.entry(code.clone()).or_default() += rows;
@@ -97,13 +110,16 @@ impl Summary {
 async fn crashes(
     db: Arc<TestDb>,
     seed: u64,
+    target: Target,
     twin: Option<Twin>,
 ) -> anyhow::Result<(Seen, Judgement)> {
-    let world = Arc::new(World::new(db, Plan::draw(seed), twin).await?);
+    let plan = Plan::draw(seed, target);
+    let plan = twin.map_or(plan.clone(), |twin| twin.plan(plan));
+    let world = Arc::new(World::new(db, plan, twin).await?);
     let seen = crash::torture(&world).await?;
     world::settle_down().await;
     let again = async |begin| crash::through(&world, begin).await;
-    crash::finish(&world.provider, &*world.store, again).await?;
+    crash::finish(&world.provider, &target, &*world.store, again).await?;
     let judgement = oracle::judge(&world.plan, &world.provider, &*world.store).await?;
     world.store.close().await;
     Ok((seen, judgement))
@@ -112,6 +128,7 @@ async fn crashes(
 /// Runs seeds, each on a database of its own, and sums them up.
 async fn all<F>(
     databases: &Databases,
+    target: &Target,
     case: &str,
     seeds: Vec<u64>,
     one: impl Fn(Arc<TestDb>, u64) -> F,
@@ -141,32 +158,41 @@ where
             Err(error) => failed.push((seed, format!("{error:#}"))),
         }
     }
-    let on = databases.on.as_str();
-    say(&format!("torture/{on}/{case}: {summary}"));
+    let (on, kind) = (databases.on.as_str(), target.provider.kind());
+    say(&format!("torture/{on}/{kind}/{case}: {summary}"));
     failed.sort();
     if failed.is_empty() {
+        // A fault that never fires would prove less than it says.
+        let silent: Vec<_> = summary.faults.iter().filter(|(_, fired)| **fired == 0).collect();
+        ensure!(summary.seeds < MANY_SEEDS || silent.is_empty(), "never fired: {silent:?}");
         return Ok(summary);
     }
     let mut said = format!("{} seeds failed", failed.len());
     for (seed, why) in failed {
-        let Plan { in_flight, import_batch, stints, .. } = Plan::draw(seed);
+        let Plan { in_flight, import_batch, stints, .. } = Plan::draw(seed, *target);
         said += &format!(
-            "\n\nONFILE_TORTURE_SEED={seed} cargo test -p tests -- torture/{on}/{case}\n\
+            "\n\nONFILE_TORTURE_SEED={seed} cargo test -p tests -- torture/{on}/{kind}/{case}\n\
              {in_flight} in flight, batches of {import_batch}, {stints:?}\n{why}"
         );
     }
     bail!(said)
 }
 
-async fn crash_trial(databases: Databases) -> anyhow::Result<()> {
-    let seeds = seeds(25, "ONFILE_TORTURE_SEEDS")?;
-    all(&databases, "crashes", seeds, |db, seed| crashes(db, seed, None)).await.map(drop)
+async fn crash_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
+    let target = Target::of(of).await?;
+    let few = if target.capabilities.import_batch.is_some() { 25 } else { 8 };
+    let seeds = seeds(few, "ONFILE_TORTURE_SEEDS")?;
+    let one = |db, seed| crashes(db, seed, target, None);
+    all(&databases, &target, "crashes", seeds, one).await.map(drop)
 }
 
-async fn kill_trial(databases: Databases) -> anyhow::Result<()> {
-    let seeds = seeds(6, "ONFILE_TORTURE_KILLS")?;
+async fn kill_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
+    let target = Target::of(of).await?;
+    let few = if target.capabilities.import_batch.is_some() { 6 } else { 2 };
+    let seeds = seeds(few, "ONFILE_TORTURE_KILLS")?;
     let many = seeds.len() >= MANY_KILLS;
-    let summary = all(&databases, "kills", seeds, kill::run).await?;
+    let summary =
+        all(&databases, &target, "kills", seeds, |db, seed| kill::run(db, seed, target)).await?;
     let hit = |point: &Failpoint| summary.crashes.get(point.as_str()).copied().unwrap_or(0);
     let left_out = Failpoint::ALL.into_iter().find(|point| hit(point) < 3);
     ensure!(!many || left_out.is_none(), "{left_out:?} was hit less than three times");
@@ -174,10 +200,15 @@ async fn kill_trial(databases: Databases) -> anyhow::Result<()> {
 }
 
 /// Looks for the first seed at which a twin is caught.
-async fn twin_trial(databases: Databases, twin: Twin) -> anyhow::Result<()> {
+async fn twin_trial(
+    databases: Databases,
+    of: &'static dyn Provider,
+    twin: Twin,
+) -> anyhow::Result<()> {
+    let target = Target::of(of).await?;
     let run = async |seed| {
         let db = Arc::new(databases.create().await?);
-        let ran = crashes(Arc::clone(&db), seed, Some(twin)).await;
+        let ran = crashes(Arc::clone(&db), seed, target, Some(twin)).await;
         databases.remove(&db).await?;
         ran
     };
@@ -193,8 +224,9 @@ async fn twin_trial(databases: Databases, twin: Twin) -> anyhow::Result<()> {
                 let first = doubled.first().or(lost.first()).map_or("", String::as_str);
                 let (doubled, lost) = (doubled.len(), lost.len());
                 say(&format!(
-                    "torture/{on}/twin_{twin}: caught at seed {seed}: {doubled} doubled, \
-                     {lost} lost; {first}"
+                    "torture/{on}/{}/twin_{twin}: caught at seed {seed}: {doubled} doubled, \
+                     {lost} lost; {first}",
+                    of.kind()
                 ));
                 return Ok(());
             }
@@ -205,14 +237,34 @@ async fn twin_trial(databases: Databases, twin: Twin) -> anyhow::Result<()> {
     bail!("{} was never caught; {errors:#?}", twin.as_str())
 }
 
+async fn single_trial(
+    databases: Databases,
+    of: &'static dyn Provider,
+    run: singled::Run,
+) -> anyhow::Result<()> {
+    let db = Arc::new(databases.create().await?);
+    let ran = run(Arc::clone(&db), of).await;
+    databases.remove(&db).await?;
+    ran
+}
+
 pub fn trials(env: &Env) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for db in Database::ALL {
-        trials.push(env.trial_with("torture", db, "crashes", crash_trial));
-        trials.push(env.trial_with("torture", db, "kills", kill_trial));
-        for twin in Twin::ALL {
-            let case = format!("twin_{}", twin.as_str());
-            let run = move |databases| twin_trial(databases, twin);
+    for (db, of) in
+        Database::ALL.into_iter().flat_map(|db| providers::ALL.iter().map(move |of| (db, *of)))
+    {
+        let case = |name: &str| format!("{}/{name}", of.kind());
+        let run = move |databases| crash_trial(databases, of);
+        trials.push(env.trial_with("torture", db, &case("crashes"), run));
+        let run = move |databases| kill_trial(databases, of);
+        trials.push(env.trial_with("torture", db, &case("kills"), run));
+        for (_, name, run) in singled::CASES.iter().filter(|(kind, ..)| *kind == of.kind()) {
+            let run = move |databases| single_trial(databases, of, *run);
+            trials.push(env.trial_with("torture", db, &case(name), run));
+        }
+        for twin in Twin::of(of.kind()) {
+            let run = move |databases| twin_trial(databases, of, *twin);
+            let case = case(&format!("twin_{}", twin.as_str()));
             trials.push(env.trial_with("torture", db, &case, run));
         }
     }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use model::{Outcome, Reference};
+use model::{Code, Outcome, Reference};
 use sandbox::{CustomerView, Handle, MethodKind, MethodView};
 use store::{EffectRow, EffectState, RowRecord, RunRecord, Store};
 
-use crate::inproc::MERCHANT;
-
-use super::seed::{Plan, Row};
+use super::seed::{self, Plan, Row, name};
+use super::world::old_name;
+use crate::providers::Method;
 
 /// More rows or effects than a run has.
 const ALL: u32 = 100_000;
@@ -40,7 +40,11 @@ impl Judgement {
 fn facts(method: &MethodView) -> String {
     match method.kind {
         MethodKind::Ach => format!("bank {}", method.last4),
-        MethodKind::Wallet => format!("wallet {:?} {:?}", method.chain_id, method.wallet_address),
+        MethodKind::Wallet => format!(
+            "wallet {} {}",
+            method.chain_id.unwrap_or_default(),
+            method.wallet_address.as_deref().unwrap_or_default()
+        ),
         MethodKind::Card => format!(
             "card {} {}/{}",
             method.last4,
@@ -70,6 +74,12 @@ impl Held<'_> {
         all.filter(|method| self::facts(method) == facts).count()
     }
 
+    /// Whether the customer has as many payment methods as it can.
+    fn is_full(&self, plan: &Plan) -> bool {
+        let most = plan.target.most_methods();
+        self.customers.iter().any(|customer| customer.methods.len() as u64 == most)
+    }
+
     /// How often the subject of a row is there.
     fn times(&self, row: &Row) -> usize {
         row.method.as_ref().map_or(self.customers.len(), |method| self.methods(&method.facts()))
@@ -79,7 +89,8 @@ impl Held<'_> {
 /// Compares, once everything is done. The last run is an import of the whole file.
 pub async fn judge(plan: &Plan, provider: &Handle, store: &dyn Store) -> anyhow::Result<Judgement> {
     let mut found = Judgement::default();
-    let customers = provider.customers(MERCHANT);
+    let mut customers = provider.customers(plan.target.provider.seeded());
+    customers.retain(|customer| !customer.deleted);
     let held = |reference: &str| Held {
         customers: customers.iter().filter(|c| c.reference.as_deref() == Some(reference)).collect(),
     };
@@ -91,7 +102,10 @@ pub async fn judge(plan: &Plan, provider: &Handle, store: &dyn Store) -> anyhow:
         for effect in store.effects_of_run(&run.id, ALL).await? {
             found.effects += 1;
             if effect.state.is_open() && effect.state != EffectState::Planned {
-                let what = format!("{} {}", effect.kind.as_str(), effect.state.as_str());
+                let why = effect.message.as_deref().unwrap_or_default();
+                // Without the ids that it names.
+                let why = why.split(": ").next().unwrap_or_default();
+                let what = format!("{} {}: {why}", effect.kind.as_str(), effect.state.as_str());
                 *found.unresolved.entry(what).or_default() += 1;
                 waiting.extend(effect.reference.map(String::from));
             }
@@ -120,13 +134,28 @@ pub async fn judge(plan: &Plan, provider: &Handle, store: &dyn Store) -> anyhow:
             found.unaccounted.push(format!("{} {} has no outcome", row.reference, row.id));
             continue;
         };
+        if cannot_be(plan, &row.reference) {
+            if is_there(outcome) {
+                found.unaccounted.push(format!("{} cannot be there: {record:?}", row.reference));
+            }
+            continue;
+        }
         if waits(outcome) {
             waiting.insert(row.reference.clone());
             let code = record.code.clone().unwrap_or_else(|| outcome.as_str().to_owned());
             *found.unresolved.entry(code).or_default() += 1;
             continue;
         }
-        if held(&row.reference).times(row) == 0 {
+        if is_vague(plan, row, record) {
+            *found.unresolved.entry(Code::FactsNeeded.to_string()).or_default() += 1;
+            continue;
+        }
+        let held = held(&row.reference);
+        let times = held.times(row);
+        if times == 0 && is_full(plan, record) && held.is_full(plan) {
+            continue;
+        }
+        if times == 0 {
             found.lost.push(format!("{} is not there at the end: {record:?}", row.reference));
         } else if !is_there(outcome) {
             found
@@ -135,12 +164,20 @@ pub async fn judge(plan: &Plan, provider: &Handle, store: &dyn Store) -> anyhow:
         }
     }
     doubles(plan, &customers, &mut found);
+    let references = plan.references();
     for customer in &customers {
         let reference = customer.reference.clone().unwrap_or_default();
-        let there = plan.present.iter().find(|there| there.reference == reference);
+        if !references.contains(reference.as_str()) || cannot_be(plan, &reference) {
+            continue;
+        }
+        let there = plan.there(&reference);
+        if !waiting.contains(&reference) {
+            found.lost.extend(fields(plan, customer, &reference));
+        }
         for method in &customer.methods {
             let facts = facts(method);
-            let was_there = there.is_some_and(|t| t.methods.iter().any(|m| m.facts() == facts));
+            let was_there =
+                there.is_some_and(|t| t.methods.iter().any(|m| seed::facts(m) == facts));
             if !was_there && !claimed.contains(&method.id) && !waiting.contains(&reference) {
                 found
                     .unaccounted
@@ -173,12 +210,56 @@ pub async fn judge(plan: &Plan, provider: &Handle, store: &dyn Store) -> anyhow:
     Ok(found)
 }
 
+/// Whether nobody can be sure of this reference: it is a deleted customer's, or two customers'.
+fn cannot_be(plan: &Plan, reference: &str) -> bool {
+    plan.there(reference).is_some_and(|there| there.deleted || there.times > 1)
+}
+
+/// Whether a row says that its customer has no room for it.
+fn is_full(plan: &Plan, record: &RowRecord) -> bool {
+    let full = record.code.as_deref() == Some(Code::WalletFull.as_str());
+    full && plan.target.capabilities.methods_per_customer.is_some()
+}
+
+/// Whether a row says that it cannot be told from a bank account that was there, of which the provider
+/// may show too little.
+fn is_vague(plan: &Plan, row: &Row, record: &RowRecord) -> bool {
+    let there = plan.there(&row.reference).map_or(&[][..], |there| &there.methods);
+    let is_bank = |method: &Method| matches!(method, Method::Bank { .. });
+    record.code.as_deref() == Some(Code::FactsNeeded.as_str()) && there.iter().any(is_bank)
+}
+
+/// What of a customer's fields is not as it must be: the file's, or as they were.
+fn fields(plan: &Plan, customer: &CustomerView, reference: &str) -> Vec<String> {
+    let there = plan.there(reference).is_some();
+    let (expected, tier) = match there && !plan.updates {
+        true => (old_name(reference), "silver"),
+        false => (name(reference), "gold"),
+    };
+    let mut wrong = Vec::new();
+    let mut check = |field: &str, now: Option<&str>, expected: &str| {
+        if now != Some(expected) {
+            wrong.push(format!("{reference} has the {field} {now:?}, not {expected}"));
+        }
+    };
+    check("name", customer.name.as_deref(), &expected);
+    if plan.target.metadata() {
+        let now = |key: &str| customer.fields.get(key).map(String::as_str);
+        check("tier", now("metadata.tier"), tier);
+        if there {
+            check("own metadata", now("metadata.own"), "kept");
+        }
+    }
+    wrong
+}
+
 fn doubles(plan: &Plan, customers: &[CustomerView], found: &mut Judgement) {
-    let references: BTreeSet<&str> = plan.rows.iter().map(|row| row.reference.as_str()).collect();
-    for reference in references {
+    for reference in plan.references() {
         let all: Vec<_> =
             customers.iter().filter(|c| c.reference.as_deref() == Some(reference)).collect();
-        if all.len() > 1 {
+        let there = plan.there(reference);
+        let most = there.map_or(1, |there| if there.deleted { 0 } else { there.times });
+        if all.len() > most {
             found.doubled.push(format!("{reference} is {} customers", all.len()));
         }
         let mut times: BTreeMap<String, u64> = BTreeMap::new();

@@ -4,12 +4,15 @@
 use std::collections::BTreeSet;
 
 use engine::Failpoint;
+use model::{MethodKind, TokenKind};
+use sandbox::VendorConfig;
+
+use super::faults;
+use super::target::Target;
+use crate::providers::{self, Written};
 
 /// The most that a fault lets the provider be late, in milliseconds.
 pub const LATEST: u64 = 200;
-
-/// The provider's endpoints that an import changes something by.
-pub const WRITES: [&str; 4] = ["create_customer", "add_method", "set_default", "bulk_import"];
 
 /// splitmix64.
 #[derive(Debug)]
@@ -50,13 +53,11 @@ impl Rng {
 /// A payment method of the file.
 #[derive(Debug, Clone)]
 pub struct Method {
-    pub bank: bool,
-    /// Swapped for a permanent one by the call that saves it, and then spent.
-    pub proxynized: bool,
-    pub token: String,
-    pub last4: String,
-    pub month: u64,
-    pub year: u64,
+    pub is: providers::Method,
+    /// The kind of token that saves it; none of a wallet.
+    pub token: Option<TokenKind>,
+    /// Of its token.
+    pub number: u64,
     pub default: bool,
 }
 
@@ -73,7 +74,11 @@ pub struct Row {
 pub struct Present {
     pub reference: String,
     /// Its payment methods: those of the file that the provider has already, and others.
-    pub methods: Vec<Method>,
+    pub methods: Vec<providers::Method>,
+    /// How many customers of this reference there are.
+    pub times: usize,
+    /// Whether it was deleted, and its reference stays taken.
+    pub deleted: bool,
 }
 
 /// How a process begins.
@@ -106,14 +111,23 @@ pub enum End {
 pub struct Stint {
     pub begin: Begin,
     pub end: End,
+    /// Customers that another client creates before it begins.
+    pub others: u64,
 }
 
 /// Everything a seed says.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
+    pub target: Target,
+    /// The simulator.
+    pub vendor: VendorConfig,
+    /// Customers of others.
+    pub customers: usize,
     pub rows: Vec<Row>,
     pub present: Vec<Present>,
+    /// Whether fields of customers that were there are written.
+    pub updates: bool,
     pub in_flight: usize,
     pub import_batch: u32,
     /// The sandbox's fault SPEC.
@@ -123,87 +137,113 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn draw(seed: u64) -> Self {
+    pub fn draw(seed: u64, target: Target) -> Self {
         let mut rng = Rng::new(seed);
-        let rows = rows(&mut rng, seed);
-        let present = if rng.percent(40) { present(&mut rng, &rows) } else { Vec::new() };
+        let rows = rows(&mut rng, seed, &target);
+        let present = if rng.percent(40) { present(&mut rng, &rows, &target) } else { Vec::new() };
+        let (in_flight, import_batch) = (rng.one(&[1, 2, 4, 8]), rng.one(&[1, 2, 4, 8, 20]));
+        let faults = faults::draw(&mut rng, &target);
+        let stints = stints(&mut rng, seed, &target);
+        let lag = rng.one(&[0, 0, 20, 150]);
+        // What would refuse a second customer has none.
+        let lenient = rng.percent(50) || present.iter().any(|there| there.times > 1);
         Self {
             seed,
+            target,
+            vendor: target.vendor(lenient, lag),
+            customers: if target.lists() { rng.one(&[0, 0, 60, 130, 250]) } else { 0 },
             rows,
             present,
-            in_flight: rng.one(&[1, 2, 4, 8]),
-            import_batch: rng.one(&[1, 2, 4, 8, 20]),
-            faults: faults(&mut rng),
-            stints: stints(&mut rng, seed),
+            updates: target.capabilities.update_customer && rng.percent(60),
+            in_flight,
+            import_batch,
+            faults,
+            stints,
         }
+    }
+
+    /// The references of the file.
+    pub fn references(&self) -> BTreeSet<&str> {
+        self.rows.iter().map(|row| row.reference.as_str()).collect()
+    }
+
+    /// The customer that was there before the file.
+    pub fn there(&self, reference: &str) -> Option<&Present> {
+        self.present.iter().find(|there| there.reference == reference)
     }
 
     /// The file; single-use tokens are as old as `now`, in seconds.
     pub fn file(&self, now: i64) -> String {
-        let mut file = String::from(
-            "row_id,reference,name,email,method,token,token_kind,last4,exp_month,exp_year,\
-             account_type,routing_number,default\n",
-        );
+        let (metadata, columns) = (self.target.metadata(), providers::COLUMNS);
+        let tier = if metadata { "metadata.tier," } else { "" };
+        let mut file = format!("row_id,reference,name,email,{tier}{columns},default\n");
         for row in &self.rows {
             let (reference, id) = (&row.reference, &row.id);
-            file += &format!("{id},{reference},Name {reference},{reference}@example.com,");
-            match &row.method {
-                None => file += ",,,,,,,,\n",
-                Some(method) => file += &method.cells(now),
-            }
+            file += &format!("{id},{reference},{},{},", name(reference), email(reference));
+            file += if metadata { "gold," } else { "" };
+            file += &match &row.method {
+                None => ",".repeat(columns.matches(',').count() + 1),
+                Some(method) => {
+                    let default = if method.default { "true" } else { "" };
+                    format!("{},{default}", method.cells(&self.target, now))
+                }
+            };
+            file.push('\n');
         }
         file
     }
 }
 
+/// The name that the file has for a reference.
+pub fn name(reference: &str) -> String {
+    format!("Name {reference}")
+}
+
+/// The e-mail that the file has for a reference.
+pub fn email(reference: &str) -> String {
+    format!("{reference}@example.com")
+}
+
 impl Method {
     /// Its cells of a row of the file.
-    fn cells(&self, now: i64) -> String {
-        let (token, kind) = if self.proxynized {
-            (format!("pxt_{now}_{}", self.token), "proxynized")
-        } else {
-            (self.token.clone(), "processor")
-        };
-        let default = if self.default { "true" } else { "" };
-        if self.bank {
-            let last4 = &self.last4;
-            format!("bank_account,{token},{kind},{last4},,,checking,110000000,{default}\n")
-        } else {
-            let Self { last4, month, year, .. } = self;
-            format!("card,{token},{kind},{last4},{month},{year},,,{default}\n")
-        }
+    fn cells(&self, target: &Target, now: i64) -> String {
+        let Self { is, token, number, .. } = self;
+        Written::new(target.provider, is.clone(), *token, *number, now).cells()
     }
 
     /// What tells it from the other methods of its customer.
     pub fn facts(&self) -> String {
-        if self.bank {
-            format!("bank {}", self.last4)
-        } else {
-            format!("card {} {}/{}", self.last4, self.month, self.year)
-        }
+        facts(&self.is)
     }
 }
 
-fn rows(rng: &mut Rng, seed: u64) -> Vec<Row> {
+/// What tells a payment method from the others of its customer.
+pub fn facts(method: &providers::Method) -> String {
+    match method {
+        providers::Method::Card { last4, month, year } => format!("card {last4} {month}/{year}"),
+        providers::Method::Bank { last4 } => format!("bank {last4}"),
+        providers::Method::Wallet { chain_id, address } => format!("wallet {chain_id} {address}"),
+    }
+}
+
+fn rows(rng: &mut Rng, seed: u64, target: &Target) -> Vec<Row> {
     let wanted = rng.between(30, 80);
     let (mut together, mut apart): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
-    let mut customer = 0;
+    let (kinds, mut customer) = (target.kinds(), 0);
     while ((together.len() + apart.len()) as u64) < wanted {
         customer += 1;
         let reference = format!("S{seed}-{customer}");
         let stands_apart = rng.percent(25);
-        let methods = rng.below(4);
-        let default = rng.percent(60).then(|| rng.below(methods));
+        let methods = if kinds.is_empty() { 0 } else { rng.below(target.most_methods() + 1) };
+        let default = target.defaults() && rng.percent(60);
+        let default = default.then(|| rng.below(methods));
         let mut taken = BTreeSet::new();
         for no in 0..methods.max(1) {
-            let method = (methods > 0).then(|| Method {
-                bank: rng.percent(30),
-                proxynized: rng.percent(25),
-                token: format!("tok_{seed}_{customer}_{no}"),
-                last4: last4(rng, &mut taken),
-                month: rng.between(1, 12),
-                year: rng.between(2030, 2034),
-                default: default == Some(no),
+            let method = (methods > 0).then(|| {
+                let kind = rng.one(&kinds);
+                let number = another(rng, &mut taken);
+                let default = default == Some(no);
+                method(rng, target, kind, number, customer * 10 + no, default)
             });
             let row = Row { id: format!("r{customer}-{no}"), reference: reference.clone(), method };
             if stands_apart && no > 0 { apart.push(row) } else { together.push(row) }
@@ -216,81 +256,53 @@ fn rows(rng: &mut Rng, seed: u64) -> Vec<Row> {
     together
 }
 
-/// Four digits that no other method of the customer has.
-fn last4(rng: &mut Rng, taken: &mut BTreeSet<u64>) -> String {
+fn method(
+    rng: &mut Rng,
+    target: &Target,
+    kind: MethodKind,
+    number: u32,
+    token: u64,
+    default: bool,
+) -> Method {
+    let is = providers::Method::numbered(kind, number);
+    let kinds = is.token_kinds(&target.capabilities);
+    Method { token: rng.one(&kinds), is, number: token, default }
+}
+
+/// A number below 9000 that no other method of the customer has.
+fn another(rng: &mut Rng, taken: &mut BTreeSet<u64>) -> u32 {
     loop {
-        let digits = rng.below(9000);
-        if taken.insert(digits) {
-            return format!("{digits:04}");
+        let number = rng.below(9000);
+        if taken.insert(number) {
+            return u32::try_from(number).unwrap_or(0);
         }
     }
 }
 
-fn present(rng: &mut Rng, rows: &[Row]) -> Vec<Present> {
+fn present(rng: &mut Rng, rows: &[Row], target: &Target) -> Vec<Present> {
     let references: BTreeSet<&str> = rows.iter().map(|row| row.reference.as_str()).collect();
-    let mut present = Vec::new();
+    let (kinds, mut present) = (target.kinds(), Vec::new());
     for reference in references {
         if !rng.percent(20) {
             continue;
         }
         let of_file = rows.iter().filter(|row| row.reference == reference);
-        let mut methods: Vec<Method> = of_file.filter_map(|row| row.method.clone()).collect();
+        let mut methods: Vec<_> =
+            of_file.filter_map(|row| Some(row.method.as_ref()?.is.clone())).collect();
         methods.retain(|_| rng.percent(40));
-        if rng.percent(30) {
-            methods.push(Method {
-                bank: false,
-                proxynized: false,
-                token: String::new(),
-                last4: format!("9{:03}", rng.below(1000)),
-                month: 1,
-                year: 2031,
-                default: false,
-            });
+        if !kinds.is_empty() && rng.percent(30) {
+            let number = 9000 + u32::try_from(rng.below(1000)).unwrap_or(0);
+            methods.push(providers::Method::numbered(rng.one(&kinds), number));
         }
-        present.push(Present { reference: reference.to_owned(), methods });
+        methods.truncate(usize::try_from(target.most_methods()).unwrap_or(0));
+        let times = if target.lists() && rng.percent(10) { 2 } else { 1 };
+        let deleted = target.keeps_references() && rng.percent(30);
+        present.push(Present { reference: reference.to_owned(), methods, times, deleted });
     }
     present
 }
 
-/// About one call in ten goes wrong, at each endpoint by four of these.
-fn faults(rng: &mut Rng) -> String {
-    let reads = ["find_customer", "get_customer", "list_methods", "token"];
-    let mut rules = Vec::new();
-    for endpoint in reads.iter().chain(&WRITES) {
-        let mut kinds: Vec<String> = [
-            "drop_before",
-            "drop_after",
-            "cut_body",
-            "status(500)",
-            "status(503)",
-            "status(502,html)",
-            "garbage_body",
-            "throttle",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        kinds.push(format!("delay_ms({})", rng.one(&[20, 150, LATEST])));
-        kinds.push(format!("delay_after_ms({})", rng.one(&[20, 150, 400])));
-        if WRITES.contains(endpoint) {
-            kinds.push("status_after(500)".into());
-            kinds.push("status_after(503)".into());
-            for _ in 0..3 {
-                kinds.push(format!("late_execution_ms({})", rng.between(20, LATEST)));
-            }
-        }
-        if *endpoint == "bulk_import" {
-            kinds.extend(["missing_index", "repeat_index", "foreign_index"].map(str::to_owned));
-        }
-        for no in 0..4 {
-            let at = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
-            let kind = kinds.swap_remove(at);
-            rules.push(format!("{endpoint}-{no}@{endpoint}:2.5%={kind}"));
-        }
-    }
-    rules.join(",")
-}
-
-fn stints(rng: &mut Rng, seed: u64) -> Vec<Stint> {
+fn stints(rng: &mut Rng, seed: u64, target: &Target) -> Vec<Stint> {
     let mut stints = Vec::new();
     for no in 0..rng.between(1, 3) {
         let begin = match rng.below(10) {
@@ -311,7 +323,8 @@ fn stints(rng: &mut Rng, seed: u64) -> Vec<Stint> {
             7..9 => End::Pause { point, nth, for_ms: rng.between(20, 900) },
             _ => End::Through,
         };
-        stints.push(Stint { begin, end });
+        let others = if target.lists() && no > 0 { rng.one(&[0, 0, 0, 1, 5, 120]) } else { 0 };
+        stints.push(Stint { begin, end, others });
     }
     stints
 }

@@ -12,8 +12,8 @@ use backend::{
     TokenRoute, Traffic,
 };
 use model::{
-    AccountName, Address, CustomerId, EffectId, MethodFacts, MethodId, Reference, RemoteCustomerId,
-    RemoteMethodId, RunId, Timestamp, Token,
+    AccountName, Address, Clock as _, CustomerId, EffectId, MethodFacts, MethodId, Reference,
+    RemoteCustomerId, RemoteMethodId, RunId, SystemClock, Timestamp, Token,
 };
 use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
@@ -26,6 +26,8 @@ use store::{
     ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled,
     Which,
 };
+
+use super::seed::{LATEST, Plan};
 
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +42,37 @@ pub enum Twin {
     NoFence,
     /// What is not there at once is taken to be absent, however late the provider may be.
     NoQuarantine,
+    /// Nobody is taken to be there, where the provider takes a reference twice: its list is not read
+    /// before the first create.
+    NoBaseline,
+    /// A create is sent again with another key than the one that nothing has answered.
+    NewKey,
 }
 
 impl Twin {
-    pub const ALL: [Self; 5] =
-        [Self::NoJournal, Self::NoSettling, Self::Retries, Self::NoFence, Self::NoQuarantine];
+    /// Those whose precaution a provider needs.
+    pub fn of(kind: &str) -> &'static [Self] {
+        match kind {
+            "proxy-token" => &[
+                Self::NoJournal,
+                Self::NoSettling,
+                Self::Retries,
+                Self::NoFence,
+                Self::NoQuarantine,
+            ],
+            "ecrypt" => &[
+                Self::NoJournal,
+                Self::NoSettling,
+                Self::Retries,
+                Self::NoFence,
+                Self::NoQuarantine,
+                Self::NoBaseline,
+            ],
+            "noderails" => &[Self::NoJournal, Self::NoBaseline, Self::NewKey],
+            // Its references are unique, and a file brings nothing else.
+            _ => &[],
+        }
+    }
 
     /// The word in a trial's name.
     pub const fn as_str(self) -> &'static str {
@@ -54,7 +82,20 @@ impl Twin {
             Self::Retries => "retries",
             Self::NoFence => "no_fence",
             Self::NoQuarantine => "no_quarantine",
+            Self::NoBaseline => "no_baseline",
+            Self::NewKey => "new_key",
         }
+    }
+
+    /// The plan, with what shows it sooner.
+    pub fn plan(self, mut plan: Plan) -> Plan {
+        if self == Self::NoQuarantine {
+            let late = format!("late@create_customer:20%=late_execution_ms({LATEST})");
+            plan.faults = format!("{late},{}", plan.faults);
+            // What is late has taken effect by the time that many rows take.
+            plan.rows.truncate(8);
+        }
+        plan
     }
 
     pub const fn timing(self, timing: Timing) -> Timing {
@@ -223,7 +264,6 @@ store! {
             after: Option<&RemoteCustomerId>,
             most: u32
         ) -> Vec<RemoteCustomerId>;
-        last_complete_scan(account: &AccountName) -> Option<Timestamp>;
         known_before(
             account: &AccountName,
             ids: &[RemoteCustomerId],
@@ -279,7 +319,6 @@ store! {
         commit_plan(rows: Vec<RowPlan>) -> ();
         finish_rows(account: &AccountName, finish: FinishRows) -> ();
         begin_scan(scan: &NewScan) -> String;
-        apply_customers(write: CustomersWrite) -> CustomersApplied;
         apply_methods(write: MethodsWrite) -> MethodsApplied;
         end_scan(scan: &str, state: ScanState) -> ();
     }
@@ -295,6 +334,38 @@ store! {
         Ok(marked)
     }
 
+    async fn last_complete_scan(
+        &self,
+        account: &AccountName,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        match self.twin {
+            Twin::NoBaseline => Ok(Some(SystemClock.now())),
+            _ => self.inner.last_complete_scan(account).await,
+        }
+    }
+
+    async fn listed(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError> {
+        match self.twin {
+            Twin::NoBaseline => Ok(ids.iter().cloned().collect()),
+            _ => self.inner.listed(account, ids).await,
+        }
+    }
+
+    async fn apply_customers(
+        &self,
+        fence: &Fence,
+        write: CustomersWrite,
+    ) -> Result<CustomersApplied, StoreError> {
+        if self.twin == Twin::NoBaseline {
+            return Ok(CustomersApplied::default());
+        }
+        self.forgive(self.inner.apply_customers(fence, write).await)
+    }
+
     async fn commit_intents(
         &self,
         fence: &Fence,
@@ -305,7 +376,14 @@ store! {
             return Ok(self.accept(intents));
         }
         let answers = self.inner.commit_intents(fence, account, intents.clone()).await;
-        let answers = self.forgive(answers)?;
+        let mut answers = self.forgive(answers)?;
+        if self.twin == Twin::NewKey {
+            for (answer, intent) in answers.iter_mut().zip(&intents) {
+                if let IntentAnswer::Accepted { key, .. } = answer {
+                    key.clone_from(&intent.idempotency_key);
+                }
+            }
+        }
         Ok(if answers.is_empty() { self.accept(intents) } else { answers })
     }
 

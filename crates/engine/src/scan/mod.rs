@@ -105,7 +105,7 @@ impl<'a> Scan<'a> {
     ) -> Result<Self, EngineError> {
         let asked = engine.account.capabilities().customers_page;
         let account = engine.account.name.clone();
-        let new = NewScan { account, pass: 1, page_size: asked };
+        let new = NewScan { account, pass: 1, page_size: asked, top: false };
         let id = engine.store.begin_scan(fence, &new).await?;
         Ok(Self {
             engine,
@@ -349,24 +349,51 @@ fn circles(why: &str) -> EngineError {
 /// was there before it.
 pub(crate) const APART: Duration = Duration::from_secs(60);
 
-/// How far the top of a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// Down to a page of customers that are all known.
-    Known,
-    /// Down to a page of customers that were all known before then.
-    KnownBefore(Timestamp),
-}
-
-/// Reads the list from its top into the mirror.
+/// Reads the list from its top into the mirror, until a whole page was shown by the last complete
+/// reading. What is only known since, by an answer to a create or by a reading that was broken off,
+/// does not end it: somebody unknown may come behind that.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
 /// stop.
-pub(crate) async fn head(
+pub(crate) async fn head(engine: &Engine, ctx: &CallCtx, fence: &Fence) -> Result<(), EngineError> {
+    let account = engine.account.name.clone();
+    let page_size = engine.account.capabilities().customers_page;
+    let new = NewScan { account, pass: 1, page_size, top: true };
+    let scan = engine.store.begin_scan(fence, &new).await?;
+    let read = top(engine, ctx, fence, Some(&scan), Until::Listed).await;
+    let state = if read.is_ok() { ScanState::Complete } else { ScanState::Incomplete };
+    engine.store.end_scan(fence, &scan, state).await?;
+    read
+}
+
+/// Reads the list from its top into the mirror, until every customer of a page was known before then.
+///
+/// # Errors
+/// As [`head`].
+pub(crate) async fn since(
     engine: &Engine,
     ctx: &CallCtx,
     fence: &Fence,
+    then: Timestamp,
+) -> Result<(), EngineError> {
+    top(engine, ctx, fence, None, Until::KnownBefore(then.minus(APART))).await
+}
+
+/// How far the top of a list is read: down to a page of customers that were all …
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// shown by the last complete reading.
+    Listed,
+    /// known before then.
+    KnownBefore(Timestamp),
+}
+
+async fn top(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+    scan: Option<&str>,
     until: Until,
 ) -> Result<(), EngineError> {
     let account = &engine.account.name;
@@ -378,21 +405,19 @@ pub(crate) async fn head(
             return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
         }
         let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
+        let known = match until {
+            Until::Listed => engine.store.listed(account, &ids).await?,
+            Until::KnownBefore(then) => engine.store.known_before(account, &ids, then).await?,
+        };
         let write = CustomersWrite {
             account: account.clone(),
-            scan: None,
+            scan: scan.map(str::to_owned),
             as_of: page.as_of,
             customers: page.items,
             overlap: Overlap::Written,
         };
-        let applied = engine.store.apply_customers(fence, write).await?;
-        let known = match until {
-            Until::Known => applied.created == 0,
-            Until::KnownBefore(then) => {
-                engine.store.known_before(account, &ids, then).await?.len() == ids.len()
-            }
-        };
-        if known {
+        engine.store.apply_customers(fence, write).await?;
+        if known.len() == ids.len() {
             break;
         }
     }

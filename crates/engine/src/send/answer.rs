@@ -76,6 +76,12 @@ pub(super) fn panicked((effect, item): (EffectId, Item)) -> (EffectOutcome, Afte
     unknown(effect, &item, "our own call ended in an error of the program".into())
 }
 
+/// Whether an attempt before this one may have taken effect, with a key that is good no more once
+/// this one is answered: what became of that is read before anything is sent with another.
+fn is_repeat(engine: &Engine, item: &Item) -> bool {
+    item.attempt > 1 && engine.account.capabilities().idempotency_keys
+}
+
 /// What one item's answer means, once what must be verified has been (rule 2).
 pub(super) async fn read_answer(
     engine: &Engine,
@@ -86,6 +92,10 @@ pub(super) async fn read_answer(
     size: usize,
 ) -> (EffectOutcome, After) {
     match answer {
+        // The key goes with the attempt that nothing has answered; a new one would not be known for it.
+        ItemOutcome::Throttled if is_repeat(engine, &item) => {
+            unknown(effect, &item, "sent again, the provider wanted fewer calls".into())
+        }
         ItemOutcome::NotSent(_) | ItemOutcome::Throttled => {
             (outcome(effect, EffectState::Planned), After::Again(item))
         }
@@ -97,13 +107,17 @@ pub(super) async fn read_answer(
             let refusal = Refusal { message, ..Refusal::default() };
             refused(effect, &item, Code::ProviderRefused, refusal)
         }
-        ItemOutcome::AccountFault(refusal) => (
-            outcome(effect, EffectState::Planned),
-            After::Fault(EngineError::AccountFault {
+        ItemOutcome::AccountFault(refusal) => {
+            let state = match is_repeat(engine, &item) {
+                true => EffectState::Unknown,
+                false => EffectState::Planned,
+            };
+            let fault = EngineError::AccountFault {
                 account: engine.account.name.to_string(),
                 message: refusal.message,
-            }),
-        ),
+            };
+            (outcome(effect, state), After::Fault(fault))
+        }
         ItemOutcome::Refused(refusal) => refused(effect, &item, Code::ProviderRefused, refusal),
         ItemOutcome::InProgress(why) | ItemOutcome::Unknown(why) => unknown(effect, &item, why),
         ItemOutcome::Conflict(refusal) => {

@@ -15,6 +15,9 @@ use crate::{Engine, EngineError};
 /// So often a page that brings nothing new is asked for again.
 const AGAIN: u32 = 2;
 
+/// So often the list is read, at most, for one that shows as many customers as the provider counts.
+const READINGS: u32 = 3;
+
 /// How far a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Depth {
@@ -35,8 +38,8 @@ struct Listed {
 }
 
 /// What the customer list says of creates whose answer was lost. A hit counts when it is seen;
-/// absence needs two readings with other page boundaries, both begun after the quarantine, or one to
-/// the end where the provider says how many customers there are.
+/// absence needs two readings with other page boundaries, both begun after the quarantine, or one that
+/// shows as many customers as the provider counts.
 pub(super) async fn creates(
     engine: &Engine,
     ctx: &CallCtx,
@@ -52,17 +55,36 @@ pub(super) async fn creates(
     let wanted: BTreeSet<Reference> =
         effects.iter().filter_map(|one| one.record.effect.reference.clone()).collect();
     let mut said = by_list(engine, &effects, read(engine, ctx, &wanted, size, depth).await).await?;
-    if said.iter().any(|said| matches!(said, Said::Again(_))) && !is_counted(engine, depth) {
+    for pass in 1..READINGS {
+        let one_is_enough = pass > 1 || is_counted(engine, depth);
+        let again = |said: &Said| match said {
+            Said::Unlisted => true,
+            Said::Again(_) => !one_is_enough,
+            _ => false,
+        };
+        if !said.iter().any(again) {
+            break;
+        }
         let other = (size * 9 / 10).max(1);
-        let second = read(engine, ctx, &wanted, other, depth).await;
-        let second = by_list(engine, &effects, second).await?;
-        for (said, second) in said.iter_mut().zip(second) {
-            if matches!(said, Said::Again(_)) {
-                *said = second;
+        let next = read(engine, ctx, &wanted, other, depth).await;
+        let next = by_list(engine, &effects, next).await?;
+        for (said, next) in said.iter_mut().zip(next) {
+            if again(said) {
+                *said = next;
             }
         }
     }
-    Ok(effects.into_iter().zip(said).collect())
+    let told = |(one, said): (Unsettled, Said)| {
+        let said = match said {
+            Said::Unlisted => {
+                let why = "the list shows fewer customers than the provider counts";
+                person(engine, &one, Code::OutcomeUnknown, why.into())
+            }
+            said => said,
+        };
+        (one, said)
+    };
+    Ok(effects.into_iter().zip(said).map(told).collect())
 }
 
 /// Whether one reading is enough: it goes to the end, and the provider says how many there are.
@@ -125,10 +147,7 @@ async fn judge(engine: &Engine, one: &Unsettled, listed: &Listed) -> Result<Said
             let why = "a customer of the list cannot be read: it may be the one that was sent";
             person(engine, one, Code::OutcomeUnknown, why.into())
         }
-        [] if !listed.whole => {
-            let why = "the list shows fewer customers than the provider counts";
-            person(engine, one, Code::OutcomeUnknown, why.into())
-        }
+        [] if !listed.whole => Said::Unlisted,
         [] if is_due(engine, one) => Said::Again("nobody of this reference is in the list"),
         [] => Said::TooEarly,
     })

@@ -83,7 +83,7 @@ enum Said {
     Again(&'static str),
     /// Only a person can tell.
     Person(Code, String),
-    /// A search did not show it: the whole list is to be read.
+    /// A search did not show it, or a list that was not whole: the whole list is to be read.
     Unlisted,
     /// Nothing yet.
     TooEarly,
@@ -442,6 +442,10 @@ async fn find(
     Ok(match found {
         Found::Customer(customer) => Said::There(Applied::Customer(customer)),
         Found::Nobody if absence_counts => Said::Again("nobody of this reference is there"),
+        // Sent again, it is refused for that: the reference stays taken.
+        Found::Retired if absence_counts => {
+            Said::Again("the provider finds a deleted customer of this reference")
+        }
         Found::Nobody if due => Said::Unlisted,
         Found::Nobody => Said::TooEarly,
         // Somebody else: it does not tell whether ours was made.

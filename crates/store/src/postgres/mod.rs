@@ -265,10 +265,15 @@ fn micros(duration: Duration) -> i64 {
 
 crate::changes::reads!(PostgresStore, pool);
 crate::due::reads!(PostgresStore, pool);
-crate::baseline::reads!(PostgresStore, pool, KNOWN_BEFORE);
+crate::baseline::reads!(PostgresStore, pool, KNOWN_BEFORE, LISTED);
 
 const KNOWN_BEFORE: &str = "SELECT remote_id FROM remote_customers WHERE account = $1 \
      AND remote_id IN (SELECT json_array_elements_text($2::json)) AND first_seen < $3";
+const LISTED: &str = "SELECT remote_id FROM remote_customers WHERE account = $1 \
+     AND remote_id IN (SELECT json_array_elements_text($2::json)) AND EXISTS (SELECT 1 FROM (SELECT id, started_at FROM scans WHERE account = $1 \
+     AND what IN ('customers', 'top') AND state = 'complete' \
+     ORDER BY started_at DESC, id DESC LIMIT 1) AS last \
+     WHERE remote_customers.scan = last.id OR first_seen < last.started_at - $3)";
 crate::export::pages!(PostgresStore, pool);
 crate::history::reads!(PostgresStore, pool, PgConnection);
 
@@ -582,6 +587,14 @@ impl Store for PostgresStore {
         account: &AccountName,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.find_last_complete(account).await
+    }
+
+    async fn listed(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError> {
+        self.find_listed(account, ids).await
     }
 
     async fn known_before(

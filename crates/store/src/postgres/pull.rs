@@ -9,6 +9,7 @@ use super::decode::signed;
 use super::mirror::{self, MethodsAtHand};
 use super::runs::hold;
 use super::{Growing, PostgresStore, micros, now_us};
+use crate::baseline;
 use crate::canonical::{
     CustomerPlanner, Guard, ListsPlan, MethodNews, NewsOfMethod, OpenEffects, gone_with, plan_lists,
 };
@@ -18,7 +19,7 @@ use crate::{
 };
 
 const ADD_SCAN: &str = "INSERT INTO scans (id, run, account, what, pass, page_size, rows_seen, \
-     state, started_at) VALUES ($1, $2, $3, 'customers', $4, $5, 0, 'running', $6)";
+     state, started_at) VALUES ($1, $2, $3, $7, $4, $5, 0, 'running', $6)";
 const SAW: &str = "UPDATE scans SET rows_seen = rows_seen + $3 WHERE id = $1 AND run = $2";
 const END_SCAN: &str = "UPDATE scans SET state = $3, ended_at = $4 WHERE id = $1 AND run = $2";
 const OPEN_EFFECTS: &str = concat!(
@@ -49,6 +50,7 @@ impl PostgresStore {
             .bind(i64::from(scan.pass))
             .bind(i64::from(scan.page_size))
             .bind(self.now().micros())
+            .bind(if scan.top { baseline::TOP } else { baseline::WHOLE })
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;

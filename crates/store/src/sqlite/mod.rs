@@ -179,10 +179,15 @@ impl SqliteStore {
 
 crate::changes::reads!(SqliteStore, readers);
 crate::due::reads!(SqliteStore, readers);
-crate::baseline::reads!(SqliteStore, readers, KNOWN_BEFORE);
+crate::baseline::reads!(SqliteStore, readers, KNOWN_BEFORE, LISTED);
 
 const KNOWN_BEFORE: &str = "SELECT remote_id FROM remote_customers WHERE account = ?1 \
      AND remote_id IN (SELECT value FROM json_each(?2)) AND first_seen < ?3";
+const LISTED: &str = "SELECT remote_id FROM remote_customers WHERE account = ?1 \
+     AND remote_id IN (SELECT value FROM json_each(?2)) AND EXISTS (SELECT 1 FROM (SELECT id, started_at FROM scans WHERE account = ?1 \
+     AND what IN ('customers', 'top') AND state = 'complete' \
+     ORDER BY started_at DESC, id DESC LIMIT 1) AS last \
+     WHERE remote_customers.scan = last.id OR first_seen < last.started_at - ?3)";
 crate::export::pages!(SqliteStore, readers);
 crate::history::reads!(SqliteStore, readers, SqliteConnection);
 
@@ -495,6 +500,14 @@ impl Store for SqliteStore {
         account: &AccountName,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.find_last_complete(account).await
+    }
+
+    async fn listed(
+        &self,
+        account: &AccountName,
+        ids: &[RemoteCustomerId],
+    ) -> Result<BTreeSet<RemoteCustomerId>, StoreError> {
+        self.find_listed(account, ids).await
     }
 
     async fn known_before(
