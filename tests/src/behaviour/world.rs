@@ -14,7 +14,7 @@ use model::{
     Address, Clock as _, EffectKind, FieldName, Profile, Reference, RemoteCustomer,
     RemoteCustomerId, RemoteMethod, RemoteMethodId, RemoteStatus, RunId, SystemClock, TokenKind,
 };
-use sandbox::{CustomerView, FaultPlan, Handle, Running};
+use sandbox::{CustomerView, FaultPlan, Handle, Running, VendorConfig};
 use transport::{CallLog, CallRecord, Rate};
 
 use super::mutant::Mutant;
@@ -39,6 +39,7 @@ pub struct Opened {
 
 pub struct World {
     pub provider: &'static dyn Provider,
+    pub vendor: VendorConfig,
     pub at: Handle,
     running: Mutex<Option<Running>>,
     /// The seeded account.
@@ -96,15 +97,25 @@ pub async fn capabilities(provider: &dyn Provider) -> anyhow::Result<Capabilitie
 impl World {
     pub async fn new(
         provider: &'static dyn Provider,
+        vendor: VendorConfig,
         customers: usize,
         mutant: Option<Mutant>,
     ) -> anyhow::Result<Self> {
-        let running = providers::start(provider, 7, customers).await?;
+        let running = providers::start_as(vendor.clone(), 7, customers).await?;
         let at = running.handle();
         let main = open(provider, &at, &Opening::of(provider.seeded()), timing(), mutant)?;
         let capabilities = main.backend.capabilities();
         let running = Mutex::new(Some(running));
-        Ok(Self { provider, at, running, main, capabilities, mutant, numbers: AtomicU32::new(1) })
+        Ok(Self {
+            provider,
+            vendor,
+            at,
+            running,
+            main,
+            capabilities,
+            mutant,
+            numbers: AtomicU32::new(1),
+        })
     }
 
     /// Stops the provider: what it holds can still be asked for.
