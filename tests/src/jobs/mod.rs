@@ -4,6 +4,7 @@
 mod attributes;
 mod canary;
 mod canonical;
+mod each;
 mod edits;
 mod faults;
 mod forecast;
@@ -174,6 +175,9 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             somebody_else_of_the_same_reference, an_email_links_when_asked_for,
             a_file_links_all_or_nothing, an_export_can_be_imported,
             history_says_why_an_expiry_changed;
+        each: file_that_is_partly_there_doubles_nobody, lost_create_is_there_once,
+            lost_change_is_read_back, deleted_customer_is_never_linked,
+            pull_after_a_pull_changes_nothing;
         attributes: are_shown_and_go_with_the_next_list;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
             two_at_once_disturb_nobody, who_is_there_has_a_list,

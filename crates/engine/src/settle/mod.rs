@@ -368,12 +368,13 @@ async fn look(
     (all, None)
 }
 
-/// Whether an effect is sent again with the key that it had, instead of being read for: nothing has
+/// Whether a create is sent again with the key that it had, instead of being looked for: nothing has
 /// answered it, and that was not tried in vain before. The second time it is given its time: it may
-/// be in progress.
+/// be in progress. What a read of one customer shows is read.
 fn is_repeated(engine: &Engine, one: &Unsettled) -> bool {
     let record = &one.record;
-    record.idempotency_key.is_some()
+    record.effect.kind == EffectKind::CreateCustomer
+        && record.idempotency_key.is_some()
         && record.status.is_none()
         && record.effect.attempt < ATTEMPTS
         && engine.clock.now().since(record.created_at) < KEY_LIVES
@@ -414,7 +415,7 @@ async fn alone(engine: &Engine, ctx: &CallCtx, one: &Unsettled) -> Result<Said, 
         (EffectKind::CreateCustomer, Some(reference), SettleCreate::IdempotencyKey) => {
             find(engine, ctx, reference, due, false).await
         }
-        (EffectKind::UpdateCustomer, ..) if due => update::read_back(engine, ctx, one).await,
+        (EffectKind::UpdateCustomer, ..) => update::read_back(engine, ctx, one, due).await,
         _ if due => Ok(Said::Person(
             Code::OutcomeUnknown,
             "its answer was lost, and reading this provider does not tell what became of it".into(),

@@ -20,14 +20,19 @@ enum Fields {
     Another,
 }
 
-/// Reads the customer: our values, those from before, or somebody else's.
+/// Reads the customer: our values count when they are seen, those from before and somebody else's
+/// once the quarantine is over.
 pub(super) async fn read_back(
     engine: &Engine,
     ctx: &CallCtx,
     one: &Unsettled,
+    due: bool,
 ) -> Result<Said, EngineError> {
     let effect = &one.record.effect;
-    let again = || Said::Again("what it was to change is read again before anything is sent");
+    let again = || match due {
+        true => Said::Again("what it was to change is read again before anything is sent"),
+        false => Said::TooEarly,
+    };
     let (Some(customer), Some(reference), Some(changes)) =
         (&effect.remote_customer, &effect.reference, &one.record.changes)
     else {
@@ -37,12 +42,13 @@ pub(super) async fn read_back(
         Ok(Found::Customer(customer)) => customer,
         // Deciding begins with that.
         Ok(Found::Nobody | Found::Retired | Found::Collision) => return Ok(again()),
-        Err(error) => return unread(error, true),
+        Err(error) => return unread(error, due),
     };
     let hash = |field: &str, value: &str| engine.store.keys().statement_hash(field, value);
     Ok(match fields(changes, &customer.profile, &hash) {
         Fields::Ours => Said::There(Applied::Customer(customer)),
         Fields::NotAll => again(),
+        Fields::Another if !due => Said::TooEarly,
         Fields::Another => Said::Person(
             Code::ChangedByOther,
             "somebody changed the customer while ours was on its way".into(),
