@@ -37,7 +37,7 @@ pub fn quick() -> Timing {
 
 /// Counts nothing.
 #[derive(Debug)]
-struct Uncounted;
+pub struct Uncounted;
 
 impl CallLog for Uncounted {
     fn record(&self, _: CallRecord) {}

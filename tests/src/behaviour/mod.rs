@@ -93,7 +93,7 @@ impl Case {
 pub fn trials(env: &Env) -> Vec<Trial> {
     let mut trials = Vec::new();
     for provider in providers::ALL {
-        let Ok(capabilities) = block_on(world::capabilities(*provider)) else {
+        let Ok(capabilities) = block_on(providers::capabilities(*provider)) else {
             let name = format!("behaviour/{}", provider.kind());
             trials.push(Trial::test(name, || Err("it cannot be opened".into())));
             continue;
@@ -116,7 +116,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
 
 /// Every case, in another form of the provider.
 async fn read_as(provider: &'static dyn Provider, reading: Reading) -> anyhow::Result<()> {
-    let capabilities = world::capabilities(provider).await?;
+    let capabilities = providers::capabilities(provider).await?;
     let cases = cases().into_iter().filter(|case| (case.applies)(&capabilities));
     let failed: Vec<String> = stream::iter(cases)
         .map(async |case| {
@@ -149,7 +149,7 @@ struct Tried {
 async fn mutants() -> anyhow::Result<()> {
     let mut all = Vec::new();
     for provider in providers::ALL {
-        let capabilities = world::capabilities(*provider).await?;
+        let capabilities = providers::capabilities(*provider).await?;
         for case in cases().into_iter().filter(|case| (case.applies)(&capabilities)) {
             ensure!(!case.mutants.is_empty(), "{} has no mutant", case.name);
             for mutant in case.mutants.iter().filter(|mutant| (mutant.applies)(&capabilities)) {

@@ -9,7 +9,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// An answer is over when nothing more comes for so long.
-const QUIET: Duration = Duration::from_millis(30);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Takes calls to a provider, and answers with its answers, but that an array stands wherever this
 /// text or number does: of the same length, so that nothing else of the answer is touched. Its

@@ -15,21 +15,14 @@ use model::{
     RemoteCustomerId, RemoteMethod, RemoteMethodId, RemoteStatus, RunId, SystemClock, TokenKind,
 };
 use sandbox::{CustomerView, FaultPlan, Handle, Running, VendorConfig};
-use transport::{CallLog, CallRecord, Rate};
+use transport::Rate;
 
 use super::mutant::Mutant;
-use crate::inproc::quick;
+use crate::inproc::{Uncounted, quick};
 use crate::providers::{self, Method, Opening, Provider, Written};
 
 /// No list has so many pages.
 const PAGES: usize = 1000;
-
-#[derive(Debug)]
-struct Unheard;
-
-impl CallLog for Unheard {
-    fn record(&self, _: CallRecord) {}
-}
 
 /// A backend and what paces it.
 pub struct Opened {
@@ -76,7 +69,7 @@ fn open(
 ) -> anyhow::Result<Opened> {
     let rate = Rate { per_second: 5000.0, burst: 50, in_flight: 8 };
     let (backend, transport) =
-        providers::connect(provider, at, opening, rate, timing, Arc::new(Unheard))?;
+        providers::connect(provider, at, opening, rate, timing, Arc::new(Uncounted))?;
     let traffic: Arc<dyn Traffic> = transport;
     let secret = provider.env().last().map_or("", |(_, secret)| secret);
     let backend = match mutant {
@@ -84,14 +77,6 @@ fn open(
         None => backend,
     };
     Ok(Opened { backend, traffic })
-}
-
-/// The seeded account, of which nothing is asked.
-pub async fn capabilities(provider: &dyn Provider) -> anyhow::Result<Capabilities> {
-    let at = providers::start(provider, 1, 0).await?;
-    let opened = open(provider, &at, &Opening::of(provider.seeded()), timing(), None)?;
-    at.stop().await;
-    Ok(opened.backend.capabilities())
 }
 
 impl World {

@@ -10,10 +10,12 @@ mod v2;
 use std::fmt;
 use std::sync::Arc;
 
-use backend::{BackendError, CustomerBackend, Timing};
+use backend::{BackendError, Capabilities, CustomerBackend, Timing};
 use model::{AccountName, Clock, SystemClock, TokenKind};
 use sandbox::{Handle, Running, Sandbox, SandboxConfig, VendorConfig};
 use transport::{CallLog, Credentials, LocalPermits, Rate, Transport, TransportConfig};
+
+use crate::inproc::Uncounted;
 
 pub use self::ecrypt::Ecrypt;
 pub use self::method::{COLUMNS, Method, Written};
@@ -152,4 +154,15 @@ pub fn connect(
     )?;
     let backend = over(Arc::clone(&transport))?;
     Ok((backend, transport))
+}
+
+/// What the seeded account can do; nothing is asked of it.
+pub async fn capabilities(provider: &dyn Provider) -> anyhow::Result<Capabilities> {
+    let at = start(provider, 1, 0).await?;
+    let rate = Rate { per_second: 1.0, burst: 1, in_flight: 1 };
+    let (opening, timing) = (Opening::of(provider.seeded()), Timing::default());
+    let calls = Arc::new(Uncounted);
+    let (backend, _) = connect(provider, &at, &opening, rate, timing, calls)?;
+    at.stop().await;
+    Ok(backend.capabilities())
 }
