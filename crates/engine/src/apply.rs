@@ -38,6 +38,8 @@ pub(crate) struct Applier<'a> {
     pub(crate) batch: usize,
     /// Since when what was read counts as read by this stint of the run.
     pub(crate) began: Timestamp,
+    /// When the run began, in whatever stint.
+    pub(crate) since: Timestamp,
     /// Whether anything may be sent: not beyond a canary that nobody has approved.
     pub(crate) may_send: bool,
     /// Whether nothing is to be sent at all.

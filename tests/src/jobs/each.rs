@@ -119,6 +119,26 @@ pub async fn file_that_is_partly_there_doubles_nobody(db: Arc<TestDb>) -> Result
     Ok(())
 }
 
+/// Somebody else made a customer of the same reference while ours was on its way: a provider that
+/// takes a reference twice has both, and that is said.
+pub async fn second_customer_of_a_reference_is_a_finding(db: Arc<TestDb>) -> Result {
+    let ecrypt = ALL.iter().find(|provider| provider.kind() == "ecrypt").context("ecrypt")?;
+    let at = At::start(*ecrypt, &db, 5, "create_customer[C-000019]=delay_ms(900)").await?;
+    let account = ecrypt.seeded().to_owned();
+    let customers = numbered(1..=19);
+    let (ran, made) = tokio::join!(at.import(&customers, 0), async {
+        while at.references().len() < 18 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        at.sandbox.create_customer(&account, Some("C-000019"), "Eve", "eve@example.com")
+    });
+    made?;
+    let ran = ran?;
+    ensure!(at.references().get("C-000019") == Some(&2), "{:?}", at.references());
+    ensure!(ran.count("/findings/duplicate_at_provider")? == 1, "{ran:?}");
+    at.end().await
+}
+
 /// Creates of which nothing is heard: one that took effect, one that did not, one that did and says
 /// that it failed, one that takes effect late.
 pub async fn lost_create_is_there_once(db: Arc<TestDb>) -> Result {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use backend::{BackendError, ErrorKind, FindBy};
 use model::EffectKind;
-use store::RowTally;
+use store::{MatchCategory, RowTally};
 
 use super::effects_in;
 use crate::apply::Applier;
 use crate::forecast::Counted;
-use crate::scan::{self, Scan};
+use crate::scan::{self, APART, Scan, Until};
 use crate::{Engine, EngineError};
 
 /// A complete list that is older than this is read anew.
@@ -30,22 +30,43 @@ async fn is_there(engine: &Engine) -> Result<bool, EngineError> {
 }
 
 /// Counts the calls that it takes: a page, and the empty one, twice where the provider does not say
-/// how many customers it has; or the top alone. How many customers there are is not known before.
+/// how many customers it has; or the top alone; and in the end what `creates` made. How many
+/// customers there are is not known before.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(super) async fn count(engine: &Engine, calls: &mut Counted) -> Result<(), EngineError> {
+pub(super) async fn count(
+    engine: &Engine,
+    creates: u64,
+    calls: &mut Counted,
+) -> Result<(), EngineError> {
     let capabilities = engine.account.capabilities();
+    let page = u64::from(capabilities.customers_page);
     let pages = match is_there(engine).await? {
         true => 1,
         false => {
             let live = engine.store.mirror_stats(&engine.account.name).await?.customers;
             let passes = if capabilities.customers_total { 1 } else { 2 };
-            passes * (live.div_ceil(u64::from(capabilities.customers_page)) + 1) + 1
+            passes * (live.div_ceil(page) + 1) + 2
         }
     };
+    // In the end what was made is read.
+    let pages = pages + creates.div_ceil(page) + 1;
     calls.add(Some(capabilities.endpoints.list_customers), pages, pages);
     Ok(())
+}
+
+/// Reads what was made at the provider since the run began, and counts the references that more than
+/// one live customer has: a create that was sent once may have taken effect twice. Nothing is changed.
+///
+/// # Errors
+/// When the list or the store cannot be read.
+pub(super) async fn sweep(applier: &Applier<'_>) -> Result<Option<(String, u64)>, EngineError> {
+    let Applier { engine, run, ctx, since, .. } = applier;
+    scan::head(engine, ctx, &run.fence, Until::KnownBefore(since.minus(APART))).await?;
+    let found = engine.store.matching(&engine.account.name, 1).await?;
+    let doubled = found.into_iter().find(|one| one.category == MatchCategory::DuplicateAtProvider);
+    Ok(doubled.map(|one| (one.category.as_str().to_owned(), one.count)))
 }
 
 /// Reads the customer list into the mirror: whole and confirmed, unless that was done within a day;
@@ -65,7 +86,7 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         scan.end().await?;
         whole?;
     }
-    scan::head(engine, ctx, &run.fence).await.map(drop)
+    scan::head(engine, ctx, &run.fence, Until::Known).await
 }
 
 async fn pages(engine: &Engine, scan: &mut Scan<'_>) -> Result<(), EngineError> {

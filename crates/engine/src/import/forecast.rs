@@ -128,7 +128,7 @@ impl Expectations {
         // Of the customers that are known to be live, one must be there (rule 1).
         counted.add(capabilities.endpoints.get_customer, asked.min(1), asked);
         if baseline::is_needed(engine, tally) {
-            baseline::count(engine, &mut counted).await?;
+            baseline::count(engine, self.creates(), &mut counted).await?;
         }
         if let Some(rows) = args.canary() {
             // They are read back.

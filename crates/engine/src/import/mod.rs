@@ -178,6 +178,7 @@ async fn applier<'a>(
         policy: args.policy(),
         batch: engine.account.capabilities().import_batch.unwrap_or(1) as usize,
         began: engine.clock.now(),
+        since: began.unwrap_or_else(|| engine.clock.now()),
         may_send: true,
         dry_run: args.dry_run,
         looks: !args.dry_run || args.observe,
@@ -288,7 +289,8 @@ async fn carry_out(
     if !tally.planned.is_empty() {
         observe::same_account(engine, &applier.ctx).await?;
     }
-    if baseline::is_needed(engine, &tally) {
+    let doubles = baseline::is_needed(engine, &tally);
+    if doubles {
         baseline::read(&applier).await?;
         plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
         tally = engine.store.tally(&run.id).await?;
@@ -297,6 +299,9 @@ async fn carry_out(
     let applied = apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await;
     found.findings.extend(applier.brakes.finding());
     applied?;
+    if doubles {
+        found.findings.extend(baseline::sweep(&applier).await?);
+    }
     Ok(None)
 }
 

@@ -236,6 +236,8 @@ impl Puller<'_> {
         calls.add(Some(endpoints.list_customers), pages, pages);
         calls.add(endpoints.get_customer, 1, 1);
         let (least, most) = self.due(pages).await?;
+        // Where they come in pages, one that holds any is not the last.
+        let most = if capabilities.methods_page.is_some() { 2 * most } else { most };
         calls.add(endpoints.list_methods, least, most);
         let forecast = calls.forecast(endpoints, account.limits());
         self.engine.progress.forecast(&account.name, &forecast);

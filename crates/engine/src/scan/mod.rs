@@ -8,9 +8,10 @@ mod pages;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
-use model::{RemoteCustomerId, RemoteStatus};
+use model::{RemoteCustomerId, RemoteStatus, Timestamp};
 use store::{CustomersApplied, CustomersWrite, Fence, NewScan, Overlap, ScanState};
 
 pub(crate) use self::pages::Pages;
@@ -344,36 +345,56 @@ fn circles(why: &str) -> EngineError {
     BackendError::new(ErrorKind::Malformed, "list customers", message).into()
 }
 
-/// Reads the list from its top into the mirror, until a whole page was known.
+/// Our clock and the database's may differ by so much: what was first seen so long before a moment
+/// was there before it.
+pub(crate) const APART: Duration = Duration::from_secs(60);
+
+/// How far the top of a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Down to a page of customers that are all known.
+    Known,
+    /// Down to a page of customers that were all known before then.
+    KnownBefore(Timestamp),
+}
+
+/// Reads the list from its top into the mirror.
 ///
 /// # Errors
-/// When the provider or the store cannot be reached, and on a wish to stop.
+/// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
+/// stop.
 pub(crate) async fn head(
     engine: &Engine,
     ctx: &CallCtx,
     fence: &Fence,
-) -> Result<CustomersApplied, EngineError> {
+    until: Until,
+) -> Result<(), EngineError> {
+    let account = &engine.account.name;
     let mut pages = Pages::new(engine, ctx, engine.account.capabilities().customers_page);
-    let mut all = CustomersApplied::default();
     while let Some(page) = pages.next().await? {
         engine.stop.check()?;
         if !page.unreadable.is_empty() {
             let why = "a customer at the top of the list cannot be read";
             return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
         }
+        let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
         let write = CustomersWrite {
-            account: engine.account.name.clone(),
+            account: account.clone(),
             scan: None,
             as_of: page.as_of,
             customers: page.items,
             overlap: Overlap::Written,
         };
         let applied = engine.store.apply_customers(fence, write).await?;
-        all.seen += applied.seen;
-        all.created += applied.created;
-        if applied.created == 0 {
+        let known = match until {
+            Until::Known => applied.created == 0,
+            Until::KnownBefore(then) => {
+                engine.store.known_before(account, &ids, then).await?.len() == ids.len()
+            }
+        };
+        if known {
             break;
         }
     }
-    Ok(all)
+    Ok(())
 }

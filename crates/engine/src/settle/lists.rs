@@ -2,7 +2,6 @@
 //! is read (rule 5).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::Duration;
 
 use backend::{BackendError, CallCtx, ErrorKind, RemoteCustomer, RemoteStatus, SettleCreate};
 use model::{Code, Reference, RemoteCustomerId, Timestamp};
@@ -10,12 +9,9 @@ use store::{Applied, Unsettled};
 
 use super::{Said, is_due, unread};
 use crate::observe::Found;
-use crate::scan::Pages;
+use crate::scan::{APART, Pages};
 use crate::{Engine, EngineError};
 
-/// Our clock and the database's may differ by so much: what was first seen so long before a create
-/// was sent was there before it.
-const APART: Duration = Duration::from_secs(60);
 /// So often a page that brings nothing new is asked for again.
 const AGAIN: u32 = 2;
 
