@@ -34,7 +34,7 @@ pub fn quick() -> Timing {
 
 /// Counts nothing.
 #[derive(Debug)]
-struct Uncounted;
+pub struct Uncounted;
 
 impl CallLog for Uncounted {
     fn record(&self, _: CallRecord) {}

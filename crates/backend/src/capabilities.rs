@@ -90,8 +90,10 @@ pub struct FieldRule {
 pub enum EventStyle {
     /// Not at all: only a pull sees them.
     None,
-    /// By calls to us, which name what to read again.
-    Webhook,
+    /// By calls to us, which name customers to read again.
+    Customers,
+    /// By calls to us, which name payment methods too: those that a bank or a card network changed.
+    PaymentMethods,
 }
 
 /// One endpoint as calls are counted by it: `POST /api/customers`.
@@ -156,6 +158,9 @@ pub struct Capabilities {
     pub update_customer: bool,
     /// Deletes a customer.
     pub delete_customer: bool,
+    /// Whether a customer that is deleted is still shown when it is asked for, and said to be so; if
+    /// not, nobody is there.
+    pub shows_deleted: bool,
     /// Finds a customer by our reference.
     pub find: FindBy,
     /// The greatest page of the customer list.
@@ -272,6 +277,7 @@ mod tests {
             get_customer: true,
             update_customer: true,
             delete_customer: true,
+            shows_deleted: false,
             find: FindBy::Nothing,
             customers_page: 100,
             customers_order: ListOrder::NewestFirst,

@@ -2,6 +2,8 @@
 
 mod ecrypt;
 mod noderails;
+#[cfg(test)]
+mod page;
 mod v2;
 
 use std::sync::Arc;

@@ -119,6 +119,7 @@ impl CustomerBackend for Ecrypt {
             get_customer: true,
             update_customer: false,
             delete_customer: true,
+            shows_deleted: false,
             find: FindBy::Nothing,
             customers_page: map::MOST_ROWS,
             customers_order: ListOrder::NewestFirst,
@@ -139,7 +140,7 @@ impl CustomerBackend for Ecrypt {
             fields: map::FIELDS,
             transliterated: self.transliterated,
             metadata_replaced: false,
-            events: EventStyle::Webhook,
+            events: EventStyle::Customers,
             endpoints: map::ENDPOINTS,
         }
     }

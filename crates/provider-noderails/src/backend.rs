@@ -134,6 +134,7 @@ impl CustomerBackend for NodeRails {
             get_customer: true,
             update_customer: true,
             delete_customer: false,
+            shows_deleted: false,
             find: FindBy::Search,
             customers_page: CUSTOMERS_PAGE,
             customers_order: ListOrder::NewestFirst,

@@ -217,6 +217,7 @@ impl CustomerBackend for ProxyToken {
             get_customer: true,
             update_customer: false,
             delete_customer: false,
+            shows_deleted: false,
             find: FindBy::UniqueReference,
             customers_page: CUSTOMERS_PAGE,
             customers_order: ListOrder::Unspecified,
@@ -237,7 +238,7 @@ impl CustomerBackend for ProxyToken {
             fields: FIELDS,
             transliterated: &[],
             metadata_replaced: false,
-            events: EventStyle::Webhook,
+            events: EventStyle::PaymentMethods,
             endpoints: Endpoints { credentials: self.credentials, ..map::ENDPOINTS },
         }
     }

@@ -129,6 +129,7 @@ impl CustomerBackend for V2 {
             get_customer: true,
             update_customer: true,
             delete_customer: true,
+            shows_deleted: true,
             find: FindBy::UniqueReference,
             customers_page: PAGE,
             customers_order: ListOrder::NewestFirst,
@@ -149,7 +150,7 @@ impl CustomerBackend for V2 {
             fields: map::FIELDS,
             transliterated: &[],
             metadata_replaced: false,
-            events: EventStyle::Webhook,
+            events: EventStyle::Customers,
             endpoints: map::ENDPOINTS,
         }
     }

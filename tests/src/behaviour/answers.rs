@@ -156,11 +156,14 @@ const ANSWERS: &[Answer] = &[
         mutants: NOT_THE_ROWS,
         ..answer("403", "status(403)", false)
     },
-    Answer { is_right: throttled, mutants: NOT_THE_ROWS, ..answer("429", "throttle(1)", false) },
+    Answer { is_right: throttled, mutants: NOT_THE_ROWS, ..answer("429", "throttle", false) },
 ];
 
+fn can_write(capabilities: &backend::Capabilities) -> bool {
+    !super::world::writes(capabilities).is_empty()
+}
+
 pub fn cases() -> Vec<Case> {
-    let can_write = |c: &backend::Capabilities| !super::world::writes(c).is_empty();
     let mut all: Vec<Case> = ANSWERS
         .iter()
         .map(|answer| Case {
@@ -173,7 +176,7 @@ pub fn cases() -> Vec<Case> {
         .collect();
     all.push(case!(
         a_change_that_is_late_is_not_sent,
-        |c| !super::world::writes(c).is_empty(),
+        can_write,
         0,
         &[
             Mutant::new("said_to_be_done", How::Outcome(super::all_is_done)),
@@ -182,12 +185,18 @@ pub fn cases() -> Vec<Case> {
     ));
     all.push(case!(
         a_change_without_a_connection_is_not_sent,
-        |c| !super::world::writes(c).is_empty(),
+        can_write,
         0,
         &[
             Mutant::new("said_to_be_done", How::Outcome(super::all_is_done)),
             Mutant::new("said_to_be_unknown", How::Outcome(not_sent_is_unknown)),
         ]
+    ));
+    all.push(case!(
+        a_throttled_change_says_how_long,
+        can_write,
+        0,
+        &[Mutant::new("does_not", How::Outcome(|outcome| outcome.call.retry_after = None)),]
     ));
     all
 }
@@ -210,8 +219,6 @@ async fn a_change_answered(w: &World, answer: &Answer) -> anyhow::Result<()> {
         for item in &outcome.items {
             ensure!((answer.is_right)(kind, item), "{kind}: {item:?}");
         }
-        let retry_after = answer.fault.starts_with("throttle").then_some(Duration::from_secs(1));
-        ensure!(outcome.call.retry_after == retry_after, "{kind}: {:?}", outcome.call);
         let calls = w.at.counters().calls(endpoint) - before.calls(endpoint);
         ensure!(calls == 1, "{kind}: {calls} calls");
         if answer.executed {
@@ -233,6 +240,15 @@ async fn executed(w: &World, endpoint: &str, before: u64) -> anyhow::Result<()> 
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     anyhow::bail!("{endpoint}: it never took place")
+}
+
+async fn a_throttled_change_says_how_long(w: &World) -> anyhow::Result<()> {
+    let kind = *w.writes().first().context("nothing can be changed")?;
+    let effect = w.ready(kind).await?;
+    w.faults(&format!("{}:1=throttle(3)", endpoint(kind)))?;
+    let outcome = w.send(&effect).await?;
+    ensure!(outcome.call.retry_after == Some(Duration::from_secs(3)), "{:?}", outcome.call);
+    w.all_fired()
 }
 
 async fn send_late(w: &World, effect: &Effect) -> anyhow::Result<SendOutcome> {

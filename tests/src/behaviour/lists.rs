@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, ensure};
-use backend::{Capabilities, ListOrder, PageRequest};
+use anyhow::{Context as _, bail, ensure};
+use backend::{Capabilities, ListOrder, MethodListing, PageRequest};
 use model::RemoteCustomer;
 
 use super::mutant::{self, By, How, Mutant};
 use super::world::{World, ctx, timing};
-use super::{Case, case};
+use super::{Case, case, relay};
 use crate::providers::Opening;
 
 /// More than two pages of each size.
@@ -79,6 +79,30 @@ pub fn cases() -> Vec<Case> {
             3,
             &[Mutant::new("never_ends", How::Page(mutant::never_ends)),]
         ),
+        case!(
+            an_unreadable_row_spoils_no_other,
+            |_| true,
+            3,
+            &[
+                Mutant::new(
+                    "spoils_its_page",
+                    How::Page(|_, page| {
+                        if !page.unreadable.is_empty() {
+                            page.items.clear();
+                        }
+                    })
+                ),
+                Mutant::new("says_nothing_of_it", How::Page(|_, page| page.unreadable.clear())),
+                Mutant::new(
+                    "makes_something_up",
+                    How::Page(|_, page| {
+                        if page.unreadable.pop().is_some() {
+                            page.items.extend(page.items.first().cloned());
+                        }
+                    })
+                ),
+            ]
+        ),
     ]
 }
 
@@ -130,7 +154,7 @@ async fn a_short_page_is_not_the_end(w: &World) -> anyhow::Result<()> {
     w.faults("list_customers:1=short_page")?;
     let first = w.list_customers(&ctx(), &PageRequest::first(8)).await?;
     let total = w.capabilities.customers_total.then_some(u64::try_from(held)?);
-    ensure!(first.total == total && first.received == 4, "{} of {:?}", first.received, first.total);
+    ensure!(first.total == total && first.received < 8, "{} of {:?}", first.received, first.total);
     ensure!(first.next.is_some(), "a short page is the end");
     w.all_fired()
 }
@@ -144,5 +168,36 @@ async fn an_empty_page_is_the_end(w: &World) -> anyhow::Result<()> {
     ensure!(first.total == total, "{first:?}");
     // Nobody there is nobody of another account either.
     ensure!(!w.list(100).await?.is_empty(), "the other account is empty, too");
+    Ok(())
+}
+
+async fn an_unreadable_row_spoils_no_other(w: &World) -> anyhow::Result<()> {
+    let (_, customer) = w.somebody()?;
+    let all = w.at.customers(w.account()).len();
+    let there = async |id: &str| {
+        let base_url = Some(relay::breaking(id, w.at.addr()).await?);
+        w.open(&Opening { base_url, ..Opening::of(w.account()) }, timing())
+    };
+    let broken = there(customer.as_str()).await?;
+    let listed = broken.backend.list_customers(&ctx(), &PageRequest::first(100)).await?;
+    let readable = listed.items.iter().all(|one| one.id != customer);
+    let (items, unreadable) = (listed.items.len(), listed.unreadable.len());
+    ensure!(readable && items + 1 == all && unreadable == 1, "{items} and {unreadable} of {all}");
+    ensure!(listed.received == u64::try_from(all)?, "{} are received", listed.received);
+    ids(&listed.items)?;
+    let (method, _) = (w.saved(&customer)?, w.saved(&customer)?);
+    let broken = there(method.as_str()).await?;
+    if w.capabilities.methods == MethodListing::Inline {
+        // Who cannot be shown with all of its payment methods is not shown: one would seem removed.
+        let listed = broken.backend.list_customers(&ctx(), &PageRequest::first(100)).await?;
+        let [unreadable] = listed.unreadable.as_slice() else { bail!("{:?}", listed.unreadable) };
+        ensure!(unreadable.id.as_deref() == Some(customer.as_str()), "{unreadable:?}");
+        ensure!(listed.items.len() + 1 == all, "{} of {all}", listed.items.len());
+        return Ok(());
+    }
+    let page = PageRequest::first(100);
+    let listed = broken.backend.list_methods(&ctx(), &customer, &page).await?;
+    let (items, unreadable) = (listed.items.len(), listed.unreadable.len());
+    ensure!(items == 1 && unreadable == 1 && listed.received == 2, "{items} and {unreadable}");
     Ok(())
 }

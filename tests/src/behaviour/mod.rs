@@ -13,6 +13,8 @@ mod lists;
 mod methods;
 mod mutant;
 mod reads;
+mod references;
+mod relay;
 mod secrecy;
 mod world;
 
@@ -24,11 +26,12 @@ use backend::{Capabilities, ItemOutcome, Refusal, SendOutcome};
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use libtest_mimic::Trial;
+use sandbox::VendorConfig;
 
 use self::mutant::Mutant;
 use self::world::World;
 use crate::env::{Env, block_on, say, variable};
-use crate::providers::{self, Provider};
+use crate::providers::{self, Provider, Reading};
 
 type Run = Arc<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync>;
 
@@ -60,6 +63,7 @@ use case;
 fn cases() -> Vec<Case> {
     [
         customers::cases(),
+        references::cases(),
         lists::cases(),
         methods::cases(),
         bulk::cases(),
@@ -75,9 +79,10 @@ impl Case {
     async fn run(
         &self,
         provider: &'static dyn Provider,
+        vendor: VendorConfig,
         mutant: Option<Mutant>,
     ) -> anyhow::Result<()> {
-        let world = World::new(provider, self.customers, mutant).await?;
+        let world = World::new(provider, vendor, self.customers, mutant).await?;
         (self.run)(&world).await?;
         world.all_fired()?;
         world.stop().await;
@@ -88,21 +93,47 @@ impl Case {
 pub fn trials(env: &Env) -> Vec<Trial> {
     let mut trials = Vec::new();
     for provider in providers::ALL {
-        let Ok(capabilities) = block_on(world::capabilities(*provider)) else {
+        let Ok(capabilities) = block_on(providers::capabilities(*provider)) else {
             let name = format!("behaviour/{}", provider.kind());
             trials.push(Trial::test(name, || Err("it cannot be opened".into())));
             continue;
         };
+        for reading in provider.readings() {
+            let name = format!("{}/read_as_{}", provider.kind(), reading.word);
+            trials.push(env.trial("behaviour", &name, move || read_as(*provider, reading)));
+        }
         for case in cases() {
             if (case.applies)(&capabilities) {
                 let name = format!("{}/{}", provider.kind(), case.name);
-                let run = async move || case.run(*provider, None).await;
+                let run = async move || case.run(*provider, provider.vendor(), None).await;
                 trials.push(env.trial("behaviour", &name, run));
             }
         }
     }
     trials.push(env.trial("behaviour", "mutants", mutants));
     trials
+}
+
+/// Every case, in another form of the provider.
+async fn read_as(provider: &'static dyn Provider, reading: Reading) -> anyhow::Result<()> {
+    let capabilities = providers::capabilities(provider).await?;
+    let cases = cases().into_iter().filter(|case| (case.applies)(&capabilities));
+    let failed: Vec<String> = stream::iter(cases)
+        .map(async |case| {
+            let ran = case.run(provider, reading.vendor.clone(), None).await;
+            let holds = !reading.but.contains(&case.name.as_str());
+            match ran {
+                Err(error) if holds => Some(format!("{}: {error:#}", case.name)),
+                Ok(()) if !holds => Some(format!("{}: it holds here, too", case.name)),
+                _ => None,
+            }
+        })
+        .buffered(8)
+        .filter_map(async |failed| failed)
+        .collect()
+        .await;
+    ensure!(failed.is_empty(), "{} cases failed\n{}", failed.len(), failed.join("\n"));
+    Ok(())
 }
 
 /// One case on one mutant at one provider.
@@ -118,7 +149,7 @@ struct Tried {
 async fn mutants() -> anyhow::Result<()> {
     let mut all = Vec::new();
     for provider in providers::ALL {
-        let capabilities = world::capabilities(*provider).await?;
+        let capabilities = providers::capabilities(*provider).await?;
         for case in cases().into_iter().filter(|case| (case.applies)(&capabilities)) {
             ensure!(!case.mutants.is_empty(), "{} has no mutant", case.name);
             for mutant in case.mutants.iter().filter(|mutant| (mutant.applies)(&capabilities)) {
@@ -128,7 +159,7 @@ async fn mutants() -> anyhow::Result<()> {
     }
     let mut ran = stream::iter(all)
         .map(|(provider, case, mutant)| async move {
-            let killed = case.run(provider, Some(mutant)).await.err();
+            let killed = case.run(provider, provider.vendor(), Some(mutant)).await.err();
             Tried {
                 provider: provider.kind(),
                 case: case.name,

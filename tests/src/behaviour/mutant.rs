@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use backend::{
-    Applied, BackendError, CallCtx, CallFacts, Capabilities, Cursor, CustomerBackend, Effect,
-    ErrorKind, FindBy, ItemOutcome, Page, PageRequest, Permit, Prepared, Probe, Rejection,
-    SendOutcome, TokenRoute, Traffic,
+    BackendError, CallCtx, CallFacts, Capabilities, Cursor, CustomerBackend, Effect, ErrorKind,
+    FindBy, ItemOutcome, Page, PageRequest, Permit, Prepared, Probe, Rejection, SendOutcome,
+    TokenRoute, Traffic,
 };
 use model::{
     Address, Code, EffectKind, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId,
@@ -228,7 +228,7 @@ impl CustomerBackend for Mutated {
         let copied = copy(&prepared);
         match self.how {
             How::Skips(kind) if kind == prepared.kind => {
-                let done = ItemOutcome::Done(Box::new(Applied::default()));
+                let done = ItemOutcome::Done(Box::default());
                 return SendOutcome::all(prepared.items, &done, CallFacts::default());
             }
             How::Keyless => ctx.idempotency_key = None,

@@ -14,22 +14,15 @@ use model::{
     Address, Clock as _, EffectKind, FieldName, Profile, Reference, RemoteCustomer,
     RemoteCustomerId, RemoteMethod, RemoteMethodId, RemoteStatus, RunId, SystemClock, TokenKind,
 };
-use sandbox::{CustomerView, FaultPlan, Handle, Running};
-use transport::{CallLog, CallRecord, Rate};
+use sandbox::{CustomerView, FaultPlan, Handle, Running, VendorConfig};
+use transport::Rate;
 
 use super::mutant::Mutant;
-use crate::inproc::quick;
+use crate::inproc::{Uncounted, quick};
 use crate::providers::{self, Method, Opening, Provider, Written};
 
 /// No list has so many pages.
 const PAGES: usize = 1000;
-
-#[derive(Debug)]
-struct Unheard;
-
-impl CallLog for Unheard {
-    fn record(&self, _: CallRecord) {}
-}
 
 /// A backend and what paces it.
 pub struct Opened {
@@ -39,6 +32,7 @@ pub struct Opened {
 
 pub struct World {
     pub provider: &'static dyn Provider,
+    pub vendor: VendorConfig,
     pub at: Handle,
     running: Mutex<Option<Running>>,
     /// The seeded account.
@@ -75,7 +69,7 @@ fn open(
 ) -> anyhow::Result<Opened> {
     let rate = Rate { per_second: 5000.0, burst: 50, in_flight: 8 };
     let (backend, transport) =
-        providers::connect(provider, at, opening, rate, timing, Arc::new(Unheard))?;
+        providers::connect(provider, at, opening, rate, timing, Arc::new(Uncounted))?;
     let traffic: Arc<dyn Traffic> = transport;
     let secret = provider.env().last().map_or("", |(_, secret)| secret);
     let backend = match mutant {
@@ -85,26 +79,28 @@ fn open(
     Ok(Opened { backend, traffic })
 }
 
-/// The seeded account, of which nothing is asked.
-pub async fn capabilities(provider: &dyn Provider) -> anyhow::Result<Capabilities> {
-    let at = providers::start(provider, 1, 0).await?;
-    let opened = open(provider, &at, &Opening::of(provider.seeded()), timing(), None)?;
-    at.stop().await;
-    Ok(opened.backend.capabilities())
-}
-
 impl World {
     pub async fn new(
         provider: &'static dyn Provider,
+        vendor: VendorConfig,
         customers: usize,
         mutant: Option<Mutant>,
     ) -> anyhow::Result<Self> {
-        let running = providers::start(provider, 7, customers).await?;
+        let running = providers::start_as(vendor.clone(), 7, customers).await?;
         let at = running.handle();
         let main = open(provider, &at, &Opening::of(provider.seeded()), timing(), mutant)?;
         let capabilities = main.backend.capabilities();
         let running = Mutex::new(Some(running));
-        Ok(Self { provider, at, running, main, capabilities, mutant, numbers: AtomicU32::new(1) })
+        Ok(Self {
+            provider,
+            vendor,
+            at,
+            running,
+            main,
+            capabilities,
+            mutant,
+            numbers: AtomicU32::new(1),
+        })
     }
 
     /// Stops the provider: what it holds can still be asked for.

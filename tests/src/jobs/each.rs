@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use model::{Clock as _, SystemClock};
 use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig};
 
 use super::KEY;
 use crate::binary::{Onfile, Ran};
 use crate::env::TestDb;
-use crate::providers::{ALL, Provider};
+use crate::providers::{self, ALL, COLUMNS, Method, Provider, Written};
 
 type Result = anyhow::Result<()>;
 
@@ -197,6 +198,43 @@ pub async fn deleted_customer_is_never_linked(db: Arc<TestDb>) -> Result {
     let exported = at.onfile.run(&["export", "customers", "--format", "json"]).await?.expect(0)?;
     ensure!(!exported.stdout.contains(&second.id), "{exported:?}");
     at.end().await
+}
+
+/// Payment methods of every kind that a provider saves, by every kind of token that it takes.
+pub async fn method_of_every_kind_is_saved_once(db: Arc<TestDb>) -> Result {
+    let mut saved = 0;
+    for provider in ALL {
+        let capabilities = providers::capabilities(*provider).await?;
+        let now = SystemClock.now().micros() / 1_000_000;
+        let (mut file, mut rows) = (format!("reference,name,{COLUMNS}\n"), 0);
+        for kind in capabilities.method_kinds {
+            let method = Method::numbered(*kind, 4711);
+            for token in method.token_kinds(&capabilities) {
+                rows += 1;
+                let written = Written::new(*provider, method.clone(), token, rows, now);
+                file += &format!("K-{rows},Ada Byron,{}\n", written.cells());
+            }
+        }
+        if rows == 0 {
+            continue;
+        }
+        let at = At::start(*provider, &db, 0, "").await?;
+        std::fs::write(at.db.folder().join("file.csv"), file)?;
+        let args = ["import", &at.account, "file.csv", "--json"];
+        let ran = at.onfile.run(&args).await?.expect(0)?;
+        ensure!(ran.count("/rows/created")? == rows, "{}: {ran:?}", at.account);
+        for customer in at.sandbox.customers(provider.seeded()) {
+            ensure!(customer.methods.len() == 1, "{}: {customer:?}", at.account);
+            saved += 1;
+        }
+        let again = at.onfile.run(&args).await?.expect(0)?;
+        ensure!(again.count("/rows/unchanged")? == rows, "{}: {again:?}", at.account);
+        ensure!(again.count("/calls/changing")? == 0, "{}: {again:?}", at.account);
+        at.end().await?;
+    }
+    // Cards and bank accounts by two tokens each at two providers, and a wallet.
+    ensure!(saved == 9, "{saved} were saved");
+    Ok(())
 }
 
 /// A pull after a pull changes nothing, whatever the list looks like.

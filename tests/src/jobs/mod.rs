@@ -177,7 +177,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             history_says_why_an_expiry_changed;
         each: file_that_is_partly_there_doubles_nobody, second_customer_of_a_reference_is_a_finding, lost_create_is_there_once,
             lost_change_is_read_back, deleted_customer_is_never_linked,
-            pull_after_a_pull_changes_nothing;
+            method_of_every_kind_is_saved_once, pull_after_a_pull_changes_nothing;
         attributes: are_shown_and_go_with_the_next_list;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
             two_at_once_disturb_nobody, who_is_there_has_a_list,

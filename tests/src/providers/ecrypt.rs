@@ -5,11 +5,14 @@ use std::sync::Arc;
 use backend::CustomerBackend;
 use model::{Clock, TokenKind, contains_card_number};
 use provider_ecrypt::{Casing, Ecrypt as Adapter, EcryptConfig, KIND, ReferenceField};
-use sandbox::ecrypt::Config;
+use sandbox::ecrypt::{
+    Casing as Case, Config, Expiry, ListName, Mask, Message, Missing, NoErrors, One, RequestCasing,
+    Shape, Unset, WalletsName,
+};
 use sandbox::{Handle, VendorConfig};
 use transport::Credentials;
 
-use super::{Method, Opening, Over, Provider};
+use super::{Method, Opening, Over, Provider, Reading};
 
 /// The key is what selects the account.
 const MAIN: &str = "sandbox-private-main";
@@ -25,6 +28,63 @@ impl Provider for Ecrypt {
 
     fn vendor(&self) -> VendorConfig {
         VendorConfig::Ecrypt(Config::default())
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let camel = Shape {
+            casing: Case::Camel,
+            customers: ListName::Data,
+            wallets: WalletsName::Wallet,
+            customer: One::Object,
+            wallet: One::Array,
+            missing_customer: Missing::Null,
+            mask: Mask::Xs,
+            expiry: Expiry::MmSlashYy,
+            bank_network: None,
+            unset: Unset::Null,
+            no_errors: NoErrors::Null,
+            message: Message::Object,
+        };
+        let pascal = Shape {
+            casing: Case::Pascal,
+            wallets: WalletsName::Data,
+            mask: Mask::Bin,
+            expiry: Expiry::YyyyDashMm,
+            bank_network: Some("ACH"),
+            no_errors: NoErrors::Empty,
+            message: Message::Array,
+            ..Shape::default()
+        };
+        let numbered = Shape {
+            expiry: Expiry::MmSlashYyyy,
+            message: Message::Number,
+            unset: Unset::Null,
+            ..Shape::default()
+        };
+        let silent = Shape { message: Message::Null, ..Shape::default() };
+        let all = [
+            ("camel", Config { shape: camel, ..Config::default() }),
+            ("pascal", Config { shape: pascal, ..Config::default() }),
+            (
+                "numbered",
+                Config { shape: numbered, requests: RequestCasing::Snake, ..Config::default() },
+            ),
+            ("silent", Config { shape: silent, ..Config::default() }),
+        ];
+        let all =
+            all.into_iter().map(|(word, config)| Reading::new(word, VendorConfig::Ecrypt(config)));
+        let refusing = Config { refuse_with_200: true, ..Config::default() };
+        all.chain([Reading {
+            word: "refuses_with_200",
+            vendor: VendorConfig::Ecrypt(refusing),
+            // Only a 404 says that something is not there: no word of the vendor's for it is known.
+            but: &[
+                "a_deleted_customer_is_gone",
+                "who_never_was_is_nobody",
+                "a_removed_method_is_gone",
+            ],
+        }])
+        .collect()
     }
 
     fn seeded(&self) -> &'static str {

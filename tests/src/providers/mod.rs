@@ -10,10 +10,12 @@ mod v2;
 use std::fmt;
 use std::sync::Arc;
 
-use backend::{BackendError, CustomerBackend, Timing};
+use backend::{BackendError, Capabilities, CustomerBackend, Timing};
 use model::{AccountName, Clock, SystemClock, TokenKind};
 use sandbox::{Handle, Running, Sandbox, SandboxConfig, VendorConfig};
 use transport::{CallLog, Credentials, LocalPermits, Rate, Transport, TransportConfig};
+
+use crate::inproc::Uncounted;
 
 pub use self::ecrypt::Ecrypt;
 pub use self::method::{COLUMNS, Method, Written};
@@ -37,12 +39,31 @@ pub struct Opening {
     pub import_batch: u32,
     /// In place of the right secret.
     pub secret: Option<&'static str>,
+    /// In place of the sandbox's own address.
+    pub base_url: Option<String>,
 }
 
 impl Opening {
     /// An account, with its right secret and a batch of 100.
     pub const fn of(merchant: &'static str) -> Self {
-        Self { merchant, import_batch: 100, secret: None }
+        Self { merchant, import_batch: 100, secret: None, base_url: None }
+    }
+}
+
+/// Another form of a simulator.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The word in a trial's name.
+    pub word: &'static str,
+    pub vendor: VendorConfig,
+    /// The cases of the behaviour suite that do not hold there, as the adapter's docs say.
+    pub but: &'static [&'static str],
+}
+
+impl Reading {
+    /// One in which every case holds.
+    pub const fn new(word: &'static str, vendor: VendorConfig) -> Self {
+        Self { word, vendor, but: &[] }
     }
 }
 
@@ -53,6 +74,9 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Its simulator, as its contract says and as its adapter is opened here.
     fn vendor(&self) -> VendorConfig;
+
+    /// Readings of what the contract leaves open, in which the adapter has to find its way as well.
+    fn readings(&self) -> Vec<Reading>;
 
     /// The name at the sandbox of the account that is seeded.
     fn seeded(&self) -> &'static str;
@@ -94,7 +118,15 @@ pub async fn start(
     seed: u64,
     customers: usize,
 ) -> anyhow::Result<Running> {
-    let vendor = provider.vendor();
+    start_as(provider.vendor(), seed, customers).await
+}
+
+/// The same in one of its other forms.
+pub async fn start_as(
+    vendor: VendorConfig,
+    seed: u64,
+    customers: usize,
+) -> anyhow::Result<Running> {
     let config = SandboxConfig { seed, customers, vendor, ..SandboxConfig::default() };
     Ok(Sandbox::start(config).await?)
 }
@@ -111,7 +143,8 @@ pub fn connect(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (credentials, over) = provider.open(at, opening, &clock)?;
     let account = AccountName::new("gov")?;
-    let config = TransportConfig::new(account, at.base_url().parse()?, rate);
+    let base = opening.base_url.as_deref().unwrap_or(at.base_url());
+    let config = TransportConfig::new(account, base.parse()?, rate);
     let transport = Transport::new(
         TransportConfig { timing, ..config },
         credentials,
@@ -121,4 +154,15 @@ pub fn connect(
     )?;
     let backend = over(Arc::clone(&transport))?;
     Ok((backend, transport))
+}
+
+/// What the seeded account can do; nothing is asked of it.
+pub async fn capabilities(provider: &dyn Provider) -> anyhow::Result<Capabilities> {
+    let at = start(provider, 1, 0).await?;
+    let rate = Rate { per_second: 1.0, burst: 1, in_flight: 1 };
+    let (opening, timing) = (Opening::of(provider.seeded()), Timing::default());
+    let calls = Arc::new(Uncounted);
+    let (backend, _) = connect(provider, &at, &opening, rate, timing, calls)?;
+    at.stop().await;
+    Ok(backend.capabilities())
 }

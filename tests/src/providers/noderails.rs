@@ -5,11 +5,11 @@ use std::sync::Arc;
 use backend::CustomerBackend;
 use model::{Clock, TokenKind};
 use provider_noderails::{KIND, NodeRails as Adapter, NodeRailsConfig};
-use sandbox::noderails::{Config, EMPTY, KEY, MAIN};
+use sandbox::noderails::{Config, Duplicate, EMPTY, IdForm, KEY, MAIN, Shape};
 use sandbox::{Handle, VendorConfig};
 use transport::Credentials;
 
-use super::{Method, Opening, Over, Provider};
+use super::{Method, Opening, Over, Provider, Reading};
 
 #[derive(Debug)]
 pub struct NodeRails;
@@ -21,6 +21,32 @@ impl Provider for NodeRails {
 
     fn vendor(&self) -> VendorConfig {
         VendorConfig::Noderails(Config::default())
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let other = Shape {
+            ids: IdForm::Prefixed,
+            error_type: true,
+            error_details: false,
+            chain_names: false,
+            evm_upper_case: true,
+            ..Shape::default()
+        };
+        let all = [
+            ("other", Config { shape: other, ..Config::default() }),
+            (
+                "conflict",
+                Config {
+                    duplicate_external_id: Duplicate::Conflict,
+                    duplicate_wallet: Duplicate::Conflict,
+                    ..Config::default()
+                },
+            ),
+            ("strict", Config { unknown_fields_refused: true, ..Config::default() }),
+        ];
+        all.into_iter()
+            .map(|(word, config)| Reading::new(word, VendorConfig::Noderails(config)))
+            .collect()
     }
 
     fn seeded(&self) -> &'static str {

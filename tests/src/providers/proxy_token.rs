@@ -8,11 +8,11 @@ use provider_proxy_token::{
     DEFAULT_REPLAY_WINDOW, DEFAULT_SCOPE, KIND, ProxyToken as Adapter, ProxyTokenConfig,
     ProxyTokenCredentials,
 };
-use sandbox::proxy_token::Config;
+use sandbox::proxy_token::{Config, Envelope, IdField, MethodShape, NextLink, Shape};
 use sandbox::{Handle, VendorConfig};
 use transport::Credentials;
 
-use super::{Method, Opening, Over, Provider};
+use super::{Method, Opening, Over, Provider, Reading};
 
 const SECRET: &str = "sandbox-secret";
 
@@ -27,6 +27,38 @@ impl Provider for ProxyToken {
     /// It would save the same token twice: what is sent twice shows.
     fn vendor(&self) -> VendorConfig {
         VendorConfig::ProxyToken(Config { import_dedupes: false, ..Config::default() })
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let plain = || Config { import_dedupes: false, ..Config::default() };
+        let shaped = |max_page, shape| Config { max_page, shape, ..plain() };
+        let bare = Shape {
+            customers: Envelope::Bare,
+            methods: Envelope::Bare,
+            id_field: IdField::CustomerUid,
+            method: MethodShape::Flat,
+            created_at: false,
+            ..Shape::default()
+        };
+        let items = Shape {
+            customers: Envelope::Items,
+            methods: Envelope::Items,
+            id_field: IdField::Id,
+            next_link: NextLink::SameOrigin,
+            mixed_method_prefix: true,
+            ..Shape::default()
+        };
+        let data = Shape {
+            customers: Envelope::Data,
+            methods: Envelope::Value,
+            method: MethodShape::Flat,
+            ..Shape::default()
+        };
+        let dedupes = Config { import_dedupes: true, duplicate_across_customers: true, ..plain() };
+        let all =
+            [("bare", shaped(100, bare)), ("items", shaped(40, items)), ("data", shaped(50, data))];
+        let all = all.into_iter().chain([("dedupes", dedupes)]);
+        all.map(|(word, config)| Reading::new(word, VendorConfig::ProxyToken(config))).collect()
     }
 
     fn seeded(&self) -> &'static str {

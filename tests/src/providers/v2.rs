@@ -5,11 +5,13 @@ use std::sync::Arc;
 use backend::CustomerBackend;
 use model::{Clock, TokenKind};
 use provider_v2::{KIND, V2 as Adapter, V2Config};
-use sandbox::v2::Config;
+use sandbox::v2::{
+    Config, Deleted, Duplicate, ErrorShape, IdField, KeepUntil, Mask, MethodId, Shape, Times,
+};
 use sandbox::{Handle, VendorConfig};
 use transport::Credentials;
 
-use super::{Method, Opening, Over, Provider};
+use super::{Method, Opening, Over, Provider, Reading};
 
 const MAIN: &str = "5a0db0c0000000000000000000000000000a11a1";
 const EMPTY: &str = "5a0db0c0000000000000000000000000000e3947";
@@ -25,6 +27,65 @@ impl Provider for V2 {
 
     fn vendor(&self) -> VendorConfig {
         VendorConfig::V2(Config::default())
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let other = Shape {
+            listed_id: IdField::Id,
+            deleted_id: IdField::Id,
+            method_id: MethodId::Text,
+            mask: Mask::FirstFour,
+            times: Times::Offset,
+            keep_until: KeepUntil::Time,
+            nulls: false,
+            created_is_201: false,
+            errors: ErrorShape::Errors,
+        };
+        let terse = Shape {
+            mask: Mask::LastFour,
+            times: Times::Spaced,
+            errors: ErrorShape::Bare,
+            ..Shape::default()
+        };
+        let duplicate = |status, errors| Duplicate { status, errors };
+        let all = [
+            ("other", Config { shape: other, ..Config::default() }),
+            ("terse", Config { shape: terse, methods_move_updated_at: true, ..Config::default() }),
+            ("irregular", Config { irregular_pages: true, max_page: 50, ..Config::default() }),
+            (
+                "conflict",
+                Config { duplicate: duplicate(409, ErrorShape::Errors), ..Config::default() },
+            ),
+            (
+                "invalid",
+                Config { duplicate: duplicate(422, ErrorShape::Bare), ..Config::default() },
+            ),
+            (
+                "listed",
+                Config {
+                    deleted: Deleted { listed: true, ..Deleted::default() },
+                    keep_seconds: None,
+                    ..Config::default()
+                },
+            ),
+            (
+                "gone_twice",
+                Config {
+                    deleted: Deleted { again_not_found: true, ..Deleted::default() },
+                    ..Config::default()
+                },
+            ),
+        ];
+        let all =
+            all.into_iter().map(|(word, config)| Reading::new(word, VendorConfig::V2(config)));
+        let numbered = Shape { method_id: MethodId::Number, ..Shape::default() };
+        all.chain([Reading {
+            word: "numbered",
+            vendor: VendorConfig::V2(Config { shape: numbered, ..Config::default() }),
+            // A number of so many digits may pass for a card's, and is dropped.
+            but: &["payment_methods_are_shown_as_they_are"],
+        }])
+        .collect()
     }
 
     fn seeded(&self) -> &'static str {

@@ -31,6 +31,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     get_customer: true,
     update_customer: false,
     delete_customer: false,
+    shows_deleted: false,
     find: FindBy::UniqueReference,
     customers_page: 100,
     customers_order: ListOrder::Unspecified,

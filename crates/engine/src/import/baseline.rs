@@ -10,7 +10,7 @@ use store::{MatchCategory, RowTally};
 use super::effects_in;
 use crate::apply::Applier;
 use crate::forecast::Counted;
-use crate::scan::{self, APART, Scan, Until};
+use crate::scan::{self, Scan};
 use crate::{Engine, EngineError};
 
 /// A complete list that is older than this is read anew.
@@ -63,7 +63,7 @@ pub(super) async fn count(
 /// When the list or the store cannot be read.
 pub(super) async fn sweep(applier: &Applier<'_>) -> Result<Option<(String, u64)>, EngineError> {
     let Applier { engine, run, ctx, since, .. } = applier;
-    scan::head(engine, ctx, &run.fence, Until::KnownBefore(since.minus(APART))).await?;
+    scan::since(engine, ctx, &run.fence, *since).await?;
     let found = engine.store.matching(&engine.account.name, 1).await?;
     let doubled = found.into_iter().find(|one| one.category == MatchCategory::DuplicateAtProvider);
     Ok(doubled.map(|one| (one.category.as_str().to_owned(), one.count)))
@@ -86,7 +86,7 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         scan.end().await?;
         whole?;
     }
-    scan::head(engine, ctx, &run.fence, Until::Listed).await
+    scan::head(engine, ctx, &run.fence).await
 }
 
 async fn pages(engine: &Engine, scan: &mut Scan<'_>) -> Result<(), EngineError> {

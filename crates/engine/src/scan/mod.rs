@@ -349,47 +349,52 @@ fn circles(why: &str) -> EngineError {
 /// was there before it.
 pub(crate) const APART: Duration = Duration::from_secs(60);
 
-/// How far the top of a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// Down to a page of customers that the last complete reading showed. What is only known since,
-    /// by an answer to a create or by a reading that was broken off, does not end it: somebody
-    /// unknown may come behind that.
-    Listed,
-    /// Down to a page of customers that were all known before then.
-    KnownBefore(Timestamp),
-}
-
-/// Reads the list from its top into the mirror.
+/// Reads the list from its top into the mirror, until a whole page was shown by the last complete
+/// reading. What is only known since, by an answer to a create or by a reading that was broken off,
+/// does not end it: somebody unknown may come behind that.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
 /// stop.
-pub(crate) async fn head(
-    engine: &Engine,
-    ctx: &CallCtx,
-    fence: &Fence,
-    until: Until,
-) -> Result<(), EngineError> {
-    if until != Until::Listed {
-        return top(engine, ctx, fence, until, None).await;
-    }
+pub(crate) async fn head(engine: &Engine, ctx: &CallCtx, fence: &Fence) -> Result<(), EngineError> {
     let account = engine.account.name.clone();
     let page_size = engine.account.capabilities().customers_page;
     let new = NewScan { account, pass: 1, page_size, top: true };
     let scan = engine.store.begin_scan(fence, &new).await?;
-    let read = top(engine, ctx, fence, until, Some(&scan)).await;
+    let read = top(engine, ctx, fence, Some(&scan), Until::Listed).await;
     let state = if read.is_ok() { ScanState::Complete } else { ScanState::Incomplete };
     engine.store.end_scan(fence, &scan, state).await?;
     read
+}
+
+/// Reads the list from its top into the mirror, until every customer of a page was known before then.
+///
+/// # Errors
+/// As [`head`].
+pub(crate) async fn since(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+    then: Timestamp,
+) -> Result<(), EngineError> {
+    top(engine, ctx, fence, None, Until::KnownBefore(then.minus(APART))).await
+}
+
+/// How far the top of a list is read: down to a page of customers that were all …
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// shown by the last complete reading.
+    Listed,
+    /// known before then.
+    KnownBefore(Timestamp),
 }
 
 async fn top(
     engine: &Engine,
     ctx: &CallCtx,
     fence: &Fence,
+    scan: Option<&str>,
     until: Until,
-    scan: Option<&String>,
 ) -> Result<(), EngineError> {
     let account = &engine.account.name;
     let mut pages = Pages::new(engine, ctx, engine.account.capabilities().customers_page);
@@ -406,7 +411,7 @@ async fn top(
         };
         let write = CustomersWrite {
             account: account.clone(),
-            scan: scan.cloned(),
+            scan: scan.map(str::to_owned),
             as_of: page.as_of,
             customers: page.items,
             overlap: Overlap::Written,

@@ -13,9 +13,12 @@ use crate::{config, out};
 /// A page that `onfile help TOPIC` prints, and how it is made.
 type Topic = (&'static str, &'static str, fn() -> String);
 
-const TOPICS: [Topic; 3] = [
+const TOPICS: [Topic; 4] = [
     ("codes", "every code of a row, a file or a run, or the one named behind it", Code::page),
     ("config", "the configuration, key by key", config::reference),
+    ("providers", "what each provider can do, hold and be found to differ in", || {
+        include_str!("../../docs/providers.md").to_owned()
+    }),
     ("sandbox", "the simulated provider and its faults", || ::sandbox::DOCS.to_owned()),
 ];
 
@@ -85,7 +88,7 @@ pub(crate) fn run(asked: &[String]) -> Result<Exit> {
     if asked.is_empty() {
         out::line("\nTopics (onfile help TOPIC):");
         for (topic, what, _) in TOPICS {
-            out::line(&format!("  {topic:<8} {what}"));
+            out::line(&format!("  {topic:<9} {what}"));
         }
     }
     Ok(Exit::Clean)
