@@ -38,8 +38,12 @@ pub fn draw(rng: &mut Rng, target: &Target) -> String {
             }
             _ => {}
         }
-        // There are few of these calls, and a page more or less is much of a list.
-        let share = if *endpoint == "list_customers" { "5" } else { "2.5" };
+        // There are few of some calls, and a page more or less is much of a list.
+        let share = match *endpoint {
+            "list_customers" => "5",
+            "token" | "get_customer" => "8",
+            _ => "2.5",
+        };
         for no in 0..4 {
             let at = usize::try_from(rng.below(kinds.len() as u64)).unwrap_or(0);
             let kind = kinds.swap_remove(at);

@@ -90,8 +90,10 @@ impl Twin {
     /// The plan, with what shows it sooner.
     pub fn plan(self, mut plan: Plan) -> Plan {
         if self == Self::NoQuarantine {
-            let late = format!("late@create_customer:20%=late_execution_ms({LATEST})");
-            plan.faults = format!("{late},{}", plan.faults);
+            for endpoint in plan.target.writes() {
+                let late = format!("late-{endpoint}@{endpoint}:20%=late_execution_ms({LATEST})");
+                plan.faults = format!("{late},{}", plan.faults);
+            }
             // What is late has taken effect by the time that many rows take.
             plan.rows.truncate(8);
         }
