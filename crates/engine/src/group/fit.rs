@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use backend::{Capabilities, Rejection};
 use model::{Code, FieldName, Profile};
 
-/// A profile without a field. A whole name is left out with its parts, which it is joined from; of a
-/// part that is split from a whole name, the other part stays.
-pub(super) fn without(profile: &Profile, field: FieldName) -> Profile {
+/// A profile without a field. A whole name is left out with its parts, which it is joined from, and
+/// so are two lines of an address that are held as one; of a part that is split from a whole name, the
+/// other part stays.
+pub(super) fn without(profile: &Profile, field: FieldName, capabilities: &Capabilities) -> Profile {
     let mut rest = profile.clone();
     match field {
         FieldName::Name => {
@@ -19,6 +20,9 @@ pub(super) fn without(profile: &Profile, field: FieldName) -> Profile {
             (rest.first_name, rest.last_name) = profile.split_name();
             rest.name = None;
             rest.set(field, None);
+        }
+        FieldName::Line1 if !capabilities.holds(FieldName::Line2) => {
+            (rest.address.line1, rest.address.line2) = (None, None);
         }
         FieldName::Metadata => rest.metadata.clear(),
         field => rest.set(field, None),
@@ -49,7 +53,7 @@ pub(crate) fn fit(
         let Some(field) = rejection.field.filter(|field| omit && unfit && !needed(*field)) else {
             return Err(rejection);
         };
-        let less = without(&rest, field);
+        let less = without(&rest, field, capabilities);
         // Not what was objected to: it would be objected to for ever.
         if less == *rest {
             return Err(rejection);
@@ -130,8 +134,35 @@ mod tests {
         ] {
             assert_eq!(fit(&two, true, &whole(name), prepare), Ok(expected), "{name}");
         }
-        let rest = without(&whole("Ada Kovač"), FieldName::LastName);
+        let rest = without(&whole("Ada Kovač"), FieldName::LastName, &two);
         assert_eq!(two.as_held(&rest).first_name.as_deref(), Some("Ada"));
+    }
+
+    #[test]
+    fn two_lines_that_are_held_as_one_are_left_out_together() {
+        const fn line(field: FieldName) -> backend::FieldRule {
+            backend::FieldRule { field, min: 3, max: Some(4), required: false }
+        }
+        const JOINED: &[backend::FieldRule] = &[line(FieldName::Line1)];
+        const BOTH: &[backend::FieldRule] = &[line(FieldName::Line1), line(FieldName::Line2)];
+        let mut profile = Profile::default();
+        profile.address.line1 = Some("1 Elm Street".into());
+        profile.address.line2 = Some("B".into());
+        let fits = |fields| {
+            let some = capabilities(fields);
+            let prepare = |profile: &Profile| {
+                let held = some.as_held(profile);
+                let bad = |rule: &&backend::FieldRule| {
+                    let length = held.get(rule.field).map(|text| text.chars().count());
+                    length.is_some_and(|length| !(3..=4).contains(&length))
+                };
+                let rule = some.fields.iter().find(bad);
+                rule.map_or(Ok(()), |rule| Err(rejection(Code::FieldLength, rule.field)))
+            };
+            fit(&some, true, &profile, prepare)
+        };
+        assert_eq!(fits(JOINED), Ok(vec![FieldName::Line1]));
+        assert_eq!(fits(BOTH), Ok(vec![FieldName::Line1, FieldName::Line2]));
     }
 
     #[test]

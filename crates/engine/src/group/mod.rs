@@ -483,7 +483,7 @@ impl Work {
     /// The profile as the create sends it.
     pub(crate) fn sent_profile(&self, capabilities: &Capabilities) -> Profile {
         let whole = capabilities.as_held(&self.profile());
-        self.omitted.iter().fold(whole, |rest, field| fit::without(&rest, *field))
+        self.omitted.iter().fold(whole, |rest, field| fit::without(&rest, *field, capabilities))
     }
 
     /// Whether fields are left out of the create.

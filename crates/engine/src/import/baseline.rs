@@ -63,7 +63,20 @@ pub(super) async fn count(
 /// When the list or the store cannot be read.
 pub(super) async fn sweep(applier: &Applier<'_>) -> Result<Option<(String, u64)>, EngineError> {
     let Applier { engine, run, ctx, since, .. } = applier;
-    scan::since(engine, ctx, &run.fence, *since).await?;
+    let unique = engine.account.capabilities().find == FindBy::UniqueReference;
+    // What an earlier stint of the run has sent counts.
+    if unique || engine.store.effects_of_run(&run.id, 1).await?.is_empty() {
+        return Ok(None);
+    }
+    match scan::since(engine, ctx, &run.fence, *since).await {
+        // Every row has its outcome by now.
+        Err(EngineError::Backend(error)) if !error.is_account_fault() => {
+            engine.progress.says("what was made meanwhile could not be read: pull the account");
+            tracing::warn!(account = engine.account.name.as_str(), %error, "no look back");
+            return Ok(None);
+        }
+        read => read?,
+    }
     let found = engine.store.matching(&engine.account.name, 1).await?;
     let doubled = found.into_iter().find(|one| one.category == MatchCategory::DuplicateAtProvider);
     Ok(doubled.map(|one| (one.category.as_str().to_owned(), one.count)))

@@ -289,8 +289,7 @@ async fn carry_out(
     if !tally.planned.is_empty() {
         observe::same_account(engine, &applier.ctx).await?;
     }
-    let doubles = baseline::is_needed(engine, &tally);
-    if doubles {
+    if baseline::is_needed(engine, &tally) {
         baseline::read(&applier).await?;
         plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
         tally = engine.store.tally(&run.id).await?;
@@ -299,9 +298,7 @@ async fn carry_out(
     let applied = apply::apply(&mut applier, args, rows, with_effects(&tally.planned), found).await;
     found.findings.extend(applier.brakes.finding());
     applied?;
-    if doubles {
-        found.findings.extend(baseline::sweep(&applier).await?);
-    }
+    found.findings.extend(baseline::sweep(&applier).await?);
     Ok(None)
 }
 

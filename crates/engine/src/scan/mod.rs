@@ -158,11 +158,12 @@ impl<'a> Scan<'a> {
                 return Ok(None);
             }
             self.engine.stop.check()?;
-            let Some(page) = self.pages.next().await? else {
+            let page = self.pages.next().await?;
+            self.total = self.pages.total().or(self.total);
+            let Some(page) = page else {
                 self.turn()?;
                 continue;
             };
-            self.total = page.total.or(self.total);
             let (full, readable) =
                 (page.received >= u64::from(self.pages.size()), page.items.len());
             if self.phase == Phase::Down && self.top.is_empty() {
@@ -417,7 +418,7 @@ async fn top(
             overlap: Overlap::Written,
         };
         engine.store.apply_customers(fence, write).await?;
-        if known.len() == ids.len() {
+        if !ids.is_empty() && known.len() == ids.len() {
             break;
         }
     }

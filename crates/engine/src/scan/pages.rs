@@ -25,6 +25,8 @@ pub(crate) struct Pages<'a> {
     size: u32,
     /// What the last page that was shorter than asked for had, if it was the one before.
     short: Option<u64>,
+    /// The provider's own count of the list, as its last page stated it, the empty one included.
+    total: Option<u64>,
     /// Where the list goes on; none at its end.
     next: Option<Cursor>,
     /// Where the page begins that was handed out last.
@@ -46,6 +48,7 @@ impl<'a> Pages<'a> {
             ctx: ctx.clone(),
             size: size.max(1),
             short: None,
+            total: None,
             next: Some(Cursor::Offset(0)),
             at: None,
             full: false,
@@ -58,6 +61,11 @@ impl<'a> Pages<'a> {
     /// Rows a page: as asked for, or as the provider gives again and again.
     pub(crate) const fn size(&self) -> u32 {
         self.size
+    }
+
+    /// How many customers the provider counts, where it does.
+    pub(crate) const fn total(&self) -> Option<u64> {
+        self.total
     }
 
     fn ask(&mut self, cursor: Cursor) {
@@ -99,6 +107,7 @@ impl<'a> Pages<'a> {
         self.fill();
         let Some((at, read)) = self.flight.next().await else { return Ok(None) };
         let page = read?;
+        self.total = page.total.or(self.total);
         let linked = matches!(page.next, Some(Cursor::Link(_)));
         if page.received == 0 && !linked {
             self.forget();

@@ -47,9 +47,11 @@ pub(super) async fn creates(
 ) -> Result<Vec<(Unsettled, Said)>, EngineError> {
     let capabilities = engine.account.capabilities();
     let size = capabilities.customers_page;
-    let sent = effects.iter().filter_map(|one| one.record.sent_at).min();
+    // By our own clock, which also says when customers were first seen; and not later than it was
+    // sent.
+    let meant = effects.iter().map(|one| one.record.created_at).min();
     let depth = match capabilities.settle_create {
-        SettleCreate::Scan => sent.map_or(Depth::End, |sent| Depth::Known(sent.minus(APART))),
+        SettleCreate::Scan => meant.map_or(Depth::End, |meant| Depth::Known(meant.minus(APART))),
         SettleCreate::UniqueReference | SettleCreate::IdempotencyKey => Depth::End,
     };
     let wanted: BTreeSet<Reference> =
@@ -130,10 +132,10 @@ async fn judge(engine: &Engine, one: &Unsettled, listed: &Listed) -> Result<Said
     let hits = effect.reference.as_ref().and_then(|reference| listed.hits.get(reference));
     let hits = hits.map(Vec::as_slice).unwrap_or_default();
     let ids: Vec<RemoteCustomerId> = hits.iter().map(|customer| customer.id.clone()).collect();
-    let sent = one.record.sent_at.unwrap_or(Timestamp::MIN).minus(APART);
+    let meant = one.record.created_at.minus(APART);
     let before = match ids.is_empty() {
         true => BTreeSet::new(),
-        false => engine.store.known_before(&engine.account.name, &ids, sent).await?,
+        false => engine.store.known_before(&engine.account.name, &ids, meant).await?,
     };
     let new: Vec<&RemoteCustomer> = hits.iter().filter(|one| !before.contains(&one.id)).collect();
     Ok(match new.as_slice() {
@@ -142,6 +144,10 @@ async fn judge(engine: &Engine, one: &Unsettled, listed: &Listed) -> Result<Said
             let ids: Vec<&str> = new.iter().map(|customer| customer.id.as_str()).collect();
             let why = format!("two customers of this reference are there: {}", ids.join(", "));
             Said::Person(Code::DuplicateAtProvider, why)
+        }
+        [] if !hits.is_empty() => {
+            let why = "a customer of this reference is there, and was known before this was sent";
+            person(engine, one, Code::OutcomeUnknown, why.into())
         }
         [] if listed.unreadable > 0 => {
             let why = "a customer of the list cannot be read: it may be the one that was sent";
@@ -164,11 +170,10 @@ async fn read(
     let mut listed = Listed { whole: true, ..Listed::default() };
     let mut seen: HashSet<RemoteCustomerId> = HashSet::new();
     let mut pages = Pages::new(engine, ctx, size);
-    let (mut tries, mut total) = (0, None);
+    let mut tries = 0;
     while let Some(page) = pages.next().await? {
         engine.stop.check()?;
         let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
-        total = page.total.or(total);
         let mut fresh = 0;
         for customer in page.items {
             if !seen.insert(customer.id.clone()) {
@@ -196,6 +201,7 @@ async fn read(
         listed.unreadable += page.unreadable.len() as u64;
         if let Depth::Known(before) = depth
             && page.unreadable.is_empty()
+            && !ids.is_empty()
             && engine.store.known_before(&engine.account.name, &ids, before).await?.len()
                 == ids.len()
         {
@@ -203,7 +209,8 @@ async fn read(
         }
     }
     if is_counted(engine, depth) {
-        listed.whole = total.is_none_or(|total| seen.len() as u64 + listed.unreadable >= total);
+        let seen = seen.len() as u64 + listed.unreadable;
+        listed.whole = pages.total().is_some_and(|total| seen >= total);
     }
     Ok(listed)
 }
