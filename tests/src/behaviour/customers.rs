@@ -7,7 +7,7 @@ use sandbox::Change;
 use secrecy::ExposeSecret as _;
 
 use super::mutant::{By, How, Mutant, finds};
-use super::world::{World, ada, ctx, is_gone, other};
+use super::world::{World, ada, ctx, is_gone, other, sample};
 use super::{Case, case};
 
 pub fn cases() -> Vec<Case> {
@@ -52,7 +52,7 @@ pub fn cases() -> Vec<Case> {
             |c| c.update_customer,
             0,
             &[
-                Mutant::new("sends_others_too", How::Effect(another_city)),
+                Mutant::new("sends_others_too", How::Effect(another_field)),
                 Mutant::new("sends_less", How::Effect(without_last_field)),
                 Mutant::new("does_nothing", How::Skips(EffectKind::UpdateCustomer)),
             ]
@@ -277,9 +277,15 @@ async fn only_what_is_required_is_needed(w: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn another_city(_: &Capabilities, effect: &mut Effect) {
+/// A field that the change says nothing of, with the value that it had at first.
+fn another_field(capabilities: &Capabilities, effect: &mut Effect) {
     if let Effect::UpdateCustomer { changes, .. } = effect {
-        changes.address.city = Some("Elsewhere".to_owned());
+        let mut fields = capabilities.fields.iter().map(|rule| rule.field);
+        let silent =
+            |field: &FieldName| *field != FieldName::Metadata && changes.get(*field).is_none();
+        if let Some(field) = fields.find(silent) {
+            changes.set(field, Some(sample(field).to_owned()));
+        }
     }
 }
 
