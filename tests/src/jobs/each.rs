@@ -202,7 +202,7 @@ pub async fn deleted_customer_is_never_linked(db: Arc<TestDb>) -> Result {
 
 /// Payment methods of every kind that a provider saves, by every kind of token that it takes.
 pub async fn method_of_every_kind_is_saved_once(db: Arc<TestDb>) -> Result {
-    let mut saved = 0;
+    let (mut saved, mut wanted) = (0, 0);
     for provider in ALL {
         let capabilities = providers::capabilities(*provider).await?;
         let now = SystemClock.now().micros() / 1_000_000;
@@ -218,6 +218,7 @@ pub async fn method_of_every_kind_is_saved_once(db: Arc<TestDb>) -> Result {
         if rows == 0 {
             continue;
         }
+        wanted += rows;
         let at = At::start(*provider, &db, 0, "").await?;
         std::fs::write(at.db.folder().join("file.csv"), file)?;
         let args = ["import", &at.account, "file.csv", "--json"];
@@ -232,8 +233,8 @@ pub async fn method_of_every_kind_is_saved_once(db: Arc<TestDb>) -> Result {
         ensure!(again.count("/calls/changing")? == 0, "{}: {again:?}", at.account);
         at.end().await?;
     }
-    // Cards and bank accounts by two tokens each at two providers, and a wallet.
-    ensure!(saved == 9, "{saved} were saved");
+    // At least cards and bank accounts by two tokens each at two providers, and a wallet.
+    ensure!(saved == wanted && saved >= 9, "{saved} were saved of {wanted}");
     Ok(())
 }
 
