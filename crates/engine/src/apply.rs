@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{CallCtx, Capabilities, Effect, MethodListing, TokenRoute};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod, Timestamp};
-use store::{FinishRows, Group, KnownMethod};
+use store::{FinishRows, Group, KnownMethod, Verdict};
 
 use crate::group::{
     CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Update, Work, fit,
@@ -38,6 +38,9 @@ pub(crate) struct Applier<'a> {
     pub(crate) batch: usize,
     /// Since when what was read counts as read by this stint of the run.
     pub(crate) began: Timestamp,
+    /// Whether who is not in the mirror is known not to be at the provider, or the provider would
+    /// refuse a second customer of a reference.
+    pub(crate) may_create: bool,
     /// When the run began, in whatever stint.
     pub(crate) since: Timestamp,
     /// Whether anything may be sent: not beyond a canary that nobody has approved.
@@ -184,6 +187,7 @@ impl Applier<'_> {
         let mut bulk: Vec<Item> = Vec::new();
         let mut reads: Vec<(usize, RemoteCustomerId)> = Vec::new();
         let mut customers: Vec<(usize, RemoteCustomerId)> = Vec::new();
+        let mut again = false;
         self.with_rules(|rules| {
             for (place, (work, standing)) in works.iter_mut().zip(standing.iter_mut()).enumerate() {
                 if *standing != Standing::AtWork {
@@ -196,6 +200,10 @@ impl Applier<'_> {
                         customers.extend(work.customer_id().map(|id| (place, id)));
                     }
                     Step::ReadMethods => reads.extend(work.customer_id().map(|id| (place, id))),
+                    Step::Create { .. } if !self.may_create => {
+                        work.customer = CustomerNow::Failed(unlooked());
+                        again = true;
+                    }
                     Step::Create { row } => {
                         let profile = Box::new(work.sent_profile(rules.capabilities));
                         calls.extend(create(work, place, row, profile).map(|i| vec![i]));
@@ -221,7 +229,7 @@ impl Applier<'_> {
             calls.push(std::mem::replace(&mut bulk, rest));
         }
         if calls.is_empty() && reads.is_empty() && customers.is_empty() {
-            return Ok(false);
+            return Ok(again);
         }
         if !self.may_send && !calls.is_empty() {
             let waiting = calls.iter().flatten().count() as u64;
@@ -382,6 +390,17 @@ fn set_default(
     })
 }
 
+/// What a customer ends as that went away while its file was applied, where nobody has looked whether
+/// another of its reference is there.
+fn unlooked() -> Verdict {
+    Verdict::with(
+        Outcome::NotAttempted,
+        Code::CustomerBlocked,
+        "the customer is gone at the provider, which was not known when this was planned: import the \
+         file again",
+    )
+}
+
 /// Takes in what became of an item.
 fn take(work: &mut Work, place: usize, what: Done, capabilities: &Capabilities) {
     let customer = work.customer_id();
@@ -391,6 +410,10 @@ fn take(work: &mut Work, place: usize, what: Done, capabilities: &Capabilities) 
         Done::Created(id) => {
             row.done.push(model::EffectKind::CreateCustomer);
             work.customer = CustomerNow::Present { id, how: Presence::Created };
+        }
+        Done::Repeated(customer) => {
+            row.done.push(model::EffectKind::CreateCustomer);
+            work.repeated(*customer, capabilities);
         }
         Done::Found(customer) => work.found(*customer),
         Done::FoundLater(customer) => {

@@ -366,8 +366,12 @@ impl Work {
                     if effect.kind == EffectKind::CreateCustomer
                         && let CustomerNow::Present { how, .. } = &mut work.customer
                     {
-                        *how = if found { Presence::Found } else { Presence::Created };
-                        work.made_before |= !found;
+                        // The answer to a repeat may be that to what an earlier file stated.
+                        let earlier =
+                            capabilities.idempotency_keys && effect.attempt > 1 && !stated_as_known;
+                        let there = found || earlier;
+                        *how = if there { Presence::Found } else { Presence::Created };
+                        work.made_before |= !there;
                     }
                 }
                 EffectState::Unknown | EffectState::Sending => {
@@ -496,6 +500,16 @@ impl Work {
     pub(crate) fn found(&mut self, customer: RemoteCustomer) {
         self.customer = CustomerNow::Present { id: customer.id, how: Presence::Found };
         self.read(customer.profile, customer.metadata);
+    }
+
+    /// Takes in the answer to a create that was sent before with the same key, perhaps with other
+    /// fields: where it shows others, they are compared like anybody's.
+    pub(crate) fn repeated(&mut self, customer: RemoteCustomer, capabilities: &Capabilities) {
+        let id = customer.id.clone();
+        self.found(customer);
+        if self.is_as_stated(capabilities) {
+            self.customer = CustomerNow::Present { id, how: Presence::Created };
+        }
     }
 
     /// Takes in that the customer that was found may be of our own earlier attempt, made for this

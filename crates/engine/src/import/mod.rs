@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use backend::{CallCtx, Lane};
+use backend::{CallCtx, FindBy, Lane};
 use model::{Code, EffectKind, MirrorAge, RunId, Summary, Timestamp};
 use store::{NewRun, RowTally, StoreError, Which};
 
@@ -178,6 +178,7 @@ async fn applier<'a>(
         policy: args.policy(),
         batch: engine.account.capabilities().import_batch.unwrap_or(1) as usize,
         began: engine.clock.now(),
+        may_create: engine.account.capabilities().find == FindBy::UniqueReference,
         since: began.unwrap_or_else(|| engine.clock.now()),
         may_send: true,
         dry_run: args.dry_run,
@@ -291,6 +292,7 @@ async fn carry_out(
     }
     if baseline::is_needed(engine, &tally) {
         baseline::read(&applier).await?;
+        applier.may_create = true;
         plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;
         tally = engine.store.tally(&run.id).await?;
         check_rejected(&mut applier, args, &tally).await?;

@@ -127,11 +127,15 @@ pub(super) async fn read_answer(
             conflict(engine, ctx, effect, &item, refusal, true).await
         }
         ItemOutcome::AlreadySaved(id) => already_saved(engine, ctx, effect, &item, id).await,
-        ItemOutcome::Done(answer) => applied(effect, &item, *answer),
+        ItemOutcome::Done(answer) => {
+            let keys = engine.account.capabilities().idempotency_keys;
+            applied(effect, &item, *answer, keys)
+        }
     }
 }
 
-fn applied(effect: EffectId, item: &Item, answer: Answer) -> (EffectOutcome, After) {
+/// What took place; with `keys`, a repeat may be given the answer to an earlier attempt.
+fn applied(effect: EffectId, item: &Item, answer: Answer, keys: bool) -> (EffectOutcome, After) {
     match &item.what {
         What::Create { .. } => match answer.customer {
             Some(customer)
@@ -140,16 +144,14 @@ fn applied(effect: EffectId, item: &Item, answer: Answer) -> (EffectOutcome, Aft
                 unknown(effect, item, "the answer shows a customer of another reference".into())
             }
             Some(customer) => {
-                let id = customer.id.clone();
                 let customer =
                     RemoteCustomer { reference: Some(item.reference.to_string()), ..customer };
-                done(
-                    effect,
-                    Origin::Answered,
-                    Applied::Customer(Box::new(customer)),
-                    item.target,
-                    Done::Created(id),
-                )
+                let what = match item.attempt > 1 && keys {
+                    true => Done::Repeated(Box::new(customer.clone())),
+                    false => Done::Created(customer.id.clone()),
+                };
+                let customer = Applied::Customer(Box::new(customer));
+                done(effect, Origin::Answered, customer, item.target, what)
             }
             None => unknown(effect, item, "the answer does not show the customer".into()),
         },

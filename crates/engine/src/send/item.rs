@@ -59,6 +59,8 @@ pub(crate) enum What {
 #[derive(Debug, Clone)]
 pub(crate) enum Done {
     Created(RemoteCustomerId),
+    /// It was sent before with the same key, and this may be the answer of then.
+    Repeated(Box<RemoteCustomer>),
     /// It was there, as it is.
     Found(Box<RemoteCustomer>),
     /// It was there, and an earlier attempt of ours was not answered.

@@ -675,3 +675,16 @@ fn where_metadata_is_replaced_the_providers_own_goes_with_the_change() {
     };
     assert_eq!(update.metadata, None);
 }
+
+#[test]
+fn the_answer_to_a_repeat_may_be_that_to_what_was_stated_before() {
+    let rules = at(&UPDATES, EXISTING);
+    let mut group = three(&profile("Ada", "new@b.c"), None, &profile("", ""));
+    group.customers.clear();
+    for (shown, update) in [("new@b.c", None), ("old@b.c", Some((0, profile("", "new@b.c"))))] {
+        let mut sent = work(group.clone());
+        assert_eq!(sent.next(&rules, false), Step::Create { row: 0 });
+        sent.repeated(theirs_with(profile("Ada", shown)), &UPDATES);
+        assert_eq!(updated(&sent.next(&rules, false)), update, "{shown}");
+    }
+}
