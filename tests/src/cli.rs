@@ -220,7 +220,7 @@ async fn help(folder: tempfile::TempDir) -> Result {
     let whole = onfile.run(&["help"]).await?.expect(0)?.stdout;
     ensure!(whole.contains("Usage: onfile") && whole.contains("onfile help TOPIC"), "{whole}");
     let wrong = onfile.run(&["help", "codez"]).await?.expect(1)?;
-    ensure!(wrong.stderr.contains("codes, config, sandbox"), "{wrong:?}");
+    ensure!(wrong.stderr.contains("codes, config, providers, sandbox"), "{wrong:?}");
     let one = onfile.run(&["help", "codes", "outcome_unknown"]).await?.expect(0)?.stdout;
     for text in [
         "No answer, or one that does not tell",
