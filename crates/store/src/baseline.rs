@@ -8,9 +8,9 @@ pub(crate) const TOP: &str = "top";
 /// The clocks of two processes may differ by so much, in microseconds.
 pub(crate) const APART: i64 = 60_000_000;
 
-/// The newest reading that no later one contradicts.
+/// The newest reading under this configuration.
 pub(crate) const LAST_COMPLETE: &str = "SELECT MAX(started_at) FROM scans \
-     WHERE account = $1 AND what = 'customers' AND state = 'complete'";
+     WHERE account = $1 AND what = 'customers' AND state = 'complete' AND config = $2";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[&str] = &[LAST_COMPLETE];
@@ -24,9 +24,11 @@ macro_rules! reads {
             pub(super) async fn find_last_complete(
                 &self,
                 account: &model::AccountName,
+                config: &str,
             ) -> Result<Option<model::Timestamp>, $crate::StoreError> {
                 let at: Option<i64> = sqlx::query_scalar($crate::baseline::LAST_COMPLETE)
                     .bind(account.as_str())
+                    .bind(config)
                     .fetch_one(&self.$pool)
                     .await?;
                 Ok(at.map(model::Timestamp::from_micros))

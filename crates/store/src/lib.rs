@@ -358,10 +358,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     ) -> Result<Vec<RemoteCustomerId>, StoreError>;
 
     /// When the last reading of an account's customer list began that was read to its end and
-    /// confirmed.
+    /// confirmed, under this configuration: see [`NewScan::config`].
     async fn last_complete_scan(
         &self,
         account: &AccountName,
+        config: &str,
     ) -> Result<Option<Timestamp>, StoreError>;
 
     /// Those of these customers that the last complete reading of the list, or of its top, showed, or

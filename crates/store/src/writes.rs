@@ -282,6 +282,8 @@ pub struct NewScan {
     pub page_size: u32,
     /// Whether only its top is read, down to what the reading before it showed.
     pub top: bool,
+    /// The hash of what decides the meaning of what it shows: which field is the reference.
+    pub config: String,
 }
 
 /// Customers that were read.

@@ -238,6 +238,22 @@ pub async fn method_of_every_kind_is_saved_once(db: Arc<TestDb>) -> Result {
     Ok(())
 }
 
+/// What was read while another field was taken for the reference says nothing of who is there.
+pub async fn another_field_for_the_reference_doubles_nobody(db: Arc<TestDb>) -> Result {
+    let ecrypt = ALL.iter().find(|provider| provider.kind() == "ecrypt").context("ecrypt")?;
+    let at = At::start(*ecrypt, &db, 230, "").await?;
+    let path = db.folder().join("onfile.toml");
+    let right = std::fs::read_to_string(&path)?;
+    std::fs::write(&path, format!("{right}reference_field = \"merchant_identifier\"\n"))?;
+    let ran = at.onfile.run(&["pull", &at.account, "--confirm", "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/findings/unreferenced")? == 230, "{ran:?}");
+    std::fs::write(&path, right)?;
+    let ran = at.import(&numbered(1..=240), 0).await?;
+    ensure!(ran.count("/rows/created")? == 10, "{ran:?}");
+    at.each_once(240)?;
+    at.end().await
+}
+
 /// A pull after a pull changes nothing, whatever the list looks like.
 pub async fn pull_after_a_pull_changes_nothing(db: Arc<TestDb>) -> Result {
     for provider in ALL {

@@ -175,7 +175,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             somebody_else_of_the_same_reference, an_email_links_when_asked_for,
             a_file_links_all_or_nothing, an_export_can_be_imported,
             history_says_why_an_expiry_changed;
-        each: file_that_is_partly_there_doubles_nobody, second_customer_of_a_reference_is_a_finding, lost_create_is_there_once,
+        each: file_that_is_partly_there_doubles_nobody, second_customer_of_a_reference_is_a_finding,
+            another_field_for_the_reference_doubles_nobody, lost_create_is_there_once,
             lost_change_is_read_back, deleted_customer_is_never_linked,
             method_of_every_kind_is_saved_once, pull_after_a_pull_changes_nothing;
         attributes: are_shown_and_go_with_the_next_list;

@@ -22,7 +22,13 @@ async fn scan(
     seconds: i64,
     state: Option<ScanState>,
 ) -> anyhow::Result<()> {
-    let new = NewScan { account: name(account)?, pass: 1, page_size: 100, top: false };
+    let new = NewScan {
+        account: name(account)?,
+        pass: 1,
+        page_size: 100,
+        top: false,
+        config: "now".into(),
+    };
     let id = cx.store().begin_scan(fence, &new).await?;
     let began = at(seconds).micros();
     cx.execute(&format!("UPDATE scans SET started_at = {began} WHERE id = '{id}'")).await?;
@@ -33,7 +39,7 @@ async fn scan(
 }
 
 async fn last(cx: &Cx, account: &str) -> anyhow::Result<Option<Timestamp>> {
-    Ok(cx.store().last_complete_scan(&name(account)?).await?)
+    Ok(cx.store().last_complete_scan(&name(account)?, "now").await?)
 }
 
 async fn only_a_complete_reading_counts(cx: &Cx) -> anyhow::Result<()> {
@@ -63,6 +69,8 @@ async fn readings_are_of_their_account(cx: &Cx) -> anyhow::Result<()> {
     scan(cx, &beta, "beta", 20, Some(ScanState::Complete)).await?;
     assert_eq!(last(cx, "alpha").await?, Some(at(10)));
     assert_eq!(last(cx, "beta").await?, Some(at(20)));
+    // Under another configuration it says nothing of who is there.
+    assert_eq!(cx.store().last_complete_scan(&name("beta")?, "another").await?, None);
     Ok(())
 }
 

@@ -80,7 +80,13 @@ fn before(seconds: i64) -> anyhow::Result<Due> {
 async fn what_a_scan_did_not_see_is_named(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
     write(cx, &fence, None, 1, &["1", "2", "3", "4", "5"], Overlap::Written).await?;
-    let new = NewScan { account: name("alpha")?, pass: 1, page_size: 100, top: false };
+    let new = NewScan {
+        account: name("alpha")?,
+        pass: 1,
+        page_size: 100,
+        top: false,
+        config: "now".into(),
+    };
     let scan = cx.store().begin_scan(&fence, &new).await?;
     // The suite's reads are long ago; the scan is not.
     cx.execute(&format!("UPDATE scans SET started_at = {}", at(10).micros())).await?;

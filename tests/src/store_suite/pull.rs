@@ -382,7 +382,13 @@ async fn concurrent_pages_of_two_accounts_agree(cx: &Cx) -> anyhow::Result<()> {
 
 async fn a_scan_knows_what_it_saw(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
-    let new = NewScan { account: name("alpha")?, pass: 1, page_size: 100, top: false };
+    let new = NewScan {
+        account: name("alpha")?,
+        pass: 1,
+        page_size: 100,
+        top: false,
+        config: "now".into(),
+    };
     let scan = cx.store().begin_scan(&fence, &new).await?;
     let other = cx.store().begin_scan(&fence, &NewScan { pass: 2, ..new }).await?;
     assert_ne!(scan, other);
@@ -414,7 +420,13 @@ async fn a_scan_knows_what_it_saw(cx: &Cx) -> anyhow::Result<()> {
 async fn what_a_complete_reading_showed_is_listed(cx: &Cx) -> anyhow::Result<()> {
     let fence = cx.fence("alpha").await?;
     let alpha = name("alpha")?;
-    let new = NewScan { account: alpha.clone(), pass: 1, page_size: 100, top: false };
+    let new = NewScan {
+        account: alpha.clone(),
+        pass: 1,
+        page_size: 100,
+        top: false,
+        config: "now".into(),
+    };
     let read = async |scan: &NewScan, id: &str, ended: ScanState| -> anyhow::Result<()> {
         let scan = cx.store().begin_scan(&fence, scan).await?;
         let write = CustomersWrite {
@@ -443,7 +455,7 @@ async fn what_a_complete_reading_showed_is_listed(cx: &Cx) -> anyhow::Result<()>
     read(&top, "top", ScanState::Complete).await?;
     ensure!(listed().await? == ["top"], "{:?}", listed().await?);
     // The top is no reading of the whole.
-    let whole = cx.store().last_complete_scan(&alpha).await?;
+    let whole = cx.store().last_complete_scan(&alpha, "now").await?;
     let began = cx.number("SELECT started_at FROM scans WHERE what = 'customers'").await?;
     ensure!(whole.map(model::Timestamp::micros) == Some(began), "{whole:?}");
     // Long after, whoever was known when it began is listed too.

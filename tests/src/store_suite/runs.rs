@@ -379,7 +379,13 @@ async fn every_fenced_write(
         verdict: Some(Verdict::plain(Outcome::Created)),
     };
     let finish = FinishRows { cursor: Some("x".into()), ..FinishRows::default() };
-    let scan = NewScan { account: alpha.clone(), pass: 1, page_size: 100, top: false };
+    let scan = NewScan {
+        account: alpha.clone(),
+        pass: 1,
+        page_size: 100,
+        top: false,
+        config: "now".into(),
+    };
     let create = intent(EffectKind::CreateCustomer, "r2", Some("r2"))?;
     let mut refused = Vec::new();
     macro_rules! refuses {

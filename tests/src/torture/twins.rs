@@ -339,10 +339,11 @@ store! {
     async fn last_complete_scan(
         &self,
         account: &AccountName,
+        config: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
         match self.twin {
             Twin::NoBaseline => Ok(Some(SystemClock.now())),
-            _ => self.inner.last_complete_scan(account).await,
+            _ => self.inner.last_complete_scan(account, config).await,
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) fn is_needed(engine: &Engine, tally: &RowTally) -> bool {
 
 /// Whether there is a complete list that is good still.
 async fn is_there(engine: &Engine) -> Result<bool, EngineError> {
-    let last = engine.store.last_complete_scan(&engine.account.name).await?;
+    let last = engine.store.last_complete_scan(&engine.account.name, &engine.config_hash).await?;
     Ok(last.is_some_and(|last| engine.clock.now().since(last) < GOOD_FOR))
 }
 

@@ -105,7 +105,8 @@ impl<'a> Scan<'a> {
     ) -> Result<Self, EngineError> {
         let asked = engine.account.capabilities().customers_page;
         let account = engine.account.name.clone();
-        let new = NewScan { account, pass: 1, page_size: asked, top: false };
+        let config = engine.config_hash.clone();
+        let new = NewScan { account, pass: 1, page_size: asked, top: false, config };
         let id = engine.store.begin_scan(fence, &new).await?;
         Ok(Self {
             engine,
@@ -360,7 +361,8 @@ pub(crate) const APART: Duration = Duration::from_secs(60);
 pub(crate) async fn head(engine: &Engine, ctx: &CallCtx, fence: &Fence) -> Result<(), EngineError> {
     let account = engine.account.name.clone();
     let page_size = engine.account.capabilities().customers_page;
-    let new = NewScan { account, pass: 1, page_size, top: true };
+    let config = engine.config_hash.clone();
+    let new = NewScan { account, pass: 1, page_size, top: true, config };
     let scan = engine.store.begin_scan(fence, &new).await?;
     let read = top(engine, ctx, fence, Some(&scan), Until::Listed).await;
     let state = if read.is_ok() { ScanState::Complete } else { ScanState::Incomplete };

@@ -57,7 +57,7 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
@@ -70,6 +70,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "changes by run", include_str!("../../../../migrations/postgres/0006_changes_by_run.sql")),
     (7, "changes sent", include_str!("../../../../migrations/postgres/0007_changes_sent.sql")),
     (8, "attributes", include_str!("../../../../migrations/postgres/0008_attributes.sql")),
+    (9, "scans config", include_str!("../../../../migrations/postgres/0009_scans_config.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.
@@ -585,8 +586,9 @@ impl Store for PostgresStore {
     async fn last_complete_scan(
         &self,
         account: &AccountName,
+        config: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.find_last_complete(account).await
+        self.find_last_complete(account, config).await
     }
 
     async fn listed(

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const ADD_SCAN: &str = "INSERT INTO scans (id, run, account, what, pass, page_size, rows_seen, \
-     state, started_at) VALUES ($1, $2, $3, $7, $4, $5, 0, 'running', $6)";
+     state, started_at, config) VALUES ($1, $2, $3, $7, $4, $5, 0, 'running', $6, $8)";
 const SAW: &str = "UPDATE scans SET rows_seen = rows_seen + $3 WHERE id = $1 AND run = $2";
 const END_SCAN: &str = "UPDATE scans SET state = $3, ended_at = $4 WHERE id = $1 AND run = $2";
 const OPEN_EFFECTS: &str = concat!(
@@ -51,6 +51,7 @@ impl PostgresStore {
             .bind(i64::from(scan.page_size))
             .bind(self.now().micros())
             .bind(if scan.top { baseline::TOP } else { baseline::WHOLE })
+            .bind(scan.config.as_str())
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;

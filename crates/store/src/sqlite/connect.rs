@@ -58,7 +58,7 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
@@ -71,6 +71,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "changes by run", include_str!("../../../../migrations/sqlite/0006_changes_by_run.sql")),
     (7, "changes sent", include_str!("../../../../migrations/sqlite/0007_changes_sent.sql")),
     (8, "attributes", include_str!("../../../../migrations/sqlite/0008_attributes.sql")),
+    (9, "scans config", include_str!("../../../../migrations/sqlite/0009_scans_config.sql")),
 ];
 
 fn migrator() -> Migrator {

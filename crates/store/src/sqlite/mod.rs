@@ -498,8 +498,9 @@ impl Store for SqliteStore {
     async fn last_complete_scan(
         &self,
         account: &AccountName,
+        config: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.find_last_complete(account).await
+        self.find_last_complete(account, config).await
     }
 
     async fn listed(
