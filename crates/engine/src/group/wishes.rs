@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use model::{Code, FieldName, Profile, alike};
 use store::{KeptFields, SentChange, Statement, TokenFp, Verdict};
 
-use super::cells::{Cell, cells};
+use super::cells::{Cell, cells, stated_parts};
 use super::decide::blocked;
 use super::stated::{Stated, There};
 use super::verdict::{facts_of, severity};
@@ -122,6 +122,9 @@ impl Work {
             let not_sent = last.is_none_or(|last| last.was_not_sent());
             let stated = cell.was_stated(last, rules);
             let theirs = cell.of(there);
+            if self.is_partial(&cell, theirs.as_deref()) {
+                continue;
+            }
             if (stated && !not_sent)
                 || theirs.as_ref().is_some_and(|theirs| alike(cell.name, theirs, &cell.value))
             {
@@ -143,6 +146,13 @@ impl Work {
             wishes.push(Wish { name: cell.name, field: cell.field, theirs, moved });
         }
         (wishes, differs)
+    }
+
+    /// Whether the file states only a part of a joined value, of which the provider has, or an earlier
+    /// file stated, another part as well: what it leaves out it does not clear (rule 4).
+    fn is_partial(&self, cell: &Cell, theirs: Option<&str>) -> bool {
+        let stated = |part: &FieldName| self.last(part.as_str()).is_some();
+        cell.lacks.iter().any(stated) || theirs.is_some_and(|theirs| cell.may_be_part_of(theirs))
     }
 
     /// Whether the customer must be read before its fields are decided on: what the mirror says of
@@ -324,9 +334,12 @@ impl Work {
         };
         let mut statements = Vec::new();
         if self.open_or_done().next().is_some() {
-            let mut fields = before(None);
-            for cell in cells(&self.profile(), rules.capabilities) {
-                if self.wishes.iter().any(|wish| wish.field == cell.field) {
+            let (mut fields, profile) = (before(None), self.profile());
+            for cell in cells(&profile, rules.capabilities) {
+                let theirs = self.known_profile.as_ref().and_then(|there| cell.of(there));
+                if self.wishes.iter().any(|wish| wish.field == cell.field)
+                    || self.is_partial(&cell, theirs.as_deref())
+                {
                     continue;
                 }
                 let differs = self.differs.iter().find(|differs| differs.field == cell.field);
@@ -337,6 +350,9 @@ impl Work {
                     None => There::Same,
                 };
                 let hash = cell.hash(rules);
+                for (part, value) in stated_parts(cell.name, &profile, rules.capabilities) {
+                    fields.insert(part.as_str().to_owned(), (rules.hash)(part.as_str(), value));
+                }
                 fields.insert(cell.field, Stated { hash: &hash, there }.to_string());
             }
             statements.push(Statement { reference: self.reference.clone(), fp: None, fields });

@@ -688,3 +688,65 @@ fn the_answer_to_a_repeat_may_be_that_to_what_was_stated_before() {
         assert_eq!(updated(&sent.next(&rules, false)), update, "{shown}");
     }
 }
+
+#[test]
+fn a_part_that_a_file_leaves_out_is_not_cleared() {
+    const JOINS: Capabilities = Capabilities {
+        fields: &[
+            FieldRule { field: FieldName::Name, min: 0, max: None, required: false },
+            FieldRule { field: FieldName::Line1, min: 0, max: None, required: false },
+        ],
+        ..UPDATES
+    };
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let of = |first: &str, last: &str, line1: &str, line2: &str| {
+        let mut profile =
+            Profile { first_name: text(first), last_name: text(last), ..Profile::default() };
+        (profile.address.line1, profile.address.line2) = (text(line1), text(line2));
+        profile
+    };
+    let whole = of("Ada", "King", "1 Elm", "Apt 2");
+    let theirs = JOINS.as_held(&whole);
+    let remembered = {
+        let rules = at(&JOINS, EXISTING);
+        let mut group = three(&whole, None, &theirs);
+        group.statements.clear();
+        let mut first = work(group);
+        first.compare(&rules);
+        first.read(theirs.clone(), None);
+        assert_eq!(first.next(&rules, false), Step::Finished);
+        first.stated(&rules)
+    };
+    let step = |file: &Profile, stated: &[Statement], policy| {
+        let rules = at(&JOINS, policy);
+        let mut group = three(file, None, &theirs);
+        group.statements = stated.to_vec();
+        let mut again = work(group);
+        again.compare(&rules);
+        again.read(theirs.clone(), None);
+        let step = again.next(&rules, false);
+        (updated(&step).map(|(_, changes)| changes), again.stated(&rules))
+    };
+    for part in [
+        of("Ada", "", "1 Elm", ""),
+        of("", "King", "", "Apt 2"),
+        of("Ada", "", "", ""),
+        of("", "", "", "Apt 3"),
+    ] {
+        // As it was stated before, and where nothing was.
+        for (stated, policy) in
+            [(&remembered[..], Policy::default()), (&remembered[..], EXISTING), (&[], EXISTING)]
+        {
+            let (update, now) = step(&part, stated, policy);
+            assert_eq!(update, None, "{part:?}");
+            if !stated.is_empty() {
+                assert_eq!(now, remembered, "{part:?}");
+            }
+        }
+    }
+    // Every part is stated: that is a wish.
+    let (update, _) = step(&of("Ada", "Byron", "1 Elm", "Apt 3"), &remembered, Policy::default());
+    let update = update.expect("an update");
+    assert_eq!(update.name.as_deref(), Some("Ada Byron"));
+    assert_eq!(update.address.line1.as_deref(), Some("1 Elm, Apt 3"));
+}
