@@ -150,6 +150,7 @@ async fn a_store_from_before_attributes_sees_no_change(cx: &Cx) -> anyhow::Resul
     read(cx, &fence, 10, &[]).await?;
     cx.store.close().await;
     cx.execute("ALTER TABLE remote_methods DROP COLUMN attributes").await?;
+    cx.execute("ALTER TABLE scans DROP COLUMN config").await?;
     cx.execute("DELETE FROM _sqlx_migrations WHERE version >= 8").await?;
     let upgraded = Cx::new(cx.db.clone()).await?;
     let fence = upgraded.fence("alpha").await?;
