@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps customers and saved payment methods in step across payment providers.
@@ -391,7 +392,7 @@ pub(crate) enum Keys {
 pub(crate) struct SandboxArgs {
     /// Which provider is simulated
     #[arg(long, value_name = "KIND", default_value = "proxy-token",
-          value_parser = ["ecrypt", "noderails", "proxy-token", "v2"])]
+          value_parser = PossibleValuesParser::new(::sandbox::Kind::ALL.map(::sandbox::Kind::as_str)))]
     pub(crate) provider: String,
     /// Decides every id and every name
     #[arg(long, default_value_t = 1)]

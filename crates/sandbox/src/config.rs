@@ -12,7 +12,6 @@ use std::time::Duration;
 
 /// The vendor styles that the sandbox simulates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Kind {
     /// Govifi / Caselle Payments API: `proxy-token` in onfile's config.
     ProxyToken,

@@ -15,7 +15,7 @@ use futures::{FutureExt, StreamExt, stream};
 use model::{
     Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethod, RemoteMethodId,
 };
-use store::{Applied, EffectOutcome, EffectState, Fence, TokenLink, Unsettled};
+use store::{Applied, EffectOutcome, EffectState, Fence, KEY_LIVES, TokenLink, Unsettled};
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
@@ -29,8 +29,6 @@ use crate::{Engine, EngineError, Failpoint};
 const PAGE: u32 = 500;
 /// So many attempts, each proven to have had no effect, and the provider is taken to refuse.
 const ATTEMPTS: i64 = 3;
-/// A provider may forget a key after a day; the store makes a new one after this time.
-const KEY_LIVES: Duration = store::KEY_LIVES;
 /// After this time a default that cannot be read back is not sent again by itself.
 const STALE: Duration = Duration::from_secs(3600);
 

@@ -197,16 +197,14 @@ async fn write(
 
 /// Looks for a customer by its reference, in the whole list where the provider does not find for sure.
 async fn find(engine: &Engine, ctx: &CallCtx, reference: &Reference) -> Result<Found, EngineError> {
-    let found = match engine.account.capabilities().find {
-        FindBy::Nothing => Found::Nobody,
-        FindBy::Search | FindBy::UniqueReference => observe::find(engine, ctx, reference).await?,
-    };
-    match (found, engine.account.capabilities().find) {
-        (Found::Nobody, FindBy::Nothing | FindBy::Search) => {
-            lists::find(engine, ctx, reference).await
+    let by = engine.account.capabilities().find;
+    if by != FindBy::Nothing {
+        let found = observe::find(engine, ctx, reference).await?;
+        if by == FindBy::UniqueReference || !matches!(found, Found::Nobody) {
+            return Ok(found);
         }
-        (found, _) => Ok(found),
     }
+    lists::find(engine, ctx, reference).await
 }
 
 /// Fails while the provider shows what the effect may have made: sent again, it would be there twice.

@@ -69,7 +69,7 @@ pub(crate) fn way(kind: Kind) -> Way {
             settings: "environment = \"test\"\napp_id = \"6d61696e-0000-4000-8000-000000000001\"\n",
             secret: ("api_key", "nr_test_sk_sandbox_key-1"),
         },
-        _ => Way {
+        Kind::ProxyToken => Way {
             account: "gov",
             settings: "payment_account_uid = \"pa_main\"\n",
             secret: ("bearer", "sandbox-bearer"),
