@@ -99,9 +99,20 @@ late_seconds = 0.01
 
     /// Makes a lost answer's quarantine end within four seconds or so.
     pub fn soon(&self) -> anyhow::Result<()> {
-        let path = self.db.folder().join("onfile.toml");
-        let config = std::fs::read_to_string(path)?;
-        self.file("onfile.toml", &config.replace("timeout_seconds = 5", "timeout_seconds = 1"))
+        self.wait_for_answers(1)
+    }
+
+    /// Lets a call wait so long for its answer that a process can stand still meanwhile.
+    pub fn patient(&self) -> anyhow::Result<()> {
+        self.wait_for_answers(50)
+    }
+
+    /// Gives a call up after so many seconds.
+    fn wait_for_answers(&self, seconds: u32) -> anyhow::Result<()> {
+        let config = std::fs::read_to_string(self.db.folder().join("onfile.toml"))?;
+        let other = config.replace("timeout_seconds = 5", &format!("timeout_seconds = {seconds}"));
+        ensure!(other != config, "no timeout in the configuration");
+        self.file("onfile.toml", &other)
     }
 
     /// Writes a file into the folder.
