@@ -4,36 +4,32 @@ use std::future::Future;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use crate::binary::Onfile;
 use crate::env::Env;
 
 type Result = anyhow::Result<()>;
 
-fn case<F, Fut>(name: &str, run: F) -> Trial
+fn case<F, Fut>(env: &Env, name: &str, run: F) -> Trial
 where
     F: FnOnce(tempfile::TempDir) -> Fut + Send + 'static,
     Fut: Future<Output = Result>,
 {
-    Trial::test(format!("cli/{name}"), move || {
-        let folder = tempfile::tempdir()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(run(folder)).map_err(|error| Failed::from(format!("{error:?}")))
-    })
+    env.trial("cli", name, async move || run(tempfile::tempdir()?).await)
 }
 
-pub fn trials(_env: &Env) -> Vec<Trial> {
+pub fn trials(env: &Env) -> Vec<Trial> {
     vec![
-        case("demo_needs_nothing", demo),
-        case("init_writes_once_and_check_says_everything", init),
-        case("keys_are_32_bytes", keys),
-        case("wrong_configurations_exit_4", wrong_configurations),
-        case("a_file_that_is_wrong_as_a_whole_says_where", wrong_files),
-        case("observe_goes_with_dry_run", observe_alone),
-        case("an_import_in_the_wrong_order_says_so", wrong_order),
-        case("help_has_commands_and_topics", help),
-        case("every_call_is_logged_with_its_permit", call_log),
+        case(env, "demo_needs_nothing", demo),
+        case(env, "init_writes_once_and_check_says_everything", init),
+        case(env, "keys_are_32_bytes", keys),
+        case(env, "wrong_configurations_exit_4", wrong_configurations),
+        case(env, "a_file_that_is_wrong_as_a_whole_says_where", wrong_files),
+        case(env, "observe_goes_with_dry_run", observe_alone),
+        case(env, "an_import_in_the_wrong_order_says_so", wrong_order),
+        case(env, "help_has_commands_and_topics", help),
+        case(env, "every_call_is_logged_with_its_permit", call_log),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! What trials run in: a runtime of their own, and a database of their own.
 
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::pg::Server;
+use crate::times;
 
 /// A trial cannot take place here, and why: it is ignored.
 #[derive(Debug)]
@@ -45,6 +47,15 @@ impl Database {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
         }
+    }
+
+    /// Seeds that are this database's, where each has so many: no two have the same.
+    pub fn share(self, each: u64) -> RangeInclusive<u64> {
+        let before = match self {
+            Self::Sqlite => 0,
+            Self::Postgres => each,
+        };
+        before + 1..=before + each
     }
 }
 
@@ -134,7 +145,10 @@ impl Env {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = anyhow::Result<()>>,
     {
-        Trial::test(format!("{suite}/{case}"), move || block_on(run()).map_err(failed))
+        let name = format!("{suite}/{case}");
+        Trial::test(name.clone(), move || {
+            times::measured(&name, || block_on(run())).map_err(failed)
+        })
     }
 
     /// A trial that makes its databases itself.
@@ -144,7 +158,8 @@ impl Env {
         Fut: Future<Output = anyhow::Result<()>>,
     {
         let shared = Arc::clone(&self.shared);
-        Trial::ignorable_test(format!("{suite}/{}/{case}", on.as_str()), move || {
+        let name = format!("{suite}/{}/{case}", on.as_str());
+        Trial::ignorable_test(name.clone(), move || {
             if on == Database::Postgres
                 && let Some(Err(why)) = shared.postgres.get()
             {
@@ -155,7 +170,8 @@ impl Env {
                 };
             }
             let runtime = runtime().map_err(failed)?;
-            match runtime.block_on(run(Databases { on, shared })) {
+            let ran = run(Databases { on, shared });
+            match times::measured(&name, || runtime.block_on(ran)) {
                 Ok(()) => Ok(Completion::Completed),
                 Err(error) => match error.downcast::<Missing>() {
                     Ok(missing) => Ok(Completion::ignored_with(missing.0)),

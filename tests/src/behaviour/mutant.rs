@@ -14,7 +14,9 @@ use model::{
     Address, Code, EffectKind, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId,
     RemoteMethod, RemoteStatus, Timestamp, Token,
 };
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::ExposeSecret as _;
+
+use crate::around::copy;
 
 /// By which read a customer is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,14 +114,6 @@ impl fmt::Debug for Mutated {
             How::Blabs => write!(f, "{:?} with {}", self.inner, self.secret),
             _ => self.inner.fmt(f),
         }
-    }
-}
-
-fn copy(prepared: &Prepared) -> Prepared {
-    Prepared {
-        path: prepared.path.clone(),
-        body: SecretSlice::from(prepared.body.expose_secret().to_vec()),
-        ..*prepared
     }
 }
 

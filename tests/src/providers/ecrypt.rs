@@ -87,6 +87,15 @@ impl Provider for Ecrypt {
         .collect()
     }
 
+    /// It takes everything twice, and finds nothing.
+    fn tortured(&self, _: bool, _: u64) -> VendorConfig {
+        self.vendor()
+    }
+
+    fn shifting(&self, _: usize, _: bool) -> (VendorConfig, bool) {
+        (self.vendor(), false)
+    }
+
     fn seeded(&self) -> &'static str {
         MAIN
     }

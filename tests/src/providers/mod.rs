@@ -78,6 +78,15 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Readings of what the contract leaves open, in which the adapter has to find its way as well.
     fn readings(&self) -> Vec<Reading>;
 
+    /// Its simulator for torture: such that what is sent twice shows, if `lenient`, as far as the
+    /// contract leaves that open; else such that it is refused. Where a search can be behind, it is
+    /// so by `lag` milliseconds.
+    fn tortured(&self, lenient: bool, lag: u64) -> VendorConfig;
+
+    /// Its simulator for lists that shift, and whether its pages have `page` customers: where it may
+    /// show fewer than are asked for. If `other`, the list has its other form, where there is one.
+    fn shifting(&self, page: usize, other: bool) -> (VendorConfig, bool);
+
     /// The name at the sandbox of the account that is seeded.
     fn seeded(&self) -> &'static str;
 

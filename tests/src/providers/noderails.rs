@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backend::CustomerBackend;
 use model::{Clock, TokenKind};
 use provider_noderails::{KIND, NodeRails as Adapter, NodeRailsConfig};
-use sandbox::noderails::{Config, Duplicate, EMPTY, IdForm, KEY, MAIN, Shape};
+use sandbox::noderails::{Config, Duplicate, EMPTY, IdForm, KEY, MAIN, SearchLag, Shape};
 use sandbox::{Handle, VendorConfig};
 use transport::Credentials;
 
@@ -47,6 +47,20 @@ impl Provider for NodeRails {
         all.into_iter()
             .map(|(word, config)| Reading::new(word, VendorConfig::Noderails(config)))
             .collect()
+    }
+
+    fn tortured(&self, lenient: bool, lag: u64) -> VendorConfig {
+        let duplicate = if lenient { Duplicate::Allowed } else { Duplicate::ServerError };
+        VendorConfig::Noderails(Config {
+            duplicate_external_id: duplicate,
+            duplicate_wallet: duplicate,
+            search_lag: if lag == 0 { SearchLag::None } else { SearchLag::Ms(lag) },
+            ..Config::default()
+        })
+    }
+
+    fn shifting(&self, _: usize, _: bool) -> (VendorConfig, bool) {
+        (self.vendor(), false)
     }
 
     fn seeded(&self) -> &'static str {

@@ -61,6 +61,19 @@ impl Provider for ProxyToken {
         all.map(|(word, config)| Reading::new(word, VendorConfig::ProxyToken(config))).collect()
     }
 
+    /// Its references are unique, and each import saves the token again.
+    fn tortured(&self, _: bool, _: u64) -> VendorConfig {
+        self.vendor()
+    }
+
+    /// The other form has links to the next page, in place of rows that are counted.
+    fn shifting(&self, page: usize, other: bool) -> (VendorConfig, bool) {
+        let next_link = if other { NextLink::SameOrigin } else { NextLink::Absent };
+        let shape = Shape { next_link, ..Shape::default() };
+        let config = Config { import_dedupes: false, max_page: page, shape, ..Config::default() };
+        (VendorConfig::ProxyToken(config), true)
+    }
+
     fn seeded(&self) -> &'static str {
         "pa_main"
     }

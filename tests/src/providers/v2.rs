@@ -88,6 +88,17 @@ impl Provider for V2 {
         .collect()
     }
 
+    /// Its references are unique, and a file brings nothing else.
+    fn tortured(&self, _: bool, _: u64) -> VendorConfig {
+        self.vendor()
+    }
+
+    /// The other form has pages of any length.
+    fn shifting(&self, page: usize, other: bool) -> (VendorConfig, bool) {
+        let config = Config { irregular_pages: other, max_page: page, ..Config::default() };
+        (VendorConfig::V2(config), true)
+    }
+
     fn seeded(&self) -> &'static str {
         MAIN
     }

@@ -4,15 +4,11 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use backend::{
-    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, Page, PageRequest, Permit,
-    Prepared, Probe, Rejection, SendOutcome, TokenRoute,
-};
-use model::{
-    Address, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
-};
+use backend::{BackendError, CallCtx, CustomerBackend, Page, PageRequest};
+use model::{RemoteCustomer, RemoteCustomerId};
 use sandbox::{Handle, NewMethod};
 
+use crate::around::{Around, Wrapped};
 use crate::torture::seed::Rng;
 
 /// Where the other client works, and what it saves for whom it creates.
@@ -77,7 +73,7 @@ impl Churn {
         naive: bool,
     ) -> Arc<dyn CustomerBackend> {
         let state = Arc::clone(&self.0);
-        Arc::new(Shifting { inner, client: client.clone(), state, naive })
+        Arc::new(Wrapped(Shifting { inner, client: client.clone(), state, naive }))
     }
 
     /// Fails unless everything was done.
@@ -122,27 +118,9 @@ impl Shifting {
 }
 
 #[async_trait]
-impl CustomerBackend for Shifting {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
-        self.inner.prepare(effect)
-    }
-
-    fn accepts(
-        &self,
-        route: TokenRoute,
-        facts: &MethodFacts,
-        token: Option<&Token>,
-        billing: &Address,
-    ) -> Result<(), Rejection> {
-        self.inner.accepts(route, facts, token, billing)
-    }
-
-    async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
-        self.inner.execute(ctx, prepared, permit).await
+impl Around for Shifting {
+    fn inner(&self) -> &dyn CustomerBackend {
+        &*self.inner
     }
 
     async fn list_customers(
@@ -156,15 +134,6 @@ impl CustomerBackend for Shifting {
         Ok(page)
     }
 
-    async fn list_methods(
-        &self,
-        ctx: &CallCtx,
-        customer: &RemoteCustomerId,
-        page: &PageRequest,
-    ) -> Result<Page<RemoteMethod>, BackendError> {
-        self.inner.list_methods(ctx, customer, page).await
-    }
-
     async fn get_customer(
         &self,
         ctx: &CallCtx,
@@ -175,17 +144,5 @@ impl CustomerBackend for Shifting {
             return Ok(None);
         }
         self.inner.get_customer(ctx, id).await
-    }
-
-    async fn find_customer(
-        &self,
-        ctx: &CallCtx,
-        reference: &Reference,
-    ) -> Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.find_customer(ctx, reference).await
-    }
-
-    async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        self.inner.probe(ctx).await
     }
 }

@@ -6,14 +6,14 @@
 mod churn;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use engine::{Ended, PullOptions};
 use futures::{StreamExt as _, stream};
 use libtest_mimic::Trial;
-use sandbox::proxy_token::{NextLink, Shape};
-use sandbox::{Handle, Running, Sandbox, SandboxConfig, VendorConfig};
+use sandbox::{Handle, Running, Sandbox, SandboxConfig};
 use store::Store;
 
 use self::churn::{Churn, Client};
@@ -22,14 +22,14 @@ use crate::inproc::{self, Setup};
 use crate::providers::{self, Method, Provider};
 use crate::torture::seed::Rng;
 
-const CUSTOMERS: usize = 600;
+/// Customers on a page, where the provider may show fewer than are asked for.
 const PAGE: usize = 20;
 /// Customers made, and as many deleted, while the list is read.
 const EACH: u64 = 50;
-/// Each of these pages is read before the list ends, whatever is deleted.
-const PAGES: u64 = 26;
+/// Customers at first, and pages that are read before the list ends, whatever is deleted.
+const SMALL_PAGES: (u64, u64) = (320, 13);
 /// The same where a page has a hundred customers.
-const LARGE_PAGES: u64 = 5;
+const LARGE_PAGES: (u64, u64) = (600, 5);
 const AT_ONCE: usize = 2;
 
 /// What the seeds came to.
@@ -50,6 +50,8 @@ struct World {
     of: &'static dyn Provider,
     provider: Running,
     client: Client,
+    /// Customers at first.
+    customers: u64,
     /// Pages that are read before the list ends.
     pages: u64,
     db: Arc<TestDb>,
@@ -57,30 +59,17 @@ struct World {
     seed: u64,
 }
 
-/// The simulator of a seed, with small pages where the provider may give fewer rows than asked for.
-fn vendor(of: &dyn Provider, seed: u64) -> (VendorConfig, u64) {
-    match of.vendor() {
-        VendorConfig::ProxyToken(mut config) => {
-            // A quarter of the seeds follow the provider's links instead of counting rows.
-            let link = if seed.is_multiple_of(4) { NextLink::SameOrigin } else { NextLink::Absent };
-            config.shape = Shape { next_link: link, ..config.shape };
-            config.max_page = PAGE;
-            (VendorConfig::ProxyToken(config), PAGES)
-        }
-        VendorConfig::V2(mut config) => {
-            // A quarter of them meet pages of any length.
-            config.irregular_pages = seed.is_multiple_of(4);
-            config.max_page = PAGE;
-            (VendorConfig::V2(config), PAGES)
-        }
-        vendor => (vendor, LARGE_PAGES),
-    }
-}
-
 impl World {
     async fn new(db: Arc<TestDb>, of: &'static dyn Provider, seed: u64) -> anyhow::Result<Self> {
-        let (vendor, pages) = vendor(of, seed);
-        let config = SandboxConfig { seed, customers: CUSTOMERS, vendor, ..Default::default() };
+        // A quarter of the seeds meet another form of the list.
+        let (vendor, small) = of.shifting(PAGE, seed.is_multiple_of(4));
+        let (customers, pages) = if small { SMALL_PAGES } else { LARGE_PAGES };
+        let config = SandboxConfig {
+            seed,
+            customers: usize::try_from(customers)?,
+            vendor,
+            ..Default::default()
+        };
         let provider = Sandbox::start(config).await?;
         let kinds = inproc::capabilities(of).await?.method_kinds;
         let kind = *kinds.first().context("a kind of payment method")?;
@@ -88,7 +77,7 @@ impl World {
         let client = Client { provider: Handle::clone(&provider), merchant: of.seeded(), method };
         let store = store_for(&db).await?;
         store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
-        Ok(Self { of, provider, client, pages, db, store, seed })
+        Ok(Self { of, provider, client, customers, pages, db, store, seed })
     }
 
     /// One pull, while the other client does this, if it does anything.
@@ -165,7 +154,7 @@ impl World {
                        GROUP BY customer_id HAVING COUNT(*) > 1";
         ensure!(self.db.look(doubled).await?.is_empty(), "two customers are one record");
         let records = "SELECT CAST(COUNT(*) AS TEXT) FROM customers WHERE reference IS NOT NULL";
-        let ever = CUSTOMERS as u64 + EACH;
+        let ever = self.customers + EACH;
         let records = self.db.look(records).await?.concat();
         ensure!(records == [ever.to_string()], "{records:?} records of {ever} customers");
         Ok(())
@@ -226,14 +215,17 @@ async fn run(
     (seed, ran.await)
 }
 
-fn seeds(default: u64) -> anyhow::Result<u64> {
-    let asked = variable("ONFILE_SHIFT_SEEDS").map(|seeds| seeds.parse());
-    Ok(asked.transpose().context("ONFILE_SHIFT_SEEDS")?.unwrap_or(default))
+/// Four on each database, other ones on each, unless the environment asks for more.
+fn seeds(on: Database) -> anyhow::Result<RangeInclusive<u64>> {
+    match variable("ONFILE_SHIFT_SEEDS") {
+        Some(seeds) => Ok(1..=seeds.parse().context("ONFILE_SHIFT_SEEDS")?),
+        None => Ok(on.share(4)),
+    }
 }
 
 async fn churn_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
     let (mut sum, mut failed) = (Tally::default(), Vec::new());
-    let mut ran = stream::iter(1..=seeds(8)?)
+    let mut ran = stream::iter(seeds(databases.on)?)
         .map(|seed| run(&databases, of, seed, false))
         .buffer_unordered(AT_ONCE);
     while let Some((seed, ran)) = ran.next().await {
@@ -258,7 +250,7 @@ async fn churn_trial(databases: Databases, of: &'static dyn Provider) -> anyhow:
 
 /// One that takes what no page showed for gone is caught.
 async fn naive_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
-    for seed in 1..=seeds(8)? {
+    for seed in seeds(databases.on)? {
         if let (_, Err(error)) = run(&databases, of, seed, true).await {
             ensure!(format!("{error:#}").contains("live customers are marked"), "{error:#}");
             let (on, of) = (databases.on.as_str(), of.kind());

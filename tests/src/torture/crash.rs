@@ -206,7 +206,7 @@ pub async fn torture(world: &Arc<World>) -> anyhow::Result<Seen> {
     for (no, stint) in world.plan.stints.iter().enumerate() {
         if stint.others > 0 && standing.is_empty() {
             // What the last process sent is there by then, or never.
-            settle_down().await;
+            settle_down(&world.plan).await;
             world.others(no, stint.others).await?;
         }
         let mut process = Process::start(world, stint.begin, stint.end);

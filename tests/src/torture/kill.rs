@@ -128,7 +128,7 @@ pub async fn run(db: Arc<TestDb>, seed: u64, target: Target) -> anyhow::Result<(
     }
     world.start(&world.onfile, Begin::Resume).await?.end().await?;
     seen.count_faults(&world.provider);
-    settle_down().await;
+    settle_down(&world.plan).await;
     let again = async |begin| world.through(begin).await;
     crash::finish(&world.provider, &target, &*world.store, again).await?;
     let judgement = judge(&world.plan, &world.provider, &*world.store).await?;

@@ -5,14 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backend::{
-    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, Page, PageRequest, Permit,
-    Prepared, Probe, Rejection, SendOutcome, TokenRoute,
-};
-use model::{
-    Address, Clock as _, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod,
-    SystemClock, Token,
-};
+use backend::{BackendError, CallCtx, CustomerBackend, Page, PageRequest};
+use model::{Clock as _, RemoteCustomer, SystemClock};
+
+use crate::around::Around;
 
 /// Says whether a page is read; if not, it is an empty one.
 pub type Bystander = Arc<dyn Fn(&PageRequest) -> bool + Send + Sync>;
@@ -29,28 +25,9 @@ impl fmt::Debug for Listing {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl CustomerBackend for Listing {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
-        self.inner.prepare(effect)
-    }
-
-    fn accepts(
-        &self,
-        route: TokenRoute,
-        facts: &MethodFacts,
-        token: Option<&Token>,
-        billing: &Address,
-    ) -> Result<(), Rejection> {
-        self.inner.accepts(route, facts, token, billing)
-    }
-
-    async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
-        self.inner.execute(ctx, prepared, permit).await
+impl Around for Listing {
+    fn inner(&self) -> &dyn CustomerBackend {
+        &*self.inner
     }
 
     async fn list_customers(
@@ -70,34 +47,5 @@ impl CustomerBackend for Listing {
             card_numbers_at: Vec::new(),
             as_of: SystemClock.now(),
         })
-    }
-
-    async fn list_methods(
-        &self,
-        ctx: &CallCtx,
-        customer: &RemoteCustomerId,
-        page: &PageRequest,
-    ) -> Result<Page<RemoteMethod>, BackendError> {
-        self.inner.list_methods(ctx, customer, page).await
-    }
-
-    async fn get_customer(
-        &self,
-        ctx: &CallCtx,
-        id: &RemoteCustomerId,
-    ) -> Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.get_customer(ctx, id).await
-    }
-
-    async fn find_customer(
-        &self,
-        ctx: &CallCtx,
-        reference: &Reference,
-    ) -> Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.find_customer(ctx, reference).await
-    }
-
-    async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        self.inner.probe(ctx).await
     }
 }

@@ -21,12 +21,14 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use engine::Failpoint;
 use futures::{StreamExt as _, stream};
 use libtest_mimic::Trial;
+use tokio::sync::Semaphore;
 
 use self::crash::Seen;
 use self::oracle::Judgement;
@@ -34,11 +36,14 @@ use self::seed::Plan;
 use self::target::Target;
 use self::twins::Twin;
 use self::world::World;
-use crate::env::{Database, Databases, Env, TestDb, say, variable};
+use crate::env::{Database, Databases, Env, TestDb, block_on, say, variable};
 use crate::providers::{self, Provider};
 
-/// Seeds at work at once: each mostly waits.
+/// Seeds of a trial at work at once: each mostly waits.
 const AT_ONCE: usize = 4;
+/// Seeds of all trials at work at once, however many trials there are: more of them would make each
+/// other later than their times allow for.
+static AT_WORK: Semaphore = Semaphore::const_new(8);
 /// Within so many seeds a twin must be caught.
 const TWIN_SEEDS: u64 = 300;
 /// Seeds that prove nothing if a failpoint was left out.
@@ -46,13 +51,16 @@ const MANY_KILLS: usize = 50;
 /// In so many seeds every fault that was drawn must have fired.
 const MANY_SEEDS: u64 = 100;
 
-/// The seeds to run: so many, unless the environment asks for more, or for one.
-fn seeds(default: u64, more: &str) -> anyhow::Result<Vec<u64>> {
+/// The seeds to run: these, unless the environment asks for more, or for one.
+fn seeds(default: RangeInclusive<u64>, more: &str) -> anyhow::Result<Vec<u64>> {
     if let Some(seed) = variable("ONFILE_TORTURE_SEED") {
         return Ok(vec![seed.parse().context("ONFILE_TORTURE_SEED")?]);
     }
-    let seeds = variable(more).map(|seeds| seeds.parse()).transpose().context(more.to_owned())?;
-    Ok((1..=seeds.unwrap_or(default)).collect())
+    let more = match variable(more) {
+        Some(seeds) => 1..=seeds.parse().context(more.to_owned())?,
+        None => default,
+    };
+    Ok(more.collect())
 }
 
 /// What many seeds came to.
@@ -117,7 +125,7 @@ async fn crashes(
     let plan = twin.map_or(plan.clone(), |twin| twin.plan(plan));
     let world = Arc::new(World::new(db, plan, twin).await?);
     let seen = crash::torture(&world).await?;
-    world::settle_down().await;
+    world::settle_down(&world.plan).await;
     let again = async |begin| crash::through(&world, begin).await;
     crash::finish(&world.provider, &target, &*world.store, again).await?;
     let judgement = oracle::judge(&world.plan, &world.provider, &*world.store).await?;
@@ -138,6 +146,7 @@ where
 {
     let (mut summary, mut failed) = (Summary::default(), Vec::new());
     let run = async |seed| {
+        let _turn = AT_WORK.acquire().await?;
         let db = Arc::new(databases.create().await?);
         let ran = one(Arc::clone(&db), seed).await;
         databases.remove(&db).await?;
@@ -178,18 +187,16 @@ where
     bail!(said)
 }
 
-async fn crash_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
-    let target = Target::of(of).await?;
-    let few = if target.capabilities.import_batch.is_some() { 25 } else { 8 };
-    let seeds = seeds(few, "ONFILE_TORTURE_SEEDS")?;
+async fn crash_trial(databases: Databases, target: Target) -> anyhow::Result<()> {
+    let each = if target.capabilities.import_batch.is_some() { 13 } else { 4 };
+    let seeds = seeds(databases.on.share(each), "ONFILE_TORTURE_SEEDS")?;
     let one = |db, seed| crashes(db, seed, target, None);
     all(&databases, &target, "crashes", seeds, one).await.map(drop)
 }
 
-async fn kill_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::Result<()> {
-    let target = Target::of(of).await?;
-    let few = if target.capabilities.import_batch.is_some() { 6 } else { 2 };
-    let seeds = seeds(few, "ONFILE_TORTURE_KILLS")?;
+async fn kill_trial(databases: Databases, target: Target) -> anyhow::Result<()> {
+    let each = if target.capabilities.import_batch.is_some() { 3 } else { 1 };
+    let seeds = seeds(databases.on.share(each), "ONFILE_TORTURE_KILLS")?;
     let many = seeds.len() >= MANY_KILLS;
     let summary =
         all(&databases, &target, "kills", seeds, |db, seed| kill::run(db, seed, target)).await?;
@@ -200,20 +207,16 @@ async fn kill_trial(databases: Databases, of: &'static dyn Provider) -> anyhow::
 }
 
 /// Looks for the first seed at which a twin is caught.
-async fn twin_trial(
-    databases: Databases,
-    of: &'static dyn Provider,
-    twin: Twin,
-) -> anyhow::Result<()> {
-    let target = Target::of(of).await?;
+async fn twin_trial(databases: Databases, target: Target, twin: Twin) -> anyhow::Result<()> {
     let run = async |seed| {
+        let _turn = AT_WORK.acquire().await?;
         let db = Arc::new(databases.create().await?);
         let ran = crashes(Arc::clone(&db), seed, target, Some(twin)).await;
         databases.remove(&db).await?;
         ran
     };
     let run = &run;
-    let seeds = seeds(TWIN_SEEDS, "ONFILE_TORTURE_SEEDS")?;
+    let seeds = seeds(1..=TWIN_SEEDS, "ONFILE_TORTURE_SEEDS")?;
     let mut ran =
         stream::iter(seeds).map(|seed| async move { (seed, run(seed).await) }).buffered(AT_ONCE);
     let mut errors = Vec::new();
@@ -226,7 +229,7 @@ async fn twin_trial(
                 say(&format!(
                     "torture/{on}/{}/twin_{twin}: caught at seed {seed}: {doubled} doubled, \
                      {lost} lost; {first}",
-                    of.kind()
+                    target.provider.kind()
                 ));
                 return Ok(());
             }
@@ -242,31 +245,58 @@ async fn single_trial(
     of: &'static dyn Provider,
     run: singled::Run,
 ) -> anyhow::Result<()> {
+    let _turn = AT_WORK.acquire().await?;
     let db = Arc::new(databases.create().await?);
     let ran = run(Arc::clone(&db), of).await;
     databases.remove(&db).await?;
     ran
 }
 
+/// Each twin is caught somewhere, and where it cannot be is known.
+async fn every_twin_has_a_provider(targets: Vec<Target>) -> anyhow::Result<()> {
+    for twin in Twin::ALL {
+        let caught = targets.iter().any(|target| twin.is_caught_at(target));
+        ensure!(caught, "no provider needs what {} leaves out", twin.as_str());
+    }
+    for target in targets {
+        // Nothing is doubled where a reference is unique and a file brings nothing else.
+        let none = !Twin::ALL.into_iter().any(|twin| twin.is_caught_at(&target));
+        ensure!(none == (!target.lists() && !target.saves_twice()), "{target:?}");
+    }
+    Ok(())
+}
+
 pub fn trials(env: &Env) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for (db, of) in
-        Database::ALL.into_iter().flat_map(|db| providers::ALL.iter().map(move |of| (db, *of)))
-    {
-        let case = |name: &str| format!("{}/{name}", of.kind());
-        let run = move |databases| crash_trial(databases, of);
-        trials.push(env.trial_with("torture", db, &case("crashes"), run));
-        let run = move |databases| kill_trial(databases, of);
-        trials.push(env.trial_with("torture", db, &case("kills"), run));
-        for (_, name, run) in singled::CASES.iter().filter(|(kind, ..)| *kind == of.kind()) {
-            let run = move |databases| single_trial(databases, of, *run);
-            trials.push(env.trial_with("torture", db, &case(name), run));
+    let (mut trials, mut targets) = (Vec::new(), Vec::new());
+    for of in providers::ALL.iter().copied() {
+        match block_on(Target::of(of)) {
+            Ok(target) => targets.push(target),
+            Err(error) => {
+                let case = format!("{}/is_opened", of.kind());
+                trials.push(env.trial("torture", &case, async move || Err(error)));
+            }
         }
-        for twin in Twin::of(of.kind()) {
-            let run = move |databases| twin_trial(databases, of, *twin);
+    }
+    for (db, target) in
+        Database::ALL.into_iter().flat_map(|db| targets.iter().map(move |target| (db, *target)))
+    {
+        let of = target.provider;
+        let case = |name: &str| format!("{}/{name}", of.kind());
+        let run = move |databases| crash_trial(databases, target);
+        trials.push(env.trial_with("torture", db, &case("crashes"), run));
+        let run = move |databases| kill_trial(databases, target);
+        trials.push(env.trial_with("torture", db, &case("kills"), run));
+        for singled in singled::CASES.iter().filter(|case| (case.applies)(&target)) {
+            let run = move |databases| single_trial(databases, of, singled.run);
+            trials.push(env.trial_with("torture", db, &case(singled.name), run));
+        }
+        for twin in Twin::ALL.into_iter().filter(|twin| twin.is_caught_at(&target)) {
+            let run = move |databases| twin_trial(databases, target, twin);
             let case = case(&format!("twin_{}", twin.as_str()));
             trials.push(env.trial_with("torture", db, &case, run));
         }
     }
+    let run = async move || every_twin_has_a_provider(targets).await;
+    trials.push(env.trial("torture", "every_twin_has_a_provider", run));
     trials
 }

@@ -11,7 +11,7 @@ use super::faults;
 use super::target::Target;
 use crate::providers::{self, Written};
 
-/// The most that a fault lets the provider be late, in milliseconds.
+/// The most that the faults of a seed let the provider be late, in milliseconds.
 pub const LATEST: u64 = 200;
 
 /// splitmix64.
@@ -132,6 +132,8 @@ pub struct Plan {
     pub import_batch: u32,
     /// The sandbox's fault SPEC.
     pub faults: String,
+    /// The most that a fault lets the provider be late, in milliseconds.
+    pub latest: u64,
     /// Then the faults end, and the work is taken up until it is done.
     pub stints: Vec<Stint>,
 }
@@ -150,7 +152,7 @@ impl Plan {
         Self {
             seed,
             target,
-            vendor: target.vendor(lenient, lag),
+            vendor: target.provider.tortured(lenient, lag),
             customers: if target.lists() { rng.one(&[0, 0, 60, 130, 250]) } else { 0 },
             rows,
             present,
@@ -158,6 +160,7 @@ impl Plan {
             in_flight,
             import_batch,
             faults,
+            latest: LATEST,
             stints,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
-use backend::Cursor;
+use backend::{Cursor, SettleCreate};
 use engine::file::Reading;
 use engine::{Ended, ImportOptions, Limit, Policy};
 use futures::future::LocalBoxFuture;
@@ -13,6 +13,7 @@ use store::Store;
 
 use super::listing::{Bystander, Listing};
 use super::target::Target;
+use crate::around::Wrapped;
 use crate::env::{TestDb, say, store_for};
 use crate::inproc::{self, Setup};
 use crate::providers::Provider;
@@ -30,7 +31,7 @@ struct World {
 impl World {
     async fn new(db: Arc<TestDb>, of: &'static dyn Provider) -> anyhow::Result<Self> {
         // What is sent twice shows.
-        let vendor = Target::of(of).await?.vendor(true, 0);
+        let vendor = of.tortured(true, 0);
         let provider = Sandbox::start(SandboxConfig { vendor, ..SandboxConfig::default() }).await?;
         let store = store_for(&db).await?;
         store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
@@ -58,7 +59,7 @@ impl World {
         let store = Arc::clone(&self.store);
         let bystander = self.bystander.clone();
         let wrap = |inner, _| match bystander {
-            Some(bystander) => Arc::new(Listing { inner, bystander }),
+            Some(bystander) => Arc::new(Wrapped(Listing { inner, bystander })),
             None => inner,
         };
         let engine = inproc::engine_at(self.of, &self.provider, store, setup, wrap)?;
@@ -248,31 +249,41 @@ async fn twin_one_reading(db: Arc<TestDb>, of: &'static dyn Provider) -> anyhow:
 pub type Run =
     fn(Arc<TestDb>, &'static dyn Provider) -> LocalBoxFuture<'static, anyhow::Result<()>>;
 
-/// The provider that a case takes place at, its name, and itself.
-type Case = (&'static str, &'static str, Run);
+/// A case, and what a provider has to be for it.
+pub struct Case {
+    pub name: &'static str,
+    pub applies: fn(&Target) -> bool,
+    pub run: Run,
+}
 
-/// All of them.
-pub const CASES: &[Case] = &[
-    ("ecrypt", "a_list_read_in_part_is_read_again", |db, of| {
-        Box::pin(a_list_read_in_part_is_read_again(db, of))
-    }),
-    ("ecrypt", "a_list_that_shifts_is_read_twice", |db, of| {
-        Box::pin(a_list_that_shifts_is_read_twice(db, of))
-    }),
-    ("ecrypt", "twin_one_reading", |db, of| Box::pin(twin_one_reading(db, of))),
-    ("noderails", "a_list_read_in_part_is_read_again", |db, of| {
-        Box::pin(a_list_read_in_part_is_read_again(db, of))
-    }),
-    ("noderails", "a_repeat_that_is_not_taken_keeps_its_key", |db, of| {
-        Box::pin(a_repeat_that_is_not_taken_keeps_its_key(db, of))
-    }),
-    ("noderails", "a_list_that_is_not_whole_is_read_again", |db, of| {
-        Box::pin(a_list_that_is_not_whole_is_read_again(db, of))
-    }),
-    ("v2", "a_deleted_customers_reference_is_refused", |db, of| {
-        Box::pin(a_deleted_customers_reference_is_refused(db, of))
-    }),
-    ("noderails", "a_change_after_a_lost_one_is_made", |db, of| {
-        Box::pin(a_change_after_a_lost_one_is_made(db, of))
-    }),
-];
+/// The cases, each an `async fn(Arc<TestDb>, &'static dyn Provider) -> anyhow::Result<()>`.
+macro_rules! cases {
+    ($($name:ident if $applies:expr;)+) => {
+        /// All of them.
+        pub const CASES: &[Case] = &[$(Case {
+            name: stringify!($name),
+            applies: $applies,
+            run: |db, of| Box::pin($name(db, of)),
+        },)+];
+    };
+}
+
+const fn scans(target: &Target) -> bool {
+    matches!(target.capabilities.settle_create, SettleCreate::Scan)
+}
+
+const fn settles_by_key(target: &Target) -> bool {
+    matches!(target.capabilities.settle_create, SettleCreate::IdempotencyKey)
+}
+
+cases! {
+    a_list_read_in_part_is_read_again if Target::lists;
+    a_list_that_shifts_is_read_twice if scans;
+    twin_one_reading if scans;
+    a_repeat_that_is_not_taken_keeps_its_key if settles_by_key;
+    a_list_that_is_not_whole_is_read_again
+        if |of| settles_by_key(of) && of.capabilities.customers_total;
+    a_deleted_customers_reference_is_refused if Target::keeps_references;
+    a_change_after_a_lost_one_is_made
+        if |of| of.capabilities.update_customer && of.capabilities.idempotency_keys;
+}

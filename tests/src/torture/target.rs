@@ -1,8 +1,8 @@
 //! What is tortured: a provider, what it can do, and by which endpoints of its simulator.
 
-use backend::{Capabilities, FindBy};
+use backend::{Capabilities, FindBy, TokenRoute};
 use model::{FieldName, MethodKind};
-use sandbox::{Kind, VendorConfig};
+use sandbox::Kind;
 
 use crate::inproc;
 use crate::providers::{Method, Provider};
@@ -55,9 +55,17 @@ impl Target {
         self.capabilities.find != FindBy::UniqueReference
     }
 
-    /// Whether a deleted customer keeps its reference.
-    pub const fn keeps_references(&self) -> bool {
-        matches!(self.vendor, Kind::V2)
+    /// Whether a deleted customer keeps its reference: where it is unique, and who had it is shown.
+    pub fn keeps_references(&self) -> bool {
+        self.capabilities.shows_deleted && !self.lists()
+    }
+
+    /// Whether the same payment method, sent twice, is saved twice.
+    pub fn saves_twice(&self) -> bool {
+        let can = &self.capabilities;
+        let dedupes =
+            can.import_dedupes && can.tokens.iter().all(|rule| rule.route == TokenRoute::Bulk);
+        !self.kinds().is_empty() && !dedupes
     }
 
     /// The kinds of payment method that a file can bring.
@@ -82,23 +90,5 @@ impl Target {
     /// The most payment methods that a file brings for a customer.
     pub fn most_methods(&self) -> u64 {
         self.capabilities.methods_per_customer.map_or(3, u64::from)
-    }
-
-    /// The simulator, such that what is sent twice shows, as far as `lenient`; else such that it is
-    /// refused as the contract says.
-    pub fn vendor(&self, lenient: bool, lag: u64) -> VendorConfig {
-        use sandbox::noderails::{Config, Duplicate, SearchLag};
-        match self.provider.vendor() {
-            VendorConfig::Noderails(config) => {
-                let duplicate = if lenient { Duplicate::Allowed } else { Duplicate::ServerError };
-                VendorConfig::Noderails(Config {
-                    duplicate_external_id: duplicate,
-                    duplicate_wallet: duplicate,
-                    search_lag: if lag == 0 { SearchLag::None } else { SearchLag::Ms(lag) },
-                    ..config
-                })
-            }
-            vendor => vendor,
-        }
     }
 }

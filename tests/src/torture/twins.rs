@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backend::{
-    BackendError, CallCtx, Capabilities, CustomerBackend, Effect, ItemOutcome, Page, PageRequest,
-    Permit, Prepared, Probe, Rejection, RemoteCustomer, RemoteMethod, SendOutcome, Timing,
-    TokenRoute, Traffic,
+    CallCtx, CustomerBackend, FindBy, ItemOutcome, Permit, Prepared, SendOutcome, SettleCreate,
+    Timing, Traffic,
 };
 use model::{
-    AccountName, Address, Clock as _, CustomerId, EffectId, MethodFacts, MethodId, Reference,
-    RemoteCustomerId, RemoteMethodId, RunId, SystemClock, Timestamp, Token,
+    AccountName, Clock as _, CustomerId, EffectId, MethodId, RemoteCustomerId, RemoteMethodId,
+    RunId, SystemClock, Timestamp,
 };
-use secrecy::{ExposeSecret as _, SecretSlice};
 use store::{
     AccountRow, Changed, ClaimedPart, CommittedEffect, CustomerHistory, CustomersApplied,
     CustomersWrite, Due, EffectOutcome, EffectQuery, EffectRecord, EffectRow, EffectState,
@@ -27,7 +25,9 @@ use store::{
     Which,
 };
 
-use super::seed::{LATEST, Plan};
+use super::seed::{End, Plan};
+use super::target::Target;
+use crate::around::{Around, Wrapped, copy};
 
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,27 +50,36 @@ pub enum Twin {
 }
 
 impl Twin {
-    /// Those whose precaution a provider needs.
-    pub fn of(kind: &str) -> &'static [Self] {
-        match kind {
-            "proxy-token" => &[
-                Self::NoJournal,
-                Self::NoSettling,
-                Self::Retries,
-                Self::NoFence,
-                Self::NoQuarantine,
-            ],
-            "ecrypt" => &[
-                Self::NoJournal,
-                Self::NoSettling,
-                Self::Retries,
-                Self::NoFence,
-                Self::NoQuarantine,
-                Self::NoBaseline,
-            ],
-            "noderails" => &[Self::NoJournal, Self::NoBaseline, Self::NewKey],
-            // Its references are unique, and a file brings nothing else.
-            _ => &[],
+    /// Each of them.
+    pub const ALL: [Self; 7] = [
+        Self::NoJournal,
+        Self::NoSettling,
+        Self::Retries,
+        Self::NoFence,
+        Self::NoQuarantine,
+        Self::NoBaseline,
+        Self::NewKey,
+    ];
+
+    /// Whether a provider needs what is left out: without it something can be doubled there.
+    pub fn is_caught_at(self, target: &Target) -> bool {
+        let can = &target.capabilities;
+        let customers = match can.settle_create {
+            SettleCreate::UniqueReference => false,
+            SettleCreate::IdempotencyKey | SettleCreate::Scan => true,
+        };
+        let sent_twice_is_two = customers || target.saves_twice();
+        match self {
+            Self::NoJournal => sent_twice_is_two,
+            // The same key goes with what is sent again.
+            Self::NoSettling | Self::Retries | Self::NoFence | Self::NoQuarantine => {
+                sent_twice_is_two && !can.idempotency_keys
+            }
+            Self::NoBaseline => match can.find {
+                FindBy::UniqueReference => false,
+                FindBy::Nothing | FindBy::Search => true,
+            },
+            Self::NewKey => sent_twice_is_two && can.idempotency_keys,
         }
     }
 
@@ -89,13 +98,29 @@ impl Twin {
 
     /// The plan, with what shows it sooner.
     pub fn plan(self, mut plan: Plan) -> Plan {
-        if self == Self::NoQuarantine {
-            for endpoint in plan.target.writes() {
-                let late = format!("late-{endpoint}@{endpoint}:20%=late_execution_ms({LATEST})");
-                plan.faults = format!("{late},{}", plan.faults);
+        match self {
+            Self::NoQuarantine => {
+                // Longer than a busy machine takes to look for it and to send it again.
+                plan.latest = 1500;
+                for endpoint in plan.target.writes() {
+                    let late = format!("late-{endpoint}@{endpoint}:20%=late_execution_ms(1500)");
+                    plan.faults = format!("{late},{}", plan.faults);
+                }
+                plan.rows.truncate(8);
             }
-            // What is late has taken effect by the time that many rows take.
-            plan.rows.truncate(8);
+            // Nobody dies: whoever is taken for dead goes on beside the next one.
+            Self::NoFence => {
+                for (no, stint) in (0..).zip(&mut plan.stints) {
+                    if let End::Crash { point, nth, .. } = stint.end {
+                        stint.end = End::Pause { point, nth, for_ms: 200 + 300 * no };
+                    }
+                }
+            }
+            Self::NoJournal
+            | Self::NoSettling
+            | Self::Retries
+            | Self::NoBaseline
+            | Self::NewKey => {}
         }
         plan
     }
@@ -113,7 +138,7 @@ impl Twin {
         traffic: Arc<dyn Traffic>,
     ) -> Arc<dyn CustomerBackend> {
         match self {
-            Self::Retries => Arc::new(Retrying { inner, traffic }),
+            Self::Retries => Arc::new(Wrapped(Retrying { inner, traffic })),
             _ => inner,
         }
     }
@@ -437,33 +462,10 @@ struct Retrying {
     traffic: Arc<dyn Traffic>,
 }
 
-fn copy(prepared: &Prepared) -> Prepared {
-    Prepared {
-        path: prepared.path.clone(),
-        body: SecretSlice::from(prepared.body.expose_secret().to_vec()),
-        ..*prepared
-    }
-}
-
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl CustomerBackend for Retrying {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn prepare(&self, effect: &Effect) -> Result<Prepared, Rejection> {
-        self.inner.prepare(effect)
-    }
-
-    fn accepts(
-        &self,
-        route: TokenRoute,
-        facts: &MethodFacts,
-        token: Option<&Token>,
-        billing: &Address,
-    ) -> Result<(), Rejection> {
-        self.inner.accepts(route, facts, token, billing)
+impl Around for Retrying {
+    fn inner(&self) -> &dyn CustomerBackend {
+        &*self.inner
     }
 
     async fn execute(&self, ctx: &CallCtx, prepared: Prepared, permit: Permit) -> SendOutcome {
@@ -476,42 +478,5 @@ impl CustomerBackend for Retrying {
             Some(permit) => self.inner.execute(ctx, again, permit).await,
             None => outcome,
         }
-    }
-
-    async fn list_customers(
-        &self,
-        ctx: &CallCtx,
-        page: &PageRequest,
-    ) -> Result<Page<RemoteCustomer>, BackendError> {
-        self.inner.list_customers(ctx, page).await
-    }
-
-    async fn list_methods(
-        &self,
-        ctx: &CallCtx,
-        customer: &RemoteCustomerId,
-        page: &PageRequest,
-    ) -> Result<Page<RemoteMethod>, BackendError> {
-        self.inner.list_methods(ctx, customer, page).await
-    }
-
-    async fn get_customer(
-        &self,
-        ctx: &CallCtx,
-        id: &RemoteCustomerId,
-    ) -> Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.get_customer(ctx, id).await
-    }
-
-    async fn find_customer(
-        &self,
-        ctx: &CallCtx,
-        reference: &Reference,
-    ) -> Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.find_customer(ctx, reference).await
-    }
-
-    async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        self.inner.probe(ctx).await
     }
 }

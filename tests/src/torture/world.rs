@@ -191,6 +191,6 @@ impl World {
 }
 
 /// Waits until nothing that was sent can take effect any more.
-pub async fn settle_down() {
-    tokio::time::sleep(Duration::from_millis(LATEST + 50)).await;
+pub async fn settle_down(plan: &Plan) {
+    tokio::time::sleep(Duration::from_millis(plan.latest + 50)).await;
 }
