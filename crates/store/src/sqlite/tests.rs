@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use model::{AccountName, RemoteCustomerId};
+
 use super::*;
-use crate::{LinkTo, WrapKey};
+use crate::{AccountRow, LinkMove, LinkRefused, LinkTo, Store as _, WrapKey};
 
 async fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
     let options = StoreOptions {
@@ -42,7 +44,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         crate::due::STATEMENTS,
         crate::recompute::STATEMENTS,
         traffic::STATEMENTS,
-        &[VERSION, FENCE, HOLD_WRITER],
+        &[calls::VERSION, FENCE, HOLD_WRITER],
     ];
     let bulks = [import::BULKS, journal::BULKS, mirror::BULKS, pull::BULKS];
     let all = fixed
