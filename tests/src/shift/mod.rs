@@ -215,11 +215,11 @@ async fn run(
     (seed, ran.await)
 }
 
-/// Four on each database, other ones on each, unless the environment asks for more.
+/// Three on each database, other ones on each, unless the environment asks for more.
 fn seeds(on: Database) -> anyhow::Result<RangeInclusive<u64>> {
     match variable("ONFILE_SHIFT_SEEDS") {
         Some(seeds) => Ok(1..=seeds.parse().context("ONFILE_SHIFT_SEEDS")?),
-        None => Ok(on.share(4)),
+        None => Ok(on.share(3)),
     }
 }
 

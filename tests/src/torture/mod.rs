@@ -46,6 +46,8 @@ const AT_ONCE: usize = 4;
 static AT_WORK: Semaphore = Semaphore::const_new(8);
 /// Within so many seeds a twin must be caught.
 const TWIN_SEEDS: u64 = 300;
+/// Those that have caught the ones that are caught seldom: they come first.
+const GOOD_SEEDS: [u64; 4] = [13, 11, 2, 5];
 /// Seeds that prove nothing if a failpoint was left out.
 const MANY_KILLS: usize = 50;
 /// In so many seeds every fault that was drawn must have fired.
@@ -216,7 +218,8 @@ async fn twin_trial(databases: Databases, target: Target, twin: Twin) -> anyhow:
         ran
     };
     let run = &run;
-    let seeds = seeds(1..=TWIN_SEEDS, "ONFILE_TORTURE_SEEDS")?;
+    let mut seeds = seeds(1..=TWIN_SEEDS, "ONFILE_TORTURE_SEEDS")?;
+    seeds.sort_by_key(|seed| !GOOD_SEEDS.contains(seed));
     let mut ran =
         stream::iter(seeds).map(|seed| async move { (seed, run(seed).await) }).buffered(AT_ONCE);
     let mut errors = Vec::new();
