@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use tokio::io::AsyncBufReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 
 const ASKED: &str = "ONFILE_TEST_AS_BINARY";
 /// No process takes longer.
@@ -151,6 +151,19 @@ impl Running {
             said.push('\n');
         }
         Ok(Some(Ran { stderr: said, ..self.end().await? }))
+    }
+
+    /// Waits until it has said this on its stderr; all that it said until then, which its end does
+    /// not say again.
+    pub async fn says(&mut self, text: &str) -> anyhow::Result<String> {
+        let stderr = self.0.stderr.as_mut().context("its stderr was taken before")?;
+        let deadline = tokio::time::Instant::now() + HUNG;
+        let mut said = String::new();
+        while !said.contains(text) {
+            let next = tokio::time::timeout_at(deadline, stderr.read_u8()).await;
+            said.push(char::from(next.context("it did not say so")??));
+        }
+        Ok(said)
     }
 
     /// Waits for its end.

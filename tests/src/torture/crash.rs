@@ -285,11 +285,18 @@ pub async fn finish(
     bail!("it is not done after eight times");
 }
 
-/// A process that comes to its end, and well.
+/// A process that comes to its end, and well. One that took the provider for gone, on a machine that
+/// answers later than the times allow for, is taken up again some times.
 pub async fn through(world: &Arc<World>, begin: Begin) -> anyhow::Result<Summary> {
-    let ended = Process::start(world, begin, End::Through).end().await??;
-    match ended.error {
-        None => Ok(ended.summary),
-        Some(error) => Err(error.into()),
+    let mut tries = 0;
+    loop {
+        let begin = if tries == 0 { begin } else { Begin::Resume };
+        let ended = Process::start(world, begin, End::Through).end().await??;
+        tries += 1;
+        match ended.error {
+            None => return Ok(ended.summary),
+            Some(EngineError::ProviderAway { .. }) if tries < 5 => {}
+            Some(error) => return Err(error.into()),
+        }
     }
 }
