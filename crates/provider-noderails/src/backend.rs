@@ -16,7 +16,7 @@ use model::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use transport::vendor::{self, List, encode, malformed, path_for, tell_of};
+use transport::vendor::{self, List, encode, failure, malformed, path_for, tell_of};
 use transport::{HttpRequest, HttpResponse, Transport};
 
 use crate::config::{KIND, NodeRailsConfig};
@@ -90,7 +90,8 @@ impl NodeRails {
         if list.rows.iter().any(|row| !self.is_of_app(row)) {
             return Err(malformed(doing, &response, OTHER_APP));
         }
-        let next = map::next_page(number, size, list.received(), &pagination);
+        let next = map::next_page(number, size, list.received(), &pagination)
+            .map_err(|why| malformed(doing, &response, why))?;
         let metadata = wire::metadata(&response.body);
         Ok(Listed { response, list, pagination, next, metadata })
     }
@@ -236,8 +237,8 @@ impl CustomerBackend for NodeRails {
         Ok(Some(customer))
     }
 
-    /// Reads on through what the search finds, which may be many: it looks for a piece of the name,
-    /// the e-mail address and the reference.
+    /// Reads what the search finds to its end, which may be many: it looks for a piece of the name,
+    /// the e-mail address and the reference, and a second customer of the reference may come last.
     async fn find_customer(
         &self,
         ctx: &CallCtx,
@@ -245,16 +246,22 @@ impl CustomerBackend for NodeRails {
     ) -> Result<Option<RemoteCustomer>, BackendError> {
         const DOING: &str = "find customer";
         let mut page = PageRequest::first(CUSTOMERS_PAGE);
+        let mut found: Option<RemoteCustomer> = None;
         loop {
             let listed = self.list(ctx, DOING, &page, Some(reference.as_str())).await?;
             tell_of(&listed.list.card_numbers_at, DOING);
             let is_it = |row: &&Value| {
                 row.get("externalId").and_then(Value::as_str) == Some(reference.as_str())
             };
-            if let Some(row) = listed.list.rows.iter().find(is_it) {
-                return customer(DOING, &listed.response, row, &listed.metadata).map(Some);
+            for row in listed.list.rows.iter().filter(is_it) {
+                let one = customer(DOING, &listed.response, row, &listed.metadata)?;
+                if found.as_ref().is_some_and(|found| found.id != one.id) {
+                    let why = "more than one customer of this reference is there";
+                    return Err(failure(ErrorKind::Conflict, DOING, &listed.response, why));
+                }
+                found = Some(one);
             }
-            let Some(next) = listed.next else { return Ok(None) };
+            let Some(next) = listed.next else { return Ok(found) };
             let beyond = listed.pagination.total + u64::from(CUSTOMERS_PAGE);
             if matches!(next, Cursor::Offset(rows) if rows > beyond) {
                 return Err(malformed(DOING, &listed.response, "the search does not end"));

@@ -393,7 +393,8 @@ fn read_all(rows: u64, size: u64, most: u64, from: u64) -> (Vec<u64>, usize) {
         met.extend(page);
         calls += 1;
         assert!(calls < 1000, "{rows} rows by {size}: no end");
-        let Some(Cursor::Offset(next)) = next_page(number, size, received, &shown) else {
+        let next = next_page(number, size, received, &shown).expect("a right page");
+        let Some(Cursor::Offset(next)) = next else {
             return (met, calls);
         };
         // A page that is short twice alike is what the vendor gives.
@@ -432,8 +433,16 @@ fn a_page_that_is_not_full_is_the_end_only_if_the_total_says_so() {
         (57, 257, None),
         (57, 300, None),
         (57, 301, Some(300)),
-        (0, 1000, None),
+        (0, 200, None),
+        (0, 0, None),
     ] {
-        assert_eq!(next_page(3, 100, received, &shown(total)), next.map(Cursor::Offset));
+        assert_eq!(next_page(3, 100, received, &shown(total)), Ok(next.map(Cursor::Offset)));
     }
+    // Rows 201 and on would stand on it.
+    for total in [201, 1000] {
+        assert!(next_page(3, 100, 0, &shown(total)).is_err(), "{total}");
+    }
+    let few = |total| Pagination { size: Some(40), ..shown(total) };
+    assert_eq!(next_page(3, 100, 0, &few(80)), Ok(None));
+    assert!(next_page(3, 100, 0, &few(81)).is_err());
 }
