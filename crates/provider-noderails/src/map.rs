@@ -202,15 +202,13 @@ fn wallet_out(facts: &MethodFacts, token: Option<&Token>) -> Result<wire::NewWal
     if wallet.chain_id == 0 {
         return Err(reject(Code::BadValue, 0, "`chain_id` must be 1 or more"));
     }
-    if !is_address(&wallet.address) {
+    let WalletFacts { chain_id, address } = WalletFacts::new(wallet.chain_id, &wallet.address);
+    if !is_address(&address) {
         let message = "`wallet_address` must be `0x` and 40 hex digits (EVM), `0x` and 1 to 64 \
                        (Sui), or 32 to 44 characters of base58 (Solana)";
         return Err(reject(Code::BadValue, 0, message));
     }
-    Ok(wire::NewWallet {
-        chain_id: wallet.chain_id,
-        wallet_address: stored_address(&wallet.address),
-    })
+    Ok(wire::NewWallet { chain_id, wallet_address: address })
 }
 
 fn is_address(text: &str) -> bool {
@@ -218,15 +216,6 @@ fn is_address(text: &str) -> bool {
     match text.strip_prefix("0x") {
         Some(hex) => (1..=64).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit()),
         None => (32..=44).contains(&text.len()) && text.bytes().all(is_base58),
-    }
-}
-
-/// An address in the form in which the vendor stores it: EVM and Sui in lower case, leading zeros as
-/// they are; Solana as it is.
-fn stored_address(text: &str) -> String {
-    match text.starts_with("0x") {
-        true => text.to_ascii_lowercase(),
-        false => text.to_owned(),
     }
 }
 
@@ -303,10 +292,10 @@ fn wallet(value: &Value) -> Result<RemoteMethod, Unfit> {
     ];
     Ok(RemoteMethod {
         id: RemoteMethodId::new(id).map_err(|bad| Unfit(bad.to_string()))?,
-        facts: MethodFacts::CryptoWallet(WalletFacts {
-            chain_id: chain_id.ok_or_else(|| lacks("chain"))?,
-            address: stored_address(&address),
-        }),
+        facts: MethodFacts::CryptoWallet(WalletFacts::new(
+            chain_id.ok_or_else(|| lacks("chain"))?,
+            &address,
+        )),
         default: None,
         created_at: row.time("createdAt"),
         attributes: attributes
@@ -390,7 +379,7 @@ impl Sent<'_> {
             return Err("the answer shows a wallet of another customer");
         }
         let sent: wire::NewWallet = serde_json::from_slice(self.body).map_err(|_| "no request")?;
-        let sent = WalletFacts { chain_id: sent.chain_id, address: sent.wallet_address };
+        let sent = WalletFacts::new(sent.chain_id, &sent.wallet_address);
         match shown.facts.agreement(&MethodFacts::CryptoWallet(sent)) {
             Agreement::Agrees => Ok(shown),
             Agreement::TooLittle | Agreement::Differs => Err("the answer shows another wallet"),
