@@ -250,11 +250,7 @@ impl CustomerBackend for Ecrypt {
 
     async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
         let first = self.list_customers(ctx, &PageRequest::first(1)).await?;
-        let summary = match first.received {
-            0 => "it has no customers yet",
-            _ => "it shows its customers",
-        };
-        Ok(Probe { summary: summary.to_owned(), as_of: first.as_of })
+        Ok(Probe { summary: vendor::seen(&first), as_of: first.as_of })
     }
 }
 

@@ -12,7 +12,7 @@ use backend::{
 };
 use model::{
     Address, MethodFacts, MethodKind, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod,
-    RunId, Token,
+    Token,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -274,22 +274,11 @@ impl CustomerBackend for NodeRails {
     }
 
     async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        const DOING: &str = "check the account";
-        let first = self.list(ctx, DOING, &PageRequest::first(1), None).await?;
-        // Rule 2: a search that is not honoured would read the whole list for every reference.
-        let nobody = format!("onfile-check-{}", RunId::generate());
-        let found = self.list(ctx, DOING, &PageRequest::first(1), Some(&nobody)).await?;
-        if found.list.received() > 0 {
-            let why = "find_not_honoured: it found a customer for a reference that nobody has";
-            return Err(BackendError::new(ErrorKind::Malformed, DOING, why));
-        }
-        let seen = match first.pagination.total {
-            0 => "it has no customers yet".to_owned(),
-            total => format!("it shows its customers ({total})"),
-        };
-        let app = &self.app_id;
-        let summary = format!("app {app}: {seen}, and finds nobody for an unknown reference");
-        Ok(Probe { summary, as_of: first.response.as_of })
+        let page = PageRequest::first(1);
+        let first = self.list_customers(ctx, &page).await?;
+        let found = self.list(ctx, vendor::PROBING, &page, Some(&vendor::nobody())).await?;
+        let found = found.list.received() > 0;
+        vendor::probed(&format!("app {}", self.app_id), &first, found)
     }
 }
 

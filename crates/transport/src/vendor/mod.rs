@@ -1,17 +1,19 @@
 //! What every adapter does with a vendor's JSON and errors, the vendor's own ways handed in as a
 //! [`Vendor`]: reading rows ([`Row`], [`List`], [`Vendor::page`]), writing requests ([`path`],
-//! [`prepared`]), judging answers ([`Vendor::expect_success`], [`Vendor::not_done`]), and repeating
+//! [`prepared`]), judging answers ([`Vendor::expect_success`], [`Vendor::not_done`]), probing ([`probed`]), and repeating
 //! the vendor's words without what we said ([`Echo`]).
 
 mod answer;
 mod body;
 mod echo;
+mod probe;
 mod request;
 mod row;
 
 pub use answer::{failure, malformed, send, tell_of};
 pub use body::List;
 pub use echo::Echo;
+pub use probe::{PROBING, nobody, probed, seen};
 pub use request::{check_fields, encode, path, path_for, prepared, reject};
 pub use row::{Row, Unfit};
 
