@@ -133,6 +133,7 @@ impl CustomerBackend for Ecrypt {
             import_dedupes: false,
             set_default: true,
             default_readable: true,
+            account_type_readable: false,
             remove_method: true,
             methods_per_customer: Some(WALLET),
             idempotency_keys: false,

@@ -149,6 +149,7 @@ impl CustomerBackend for NodeRails {
             import_dedupes: false,
             set_default: false,
             default_readable: false,
+            account_type_readable: false,
             remove_method: true,
             methods_per_customer: None,
             idempotency_keys: true,

@@ -231,6 +231,7 @@ impl CustomerBackend for ProxyToken {
             import_dedupes: self.import_dedupes,
             set_default: true,
             default_readable: true,
+            account_type_readable: true,
             remove_method: true,
             methods_per_customer: None,
             idempotency_keys: false,

@@ -143,6 +143,7 @@ impl CustomerBackend for V2 {
             import_dedupes: false,
             set_default: false,
             default_readable: false,
+            account_type_readable: false,
             remove_method: false,
             methods_per_customer: None,
             idempotency_keys: false,

@@ -144,6 +144,17 @@ const OPERATIONS: &[Row] = &[
     }),
     ("sets the default", |c| yes(c.set_default)),
     ("shows which is the default", |c| yes(c.default_readable)),
+    ("tells a bank account by its facts", |c| {
+        match (c.method_kinds.contains(&MethodKind::BankAccount), c.account_type_readable) {
+            (false, _) => "it holds none".to_owned(),
+            (true, true) => "by last 4 and type".to_owned(),
+            (true, false) => {
+                "no: its type is not shown. A row of a new one is `facts_needed` where \
+                              the customer has a bank account that may be it"
+                    .to_owned()
+            }
+        }
+    }),
     ("removes a payment method", |c| yes(c.remove_method)),
     ("payment methods of a customer, at most", |c| {
         c.methods_per_customer.map_or_else(|| "not stated".to_owned(), |most| most.to_string())
