@@ -153,7 +153,7 @@ fn endless(why: &str) -> BackendError {
 fn is_new(page: &Page<RemoteMethod>, seen: &mut HashSet<String>) -> bool {
     let unreadable = page.unreadable.iter().filter_map(|row| row.id.as_deref());
     let ids = page.items.iter().map(|method| method.id.as_str()).chain(unreadable);
-    ids.fold(false, |new, id| seen.insert(id.to_owned()) || new)
+    ids.filter(|id| seen.insert((*id).to_owned())).count() > 0
 }
 
 /// How many customers, or how many payment methods, one run may mark as removed: 100, or 1 % of
