@@ -187,6 +187,9 @@ pub struct Capabilities {
     pub set_default: bool,
     /// Whether reading the methods shows which is the default.
     pub default_readable: bool,
+    /// Whether reading a bank account shows its type. Where it does not, its facts never say for certain
+    /// which one it is (rule 4): beside one that it may be, a row of a new one is `facts_needed`.
+    pub account_type_readable: bool,
     /// Removes a payment method.
     pub remove_method: bool,
     /// At most this many payment methods for a customer; `None` where the provider states none.
@@ -291,6 +294,7 @@ mod tests {
             import_dedupes: false,
             set_default: false,
             default_readable: false,
+            account_type_readable: false,
             remove_method: false,
             methods_per_customer: None,
             idempotency_keys: false,

@@ -89,6 +89,7 @@ pub trait CustomerBackend: Send + Sync + fmt::Debug {
 
     /// The customer that the provider names for our reference. The answer is handed up as it is:
     /// whether it is believed (equal byte for byte, not deleted) is the caller's decision (rule 2).
+    /// [`ErrorKind::Conflict`] where it shows two of exactly this reference: none of them is picked.
     async fn find_customer(
         &self,
         ctx: &CallCtx,

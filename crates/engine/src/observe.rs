@@ -1,6 +1,6 @@
 //! Reading what a provider holds, and what may be believed of it (rules 1 and 2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use backend::{
     BackendError, CallCtx, ErrorKind, MethodListing, Page, PageRequest, RemoteCustomer,
@@ -20,6 +20,9 @@ const MASS_REMOVAL: &str = "mass_removal";
 const REMOVALS: u64 = 100;
 /// A list of one customer's methods longer than this many pages is not one.
 const METHOD_PAGES: usize = 1000;
+/// So many pages in a row that bring nothing new, and the list repeats itself. One can be a row that a
+/// new method has pushed to the next page.
+const REPEATED: u32 = 2;
 
 /// Makes sure that this is the account we know: of up to five customers known to be live, one
 /// must be there.
@@ -117,12 +120,21 @@ pub(crate) async fn methods_of(
     }
     let mut request = PageRequest::first(engine.account.capabilities().methods_page.unwrap_or(100));
     let mut read: Option<MethodRead> = None;
+    let mut seen = HashSet::new();
+    let mut repeated = 0;
     for _ in 0..METHOD_PAGES {
         let page = match engine.account.list_methods(ctx, customer, &request).await {
             Err(error) if error.kind == ErrorKind::NotFound && read.is_none() => return Ok(None),
             page => page?,
         };
         let next = page.next.clone();
+        match page.received > 0 && !is_new(&page, &mut seen) {
+            true => repeated += 1,
+            false => repeated = 0,
+        }
+        if repeated == REPEATED {
+            return Err(endless("page after page shows the same payment methods of one customer"));
+        }
         let whole = read.get_or_insert_with(|| MethodRead::empty(customer.clone(), page.as_of));
         whole.take(page);
         match next {
@@ -130,11 +142,18 @@ pub(crate) async fn methods_of(
             None => return Ok(read),
         }
     }
-    Err(BackendError::new(
-        ErrorKind::Malformed,
-        "list payment methods",
-        "the list of one customer's payment methods does not end",
-    ))
+    Err(endless("the list of one customer's payment methods does not end"))
+}
+
+fn endless(why: &str) -> BackendError {
+    BackendError::new(ErrorKind::Malformed, "list payment methods", why)
+}
+
+/// Whether a page shows a payment method, readable or not, that no page before it did.
+fn is_new(page: &Page<RemoteMethod>, seen: &mut HashSet<String>) -> bool {
+    let unreadable = page.unreadable.iter().filter_map(|row| row.id.as_deref());
+    let ids = page.items.iter().map(|method| method.id.as_str()).chain(unreadable);
+    ids.filter(|id| seen.insert((*id).to_owned())).count() > 0
 }
 
 /// How many customers, or how many payment methods, one run may mark as removed: 100, or 1 % of

@@ -261,12 +261,13 @@ pub struct BankFacts {
     pub holder_name: Option<String>,
 }
 
-/// A crypto wallet: public facts only.
+/// A crypto wallet: public facts only. Made by [`WalletFacts::new`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalletFacts {
     /// The chain's number, as the provider counts.
     pub chain_id: u64,
-    /// The address; those that are hexadecimal (EVM, Sui) are kept in lower case.
+    /// The address; those that are hexadecimal (EVM, Sui) are kept in lower case, leading zeros as they
+    /// are.
     pub address: String,
 }
 
@@ -370,14 +371,7 @@ impl MethodFacts {
                     && a.account_type.is_some()
                     && b.account_type.is_some(),
             ),
-            (Self::CryptoWallet(a), Self::CryptoWallet(b)) => {
-                let same = if a.address.starts_with("0x") {
-                    a.address.eq_ignore_ascii_case(&b.address)
-                } else {
-                    a.address == b.address
-                };
-                (a.chain_id != b.chain_id || !same, true)
-            }
+            (Self::CryptoWallet(a), Self::CryptoWallet(b)) => (a != b, true),
             _ => (true, true),
         };
         match (contradicts, enough) {
@@ -481,9 +475,11 @@ mod tests {
     #[test]
     fn wallets_compare_by_their_chain_s_rules() {
         let wallet = |chain_id, address: &str| {
-            MethodFacts::CryptoWallet(WalletFacts { chain_id, address: address.into() })
+            MethodFacts::CryptoWallet(WalletFacts::new(chain_id, address))
         };
         assert_eq!(wallet(1, "0xAB").agreement(&wallet(1, "0xab")), Agreement::Agrees);
+        assert_eq!(wallet(1, "0XaB").agreement(&wallet(1, "0xab")), Agreement::Agrees);
+        assert_eq!(wallet(1, "0x02").agreement(&wallet(1, "0x2")), Agreement::Differs);
         assert_eq!(wallet(1, "So1A").agreement(&wallet(1, "so1A")), Agreement::Differs);
         assert_eq!(wallet(1, "0xab").agreement(&wallet(2, "0xab")), Agreement::Differs);
     }

@@ -185,7 +185,8 @@ impl Profile {
     }
 
     /// Given and family name: as stated, else the whole name split at its last space. A name of one
-    /// word is a given name.
+    /// word is a given name. Where one of the two is stated the other stays unstated, whatever the
+    /// whole name says: two statements of one name are not made to fit.
     #[must_use]
     pub fn split_name(&self) -> (Option<String>, Option<String>) {
         let whole = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
@@ -241,6 +242,9 @@ mod tests {
             ..Profile::default()
         };
         assert_eq!(stated.split_name(), (None, some("King")));
+        let given = Profile { first_name: some("Ada Byron"), ..Profile::default() };
+        assert_eq!(given.split_name(), (some("Ada Byron"), None));
+        assert_eq!(given.full_name(), some("Ada Byron"));
     }
 
     #[test]

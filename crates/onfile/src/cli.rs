@@ -392,7 +392,7 @@ pub(crate) enum Keys {
 pub(crate) struct SandboxArgs {
     /// Which provider is simulated
     #[arg(long, value_name = "KIND", default_value = "proxy-token",
-          value_parser = PossibleValuesParser::new(::sandbox::Kind::ALL.map(::sandbox::Kind::as_str)))]
+          value_parser = PossibleValuesParser::new(::sandbox::Kind::ALL.iter().map(|kind| kind.as_str())))]
     pub(crate) provider: String,
     /// Decides every id and every name
     #[arg(long, default_value_t = 1)]

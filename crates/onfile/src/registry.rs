@@ -1,16 +1,16 @@
-//! The providers that this binary has. A new one is one more line in [`PROVIDERS`].
+//! The providers that this binary has. A new one is one more entry in [`PROVIDERS`].
 
 mod ecrypt;
 mod noderails;
 #[cfg(test)]
 mod page;
+mod proxy_token;
 mod v2;
 
 use std::sync::Arc;
 
 use backend::{BackendError, CustomerBackend};
 use model::Clock;
-use provider_proxy_token::{ProxyToken, ProxyTokenConfig, ProxyTokenCredentials};
 use secrecy::SecretString;
 use transport::{Credentials, Transport};
 
@@ -22,6 +22,32 @@ pub(crate) struct Provider {
     pub(crate) kind: &'static str,
     /// Reads the settings.
     pub(crate) open: fn(&AccountConfig) -> Result<Box<dyn OpenProvider>, BackendError>,
+    /// What `onfile demo` sends to it.
+    pub(crate) sample: Sample,
+}
+
+/// A file for an account of the demo.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it holds.
+    pub(crate) text: &'static str,
+    /// Lines of TOML that the account needs for it, beside what its simulator needs.
+    pub(crate) settings: &'static str,
+}
+
+macro_rules! sample {
+    ($name:literal) => {
+        sample!($name, "")
+    };
+    ($name:literal, $settings:literal) => {
+        Sample {
+            name: $name,
+            text: include_str!(concat!("../../../config/", $name)),
+            settings: $settings,
+        }
+    };
 }
 
 /// A provider whose settings are read: its parts, in the order in which they are needed.
@@ -34,10 +60,22 @@ pub(crate) trait OpenProvider: Send + Sync {
 
 /// Every provider.
 pub(crate) static PROVIDERS: &[Provider] = &[
-    Provider { kind: provider_ecrypt::KIND, open: ecrypt::open },
-    Provider { kind: provider_noderails::KIND, open: noderails::open },
-    Provider { kind: provider_proxy_token::KIND, open: proxy_token },
-    Provider { kind: provider_v2::KIND, open: v2::open },
+    Provider {
+        kind: provider_ecrypt::KIND,
+        open: ecrypt::open,
+        sample: sample!("sample-ecrypt.csv", "transliterate = true\n"),
+    },
+    Provider {
+        kind: provider_noderails::KIND,
+        open: noderails::open,
+        sample: sample!("sample-noderails.csv"),
+    },
+    Provider {
+        kind: provider_proxy_token::KIND,
+        open: proxy_token::open,
+        sample: sample!("sample.csv"),
+    },
+    Provider { kind: provider_v2::KIND, open: v2::open, sample: sample!("sample-v2.csv") },
 ];
 
 /// The kinds this binary has.
@@ -55,48 +93,4 @@ fn missing(account: &AccountConfig, key: &str) -> BackendError {
         "use the config",
         format!("`{key}` of account {} has no value", account.name),
     )
-}
-
-fn proxy_token(account: &AccountConfig) -> Result<Box<dyn OpenProvider>, BackendError> {
-    let settings = &account.settings;
-    let missing = |key: &str| missing(account, key);
-    let credentials = match secret(settings.secret("bearer")) {
-        Some(bearer) => ProxyTokenCredentials::Bearer(bearer),
-        None => ProxyTokenCredentials::OAuth {
-            token_url: settings.url("token_url").cloned().ok_or_else(|| missing("token_url"))?,
-            client_id: secret(settings.secret("client_id")).ok_or_else(|| missing("client_id"))?,
-            client_secret: secret(settings.secret("client_secret"))
-                .ok_or_else(|| missing("client_secret"))?,
-            scope: settings.str("scope").unwrap_or(provider_proxy_token::DEFAULT_SCOPE).to_owned(),
-        },
-    };
-    let import_batch = settings
-        .int("import_batch")
-        .and_then(|batch| u32::try_from(batch).ok())
-        .unwrap_or(provider_proxy_token::DEFAULT_IMPORT_BATCH);
-    Ok(Box::new(ProxyTokenConfig {
-        payment_account_uid: settings
-            .str("payment_account_uid")
-            .ok_or_else(|| missing("payment_account_uid"))?
-            .to_owned(),
-        credentials,
-        import_batch,
-        import_dedupes: settings.bool("import_dedupes").unwrap_or(false),
-        webhook_secrets: account
-            .webhook_secrets
-            .iter()
-            .filter_map(|s| s.value().cloned())
-            .collect(),
-        replay_window: account.replay_window,
-    }))
-}
-
-impl OpenProvider for ProxyTokenConfig {
-    fn credentials(&self, _: &Arc<dyn Clock>) -> Result<Arc<dyn Credentials>, BackendError> {
-        Self::credentials(self)
-    }
-
-    fn backend(&self, transport: Arc<Transport>) -> Result<Arc<dyn CustomerBackend>, BackendError> {
-        Ok(Arc::new(ProxyToken::new(self, transport)?))
-    }
 }

@@ -133,6 +133,7 @@ impl CustomerBackend for Ecrypt {
             import_dedupes: false,
             set_default: true,
             default_readable: true,
+            account_type_readable: false,
             remove_method: true,
             methods_per_customer: Some(WALLET),
             idempotency_keys: false,
@@ -250,11 +251,7 @@ impl CustomerBackend for Ecrypt {
 
     async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
         let first = self.list_customers(ctx, &PageRequest::first(1)).await?;
-        let summary = match first.received {
-            0 => "it has no customers yet",
-            _ => "it shows its customers",
-        };
-        Ok(Probe { summary: summary.to_owned(), as_of: first.as_of })
+        Ok(Probe { summary: vendor::seen(&first), as_of: first.as_of })
     }
 }
 

@@ -7,14 +7,15 @@
 use model::Last4;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
-use transport::vendor::{Row, Vendor, VendorError, is_word};
+use transport::vendor::{OwnIds, Row, Vendor, VendorError, is_word};
 
 use crate::config::Casing;
 
 /// The vendor's ways.
 pub(crate) const ECRYPT: Vendor = Vendor {
     any_casing: true,
-    is_own_id,
+    // One of digits alone cannot be told from a card number.
+    ids: OwnIds { names: ID, marks: b"-", numbered: &[] },
     hidden: HIDDEN,
     column: |_| None,
     own_error,
@@ -193,15 +194,6 @@ fn message(error: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     }
-}
-
-/// Ids have letters, digits and hyphens. One of digits alone cannot be told from a card number.
-fn is_own_id(name: &str, value: &Value) -> bool {
-    let form = |text: &str| {
-        text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && text.bytes().any(|b| b.is_ascii_alphabetic())
-    };
-    name.eq_ignore_ascii_case("id") && value.as_str().is_some_and(form)
 }
 
 /// The merchant's own keys and values. Numbers and truths are taken as written; what has parts of

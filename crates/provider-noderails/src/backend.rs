@@ -12,11 +12,11 @@ use backend::{
 };
 use model::{
     Address, MethodFacts, MethodKind, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod,
-    RunId, Token,
+    Token,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use transport::vendor::{self, List, encode, malformed, path_for, tell_of};
+use transport::vendor::{self, List, encode, failure, malformed, path_for, tell_of};
 use transport::{HttpRequest, HttpResponse, Transport};
 
 use crate::config::{KIND, NodeRailsConfig};
@@ -90,7 +90,8 @@ impl NodeRails {
         if list.rows.iter().any(|row| !self.is_of_app(row)) {
             return Err(malformed(doing, &response, OTHER_APP));
         }
-        let next = map::next_page(number, size, list.received(), &pagination);
+        let next = map::next_page(number, size, list.received(), &pagination)
+            .map_err(|why| malformed(doing, &response, why))?;
         let metadata = wire::metadata(&response.body);
         Ok(Listed { response, list, pagination, next, metadata })
     }
@@ -148,6 +149,7 @@ impl CustomerBackend for NodeRails {
             import_dedupes: false,
             set_default: false,
             default_readable: false,
+            account_type_readable: false,
             remove_method: true,
             methods_per_customer: None,
             idempotency_keys: true,
@@ -236,8 +238,8 @@ impl CustomerBackend for NodeRails {
         Ok(Some(customer))
     }
 
-    /// Reads on through what the search finds, which may be many: it looks for a piece of the name,
-    /// the e-mail address and the reference.
+    /// Reads what the search finds to its end, which may be many: it looks for a piece of the name,
+    /// the e-mail address and the reference, and a second customer of the reference may come last.
     async fn find_customer(
         &self,
         ctx: &CallCtx,
@@ -245,16 +247,22 @@ impl CustomerBackend for NodeRails {
     ) -> Result<Option<RemoteCustomer>, BackendError> {
         const DOING: &str = "find customer";
         let mut page = PageRequest::first(CUSTOMERS_PAGE);
+        let mut found: Option<RemoteCustomer> = None;
         loop {
             let listed = self.list(ctx, DOING, &page, Some(reference.as_str())).await?;
             tell_of(&listed.list.card_numbers_at, DOING);
             let is_it = |row: &&Value| {
                 row.get("externalId").and_then(Value::as_str) == Some(reference.as_str())
             };
-            if let Some(row) = listed.list.rows.iter().find(is_it) {
-                return customer(DOING, &listed.response, row, &listed.metadata).map(Some);
+            for row in listed.list.rows.iter().filter(is_it) {
+                let one = customer(DOING, &listed.response, row, &listed.metadata)?;
+                if found.as_ref().is_some_and(|found| found.id != one.id) {
+                    let why = "more than one customer of this reference is there";
+                    return Err(failure(ErrorKind::Conflict, DOING, &listed.response, why));
+                }
+                found = Some(one);
             }
-            let Some(next) = listed.next else { return Ok(None) };
+            let Some(next) = listed.next else { return Ok(found) };
             let beyond = listed.pagination.total + u64::from(CUSTOMERS_PAGE);
             if matches!(next, Cursor::Offset(rows) if rows > beyond) {
                 return Err(malformed(DOING, &listed.response, "the search does not end"));
@@ -267,22 +275,11 @@ impl CustomerBackend for NodeRails {
     }
 
     async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        const DOING: &str = "check the account";
-        let first = self.list(ctx, DOING, &PageRequest::first(1), None).await?;
-        // Rule 2: a search that is not honoured would read the whole list for every reference.
-        let nobody = format!("onfile-check-{}", RunId::generate());
-        let found = self.list(ctx, DOING, &PageRequest::first(1), Some(&nobody)).await?;
-        if found.list.received() > 0 {
-            let why = "find_not_honoured: it found a customer for a reference that nobody has";
-            return Err(BackendError::new(ErrorKind::Malformed, DOING, why));
-        }
-        let seen = match first.pagination.total {
-            0 => "it has no customers yet".to_owned(),
-            total => format!("it shows its customers ({total})"),
-        };
-        let app = &self.app_id;
-        let summary = format!("app {app}: {seen}, and finds nobody for an unknown reference");
-        Ok(Probe { summary, as_of: first.response.as_of })
+        let page = PageRequest::first(1);
+        let first = self.list_customers(ctx, &page).await?;
+        let found = self.list(ctx, vendor::PROBING, &page, Some(&vendor::nobody())).await?;
+        let found = found.list.received() > 0;
+        vendor::probed(&format!("app {}", self.app_id), &first, found)
     }
 }
 

@@ -60,19 +60,26 @@ pub(crate) const fn page_at(offset: u64, size: u64) -> u64 {
 
 /// Where the page after this one begins, in rows. An empty page is the end, and so is a page that
 /// is not full where the vendor's total says so: asked for again by its rows it would come again.
+///
+/// # Errors
+/// When the page is empty and the vendor's own total says that rows stand on it: believed, it would
+/// hide them.
 pub(crate) fn next_page(
     page: u64,
     asked: u64,
     received: u64,
     shown: &Pagination,
-) -> Option<Cursor> {
+) -> Result<Option<Cursor>, &'static str> {
     let size = shown.size.filter(|size| (1..asked).contains(size)).unwrap_or(asked);
     let (start, end) = ((page - 1) * size, page * size);
+    if received == 0 && start < shown.total {
+        return Err("the page is empty, and `total` says that it has rows");
+    }
     if received == 0 || (received < size && end >= shown.total) {
-        return None;
+        return Ok(None);
     }
     // Where the vendor gives fewer rows than asked for, its pages are not those that were asked for.
-    Some(Cursor::Offset(if size < asked { start + received } else { end }))
+    Ok(Some(Cursor::Offset(if size < asked { start + received } else { end })))
 }
 
 /// Builds the request of an effect. See [`backend::CustomerBackend::prepare`].
@@ -195,15 +202,13 @@ fn wallet_out(facts: &MethodFacts, token: Option<&Token>) -> Result<wire::NewWal
     if wallet.chain_id == 0 {
         return Err(reject(Code::BadValue, 0, "`chain_id` must be 1 or more"));
     }
-    if !is_address(&wallet.address) {
+    let WalletFacts { chain_id, address } = WalletFacts::new(wallet.chain_id, &wallet.address);
+    if !is_address(&address) {
         let message = "`wallet_address` must be `0x` and 40 hex digits (EVM), `0x` and 1 to 64 \
                        (Sui), or 32 to 44 characters of base58 (Solana)";
         return Err(reject(Code::BadValue, 0, message));
     }
-    Ok(wire::NewWallet {
-        chain_id: wallet.chain_id,
-        wallet_address: stored_address(&wallet.address),
-    })
+    Ok(wire::NewWallet { chain_id, wallet_address: address })
 }
 
 fn is_address(text: &str) -> bool {
@@ -211,15 +216,6 @@ fn is_address(text: &str) -> bool {
     match text.strip_prefix("0x") {
         Some(hex) => (1..=64).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit()),
         None => (32..=44).contains(&text.len()) && text.bytes().all(is_base58),
-    }
-}
-
-/// An address in the form in which the vendor stores it: EVM and Sui in lower case, leading zeros as
-/// they are; Solana as it is.
-fn stored_address(text: &str) -> String {
-    match text.starts_with("0x") {
-        true => text.to_ascii_lowercase(),
-        false => text.to_owned(),
     }
 }
 
@@ -296,10 +292,10 @@ fn wallet(value: &Value) -> Result<RemoteMethod, Unfit> {
     ];
     Ok(RemoteMethod {
         id: RemoteMethodId::new(id).map_err(|bad| Unfit(bad.to_string()))?,
-        facts: MethodFacts::CryptoWallet(WalletFacts {
-            chain_id: chain_id.ok_or_else(|| lacks("chain"))?,
-            address: stored_address(&address),
-        }),
+        facts: MethodFacts::CryptoWallet(WalletFacts::new(
+            chain_id.ok_or_else(|| lacks("chain"))?,
+            &address,
+        )),
         default: None,
         created_at: row.time("createdAt"),
         attributes: attributes
@@ -383,7 +379,7 @@ impl Sent<'_> {
             return Err("the answer shows a wallet of another customer");
         }
         let sent: wire::NewWallet = serde_json::from_slice(self.body).map_err(|_| "no request")?;
-        let sent = WalletFacts { chain_id: sent.chain_id, address: sent.wallet_address };
+        let sent = WalletFacts::new(sent.chain_id, &sent.wallet_address);
         match shown.facts.agreement(&MethodFacts::CryptoWallet(sent)) {
             Agreement::Agrees => Ok(shown),
             Agreement::TooLittle | Agreement::Differs => Err("the answer shows another wallet"),

@@ -11,7 +11,7 @@ use backend::{
 };
 use model::{
     Address, FieldName, MethodFacts, MethodKind, Reference, RemoteCustomer, RemoteCustomerId,
-    RemoteMethod, RunId, Token, TokenKind,
+    RemoteMethod, Token, TokenKind,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -231,6 +231,7 @@ impl CustomerBackend for ProxyToken {
             import_dedupes: self.import_dedupes,
             set_default: true,
             default_readable: true,
+            account_type_readable: true,
             remove_method: true,
             methods_per_customer: None,
             idempotency_keys: false,
@@ -338,23 +339,9 @@ impl CustomerBackend for ProxyToken {
     }
 
     async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        const DOING: &str = "check the account";
         let first = self.list_customers(ctx, &PageRequest::first(1)).await?;
-        // Rule 2: a filter that is not honoured would have every reference found.
-        let nobody = format!("onfile-check-{}", RunId::generate());
-        if self.find(ctx, DOING, &nobody).await?.is_some() {
-            let why = "find_not_honoured: it found a customer for a reference that nobody has";
-            return Err(BackendError::new(ErrorKind::Malformed, DOING, why));
-        }
-        let seen = match first.received {
-            0 => "it has no customers yet",
-            _ => "it shows its customers",
-        };
-        let summary = format!(
-            "payment account {}: {seen}, and finds nobody for an unknown reference",
-            self.identity()
-        );
-        Ok(Probe { summary, as_of: first.as_of })
+        let found = self.find(ctx, vendor::PROBING, &vendor::nobody()).await?;
+        vendor::probed(&format!("payment account {}", self.identity()), &first, found.is_some())
     }
 }
 

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use transport::vendor::{List, Row, Vendor, VendorError, is_word};
+use transport::vendor::{List, OwnIds, Row, Vendor, VendorError, is_word};
 
 /// `POST /api/customers`.
 #[derive(Serialize)]
@@ -99,7 +99,12 @@ pub(crate) const METHODS: &[&str] = &["value", "data", "payment_methods", "items
 /// The vendor's ways.
 pub(crate) const VENDOR: Vendor = Vendor {
     any_casing: false,
-    is_own_id,
+    // `cus_9014564050715011`, `SPM_…`.
+    ids: OwnIds {
+        names: &["uid", "customer_uid", "saved_payment_method_uid", "id"],
+        marks: b"_",
+        numbered: &[],
+    },
     hidden: &[
         "fingerprint",
         "reference_id",
@@ -123,21 +128,6 @@ pub(crate) fn next_link(list: &List) -> Result<Option<&str>, &'static str> {
         Some(Value::String(link)) if !link.is_empty() => Ok(Some(link)),
         Some(_) => Err("`@odata.nextLink` is not an address"),
     }
-}
-
-/// Whether a field is an id that the vendor made: by its name, and by its form of a word, `_`, and
-/// letters and digits (`cus_9014564050715011`). Of such ids one in some ten thousand is all digits
-/// and passes for a card number by chance; dropped, its customer could never be read.
-fn is_own_id(name: &str, value: &Value) -> bool {
-    let named = CUSTOMER_ID.contains(&name) || METHOD_ID.contains(&name);
-    let form = |text: &str| {
-        text.split_once('_').is_some_and(|(word, rest)| {
-            !word.is_empty()
-                && word.bytes().all(|b| b.is_ascii_alphabetic())
-                && rest.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
-    };
-    named && value.as_str().is_some_and(form)
 }
 
 /// Reads the vendor's own error body; `None` for everybody else's.

@@ -11,7 +11,7 @@ use backend::{
 };
 use model::{
     Address, MethodFacts, MethodKind, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod,
-    RunId, Token,
+    Token,
 };
 use secrecy::ExposeSecret;
 use transport::vendor::{self, Echo, List, malformed, path_for, tell_of};
@@ -143,6 +143,7 @@ impl CustomerBackend for V2 {
             import_dedupes: false,
             set_default: false,
             default_readable: false,
+            account_type_readable: false,
             remove_method: false,
             methods_per_customer: None,
             idempotency_keys: false,
@@ -227,23 +228,9 @@ impl CustomerBackend for V2 {
     }
 
     async fn probe(&self, ctx: &CallCtx) -> Result<Probe, BackendError> {
-        const DOING: &str = "check the account";
         let first = self.list_customers(ctx, &PageRequest::first(1)).await?;
-        // Rule 2: a path that is not honoured would have every reference found.
-        let nobody = format!("onfile-check-{}", RunId::generate());
-        if self.find(ctx, DOING, &nobody).await?.is_some() {
-            let why = "find_not_honoured: it found a customer for a reference that nobody has";
-            return Err(BackendError::new(ErrorKind::Malformed, DOING, why));
-        }
-        let seen = match first.received {
-            0 => "it has no customers yet",
-            _ => "it shows its customers",
-        };
-        let summary = format!(
-            "merchant {}: {seen}, and finds nobody for an unknown reference",
-            self.identity
-        );
-        Ok(Probe { summary, as_of: first.as_of })
+        let found = self.find(ctx, vendor::PROBING, &vendor::nobody()).await?;
+        vendor::probed(&format!("merchant {}", self.identity), &first, found.is_some())
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use transport::vendor::{List, Row, Vendor, VendorError};
+use transport::vendor::{List, OwnIds, Row, Vendor, VendorError};
 
 /// `POST /v2/customers` and `POST /v2/customers/{uuid}`: what is stated, and nothing else.
 #[derive(Serialize)]
@@ -45,7 +45,12 @@ const DATA: &[&str] = &["data"];
 /// The vendor's ways.
 pub(crate) const VENDOR: Vendor = Vendor {
     any_casing: false,
-    is_own_id,
+    ids: OwnIds {
+        names: &["uuid", "id", "customer_uuid"],
+        marks: b"-_",
+        // A saved payment method's id is a text or a number.
+        numbered: METHOD_ID,
+    },
     hidden: &[
         "merchant_customer_id",
         "description",
@@ -62,16 +67,6 @@ pub(crate) const VENDOR: Vendor = Vendor {
     own_error,
     error_in_success: true,
 };
-
-/// Whether a field is an id that the vendor made: by its name, and by having letters, which no card
-/// number has.
-fn is_own_id(name: &str, value: &Value) -> bool {
-    let form = |text: &str| {
-        text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-            && text.bytes().any(|b| b.is_ascii_alphabetic())
-    };
-    matches!(name, "uuid" | "id" | "customer_uuid") && value.as_str().is_some_and(form)
-}
 
 /// The vendor's word for how a call went.
 fn status(value: &Value) -> Option<&str> {

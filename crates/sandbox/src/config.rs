@@ -1,98 +1,109 @@
 //! What a sandbox is started with.
 
 use crate::clock::WallClock;
-use crate::ecrypt;
 use crate::fault::FaultPlan;
-use crate::noderails;
-use crate::proxy_token;
 use crate::rate::Rate;
-use crate::v2;
+use crate::style::{self, Style, Way};
+use crate::vendor::Vendor;
+use crate::{ecrypt, noderails, proxy_token, v2};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// The vendor styles that the sandbox simulates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+/// The styles: for each its name here, and its module.
+macro_rules! styles {
+    ($($(#[$about:meta])+ $kind:ident($module:ident),)+) => {
+        /// The vendor styles that the sandbox simulates.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $($(#[$about])+ $kind,)+
+        }
+
+        impl Kind {
+            /// Every style.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// The name in onfile's config.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => <$module::Config as Style>::NAME,)+
+                }
+            }
+
+            /// The bounded set of endpoint names, used in faults, counters and the log. A request
+            /// that is none of them is counted as `unknown`.
+            #[must_use]
+            pub const fn endpoints(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$kind => <$module::Config as Style>::ENDPOINTS,)+
+                }
+            }
+
+            /// How its seeded account is configured in onfile.
+            #[must_use]
+            pub const fn way(self) -> Way {
+                match self {
+                    $(Self::$kind => <$module::Config as Style>::WAY,)+
+                }
+            }
+        }
+
+        /// Which vendor is simulated, with what is special to it. A sandbox is one vendor's host;
+        /// start several for several vendors.
+        #[derive(Debug, Clone)]
+        #[non_exhaustive]
+        pub enum VendorConfig {
+            $($(#[$about])+ $kind($module::Config),)+
+        }
+
+        impl VendorConfig {
+            /// The vendor as its contract reads plainly.
+            #[must_use]
+            pub fn of(kind: Kind) -> Self {
+                match kind {
+                    $(Kind::$kind => Self::$kind($module::Config::default()),)+
+                }
+            }
+
+            /// The style.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$kind(_) => Kind::$kind,)+
+                }
+            }
+
+            /// Opens it, if its accounts can be told apart.
+            pub(crate) fn start(
+                self,
+                seed: u64,
+                customers: usize,
+                clock: WallClock,
+            ) -> Result<Box<dyn Vendor>, String> {
+                match self {
+                    $(Self::$kind(style) => style::start(style, seed, customers, clock),)+
+                }
+            }
+        }
+    };
+}
+
+styles! {
     /// Govifi / Caselle Payments API: `proxy-token` in onfile's config.
-    ProxyToken,
+    ProxyToken(proxy_token),
     /// Monri WebPay API v2: `v2` in onfile's config.
-    V2,
+    V2(v2),
     /// ECRYPT: `ecrypt` in onfile's config.
-    Ecrypt,
+    Ecrypt(ecrypt),
     /// NodeRails: `noderails` in onfile's config.
-    Noderails,
+    Noderails(noderails),
 }
 
 impl Kind {
-    /// Every style.
-    pub const ALL: [Self; 4] = [Self::ProxyToken, Self::V2, Self::Ecrypt, Self::Noderails];
-
     /// The style of a name in onfile's config.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    /// The name in onfile's config.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ProxyToken => "proxy-token",
-            Self::V2 => "v2",
-            Self::Ecrypt => "ecrypt",
-            Self::Noderails => "noderails",
-        }
-    }
-
-    /// The bounded set of endpoint names, used in faults, counters and the log. A request that is
-    /// none of them is counted as `unknown`.
-    #[must_use]
-    pub fn endpoints(self) -> &'static [&'static str] {
-        match self {
-            Self::ProxyToken => proxy_token::ENDPOINTS,
-            Self::V2 => v2::ENDPOINTS,
-            Self::Ecrypt => ecrypt::ENDPOINTS,
-            Self::Noderails => noderails::ENDPOINTS,
-        }
-    }
-}
-
-/// Which vendor is simulated, with what is special to it. A sandbox is one vendor's host; start
-/// several for several vendors.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum VendorConfig {
-    /// `proxy-token`.
-    ProxyToken(proxy_token::Config),
-    /// `v2`.
-    V2(v2::Config),
-    /// `ecrypt`.
-    Ecrypt(ecrypt::Config),
-    /// `noderails`.
-    Noderails(noderails::Config),
-}
-
-impl VendorConfig {
-    /// The vendor as its contract reads plainly.
-    #[must_use]
-    pub fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::ProxyToken => Self::ProxyToken(proxy_token::Config::default()),
-            Kind::V2 => Self::V2(v2::Config::default()),
-            Kind::Ecrypt => Self::Ecrypt(ecrypt::Config::default()),
-            Kind::Noderails => Self::Noderails(noderails::Config::default()),
-        }
-    }
-
-    /// The style.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::ProxyToken(_) => Kind::ProxyToken,
-            Self::V2(_) => Kind::V2,
-            Self::Ecrypt(_) => Kind::Ecrypt,
-            Self::Noderails(_) => Kind::Noderails,
-        }
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
 }
 

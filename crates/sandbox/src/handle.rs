@@ -66,7 +66,7 @@ impl Handle {
     /// The accounts with their sizes. `_empty` appears once the fault `empty_account` wrote to it.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountView> {
-        self.shared.vendor.accounts()
+        self.shared.vendor.seen(|shown| shown.accounts())
     }
 
     /// Every customer of an account, by reference, then id. Empty if there is no such account.
@@ -83,19 +83,19 @@ impl Handle {
         after: Option<&str>,
         limit: usize,
     ) -> Option<StatePage> {
-        self.shared.vendor.page(account, after, limit)
+        self.shared.vendor.seen(|shown| shown.page(account, after, limit))
     }
 
     /// One customer by the vendor's id.
     #[must_use]
     pub fn customer(&self, account: &str, id: &str) -> Option<CustomerView> {
-        self.shared.vendor.customer(account, id)
+        self.shared.vendor.seen(|shown| shown.customer(account, id))
     }
 
     /// One customer by the client's reference, compared byte for byte.
     #[must_use]
     pub fn customer_by_reference(&self, account: &str, reference: &str) -> Option<CustomerView> {
-        self.shared.vendor.by_reference(account, reference)
+        self.shared.vendor.seen(|shown| shown.by_reference(account, reference))
     }
 
     /// Calls for each endpoint and status.

@@ -12,6 +12,7 @@
 //! changing. The way of one request is in `pipeline`. Fault names, SPEC grammar and the door's calls
 //! are in docs.md.
 
+mod accounts;
 mod admin;
 mod book;
 mod change;
@@ -29,6 +30,7 @@ mod rate;
 mod record;
 mod seeded;
 mod server;
+mod style;
 pub mod v2;
 mod vendor;
 mod view;
@@ -47,4 +49,5 @@ pub use handle::Handle;
 pub use rate::Rate;
 pub use record::{Counters, EndpointCount, LogEntry, WorstSecond};
 pub use server::{Running, Sandbox};
+pub use style::Way;
 pub use view::{AccountView, CustomerView, MethodKind, MethodView, StatePage};

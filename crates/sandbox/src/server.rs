@@ -1,17 +1,12 @@
 //! Listening, connections, and what a test holds in its hand while the sandbox runs.
 
 use crate::admin;
-use crate::config::{SandboxConfig, VendorConfig};
-use crate::ecrypt::Ecrypt;
+use crate::config::SandboxConfig;
 use crate::fault::LivePlan;
 use crate::handle::Handle;
-use crate::noderails::Noderails;
 use crate::pipeline::{self, Closed, Shared};
-use crate::proxy_token::ProxyToken;
 use crate::rate::Bucket;
 use crate::record::Recorder;
-use crate::v2::V2;
-use crate::vendor::Vendor;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
@@ -19,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use std::collections::HashSet;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -57,25 +51,7 @@ impl Sandbox {
             return Err(invalid("expected a rate above 0 and a burst of at least 1".to_owned()));
         }
         let seed = config.seed;
-        let vendor: Box<dyn Vendor> = match config.vendor {
-            VendorConfig::ProxyToken(vendor) => {
-                distinct("uid", vendor.accounts.iter().map(|a| a.uid.as_str()))?;
-                Box::new(ProxyToken::new(vendor, seed, config.customers, config.clock))
-            }
-            VendorConfig::V2(vendor) => {
-                let tokens = vendor.accounts.iter().map(|a| a.authenticity_token.as_str());
-                distinct("authenticity token", tokens)?;
-                Box::new(V2::new(vendor, seed, config.customers, config.clock))
-            }
-            VendorConfig::Ecrypt(vendor) => {
-                distinct("key", vendor.accounts.iter().map(|a| a.key.as_str()))?;
-                Box::new(Ecrypt::new(vendor, seed, config.customers, config.clock))
-            }
-            VendorConfig::Noderails(vendor) => {
-                distinct("app id", vendor.accounts.iter().map(|a| a.app_id.as_str()))?;
-                Box::new(Noderails::new(vendor, seed, config.customers, config.clock))
-            }
-        };
+        let vendor = config.vendor.start(seed, config.customers, config.clock).map_err(invalid)?;
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
         let (stop, stopping) = watch::channel(false);
@@ -97,15 +73,6 @@ impl Sandbox {
 
 fn invalid(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
-}
-
-/// Refuses accounts that could not be told apart.
-fn distinct<'a>(what: &str, mut names: impl Iterator<Item = &'a str>) -> io::Result<()> {
-    let mut seen = HashSet::new();
-    if names.all(|name| seen.insert(name)) {
-        return Ok(());
-    }
-    Err(invalid(format!("two accounts have the same {what}")))
 }
 
 impl Running {

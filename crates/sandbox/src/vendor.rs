@@ -1,10 +1,10 @@
 //! The seam between the shared machinery (connections, faults, counters, admin door) and one
 //! vendor style. Execution is synchronous: it answers from memory and never waits.
 
+use crate::accounts::Shown;
 use crate::change::{Change, ChangeError, Changed};
 use crate::config::Kind;
 use crate::fault::Fault;
-use crate::view::{AccountView, CustomerView, StatePage};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
@@ -138,7 +138,9 @@ pub(crate) trait Vendor: Send + Sync {
     /// The endpoint's name, [`UNKNOWN`] if the request is for none.
     fn route(&self, call: &Call) -> &'static str;
     /// Whether calls of this endpoint are outside of the vendor's rate limit.
-    fn unmetered(&self, endpoint: &str) -> bool;
+    fn unmetered(&self, _endpoint: &str) -> bool {
+        false
+    }
     /// The account that the request names.
     fn account<'c>(&self, call: &'c Call) -> Option<&'c str>;
     /// The references of the customers that the request concerns.
@@ -154,18 +156,23 @@ pub(crate) trait Vendor: Send + Sync {
         let (status, message) = (StatusCode::TOO_MANY_REQUESTS, "too many requests");
         self.refusal(call, status, "rate_limited", message).retry_after(seconds)
     }
-    /// The accounts, in the config's order.
-    fn accounts(&self) -> Vec<AccountView>;
-    /// Customers after this cursor; none if there is no such account.
-    fn page(&self, account: &str, after: Option<&str>, limit: usize) -> Option<StatePage>;
-    /// One customer by its id.
-    fn customer(&self, account: &str, id: &str) -> Option<CustomerView>;
-    /// One customer by its reference, compared byte for byte.
-    fn by_reference(&self, account: &str, reference: &str) -> Option<CustomerView>;
+    /// Shows its accounts as they are now.
+    fn show(&self, to: &mut dyn FnMut(&dyn Shown));
     /// A change from outside.
     fn change(&self, account: &str, change: Change) -> Result<Changed, ChangeError>;
-    /// Every access token that was given out ends now.
-    fn revoke_access(&self);
+    /// Every access token that was given out ends now, where there are any.
+    fn revoke_access(&self) {}
     /// Access tokens given out since the start.
-    fn tokens_issued(&self) -> u64;
+    fn tokens_issued(&self) -> u64 {
+        0
+    }
+}
+
+impl dyn Vendor {
+    /// What is seen of its accounts.
+    pub(crate) fn seen<T: Default>(&self, look: impl Fn(&dyn Shown) -> T) -> T {
+        let mut seen = T::default();
+        self.show(&mut |accounts| seen = look(accounts));
+        seen
+    }
 }

@@ -274,3 +274,20 @@ pub async fn pull_after_a_pull_changes_nothing(db: Arc<TestDb>) -> Result {
     }
     Ok(())
 }
+
+/// A provider that does not heed where a page of a customer's cards begins shows the first again and
+/// again: that costs a few calls, and nothing of it is believed.
+pub async fn list_of_cards_that_repeats_itself_is_given_up(db: Arc<TestDb>) -> Result {
+    let v2 = ALL.iter().find(|provider| provider.kind() == "v2").context("v2")?;
+    let at = At::start(*v2, &db, 40, "list_methods=repeat_page").await?;
+    let ran = at.onfile.run(&["pull", &at.account, "--json"]).await?.expect(3)?;
+    ensure!(ran.stderr.contains("error[malformed]"), "{ran:?}");
+    ensure!(ran.stderr.contains("the same payment methods"), "{ran:?}");
+    let calls = at.sandbox.counters().calls("list_methods");
+    ensure!(calls <= 100, "{calls} calls");
+    // One page that comes again is a row that a new card has pushed to it.
+    at.sandbox.put_faults(FaultPlan::parse("list_methods[C-000007]:2=repeat_page")?)?;
+    let ran = at.onfile.run(&["pull", &at.account, "--json"]).await?.expect(0)?;
+    ensure!(ran.count("/customers/seen")? == 40, "{ran:?}");
+    at.end().await
+}

@@ -189,7 +189,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         each: file_that_is_partly_there_doubles_nobody, second_customer_of_a_reference_is_a_finding,
             another_field_for_the_reference_doubles_nobody, lost_create_is_there_once,
             lost_change_is_read_back, deleted_customer_is_never_linked,
-            method_of_every_kind_is_saved_once, pull_after_a_pull_changes_nothing;
+            method_of_every_kind_is_saved_once, pull_after_a_pull_changes_nothing,
+            list_of_cards_that_repeats_itself_is_given_up;
         attributes: are_shown_and_go_with_the_next_list;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
             two_at_once_disturb_nobody, who_is_there_has_a_list,

@@ -48,7 +48,9 @@ impl Provider for V2 {
             ..Shape::default()
         };
         let duplicate = |status, errors| Duplicate { status, errors };
+        let numbered = Shape { method_id: MethodId::Number, ..Shape::default() };
         let all = [
+            ("numbered", Config { shape: numbered, ..Config::default() }),
             ("other", Config { shape: other, ..Config::default() }),
             ("terse", Config { shape: terse, methods_move_updated_at: true, ..Config::default() }),
             ("irregular", Config { irregular_pages: true, max_page: 50, ..Config::default() }),
@@ -76,16 +78,7 @@ impl Provider for V2 {
                 },
             ),
         ];
-        let all =
-            all.into_iter().map(|(word, config)| Reading::new(word, VendorConfig::V2(config)));
-        let numbered = Shape { method_id: MethodId::Number, ..Shape::default() };
-        all.chain([Reading {
-            word: "numbered",
-            vendor: VendorConfig::V2(Config { shape: numbered, ..Config::default() }),
-            // A number of so many digits may pass for a card's, and is dropped.
-            but: &["payment_methods_are_shown_as_they_are"],
-        }])
-        .collect()
+        all.into_iter().map(|(word, config)| Reading::new(word, VendorConfig::V2(config))).collect()
     }
 
     /// Its references are unique, and a file brings nothing else.

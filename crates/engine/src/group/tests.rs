@@ -65,6 +65,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     import_dedupes: false,
     set_default: true,
     default_readable: true,
+    account_type_readable: true,
     remove_method: true,
     methods_per_customer: None,
     idempotency_keys: false,

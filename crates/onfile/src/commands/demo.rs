@@ -1,4 +1,4 @@
-//! `onfile demo`: the main job in a temporary folder, against four simulated providers.
+//! `onfile demo`: the main job in a temporary folder, against a simulated provider of each kind.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,60 +16,73 @@ use rand::Rng as _;
 use store::{PageKey, Store};
 use tokio::time::Instant;
 
-use super::sandbox::{Way, section, way};
+use super::sandbox::section;
 use crate::cli::Global;
 use crate::config::LoadOptions;
 use crate::exit::Exit;
+use crate::registry::{PROVIDERS, Provider, Sample};
 use crate::{out, wiring};
 
-/// The accounts of the demo: their kinds, and the file that goes to each.
-const SAMPLES: [(Kind, &str, &str); 4] = [
-    (Kind::ProxyToken, "sample.csv", include_str!("../../../../config/sample.csv")),
-    (Kind::Ecrypt, "sample-ecrypt.csv", include_str!("../../../../config/sample-ecrypt.csv")),
-    (Kind::V2, "sample-v2.csv", include_str!("../../../../config/sample-v2.csv")),
-    (
-        Kind::Noderails,
-        "sample-noderails.csv",
-        include_str!("../../../../config/sample-noderails.csv"),
-    ),
-];
-/// A customer whom all four have.
+/// The sample that is imported first, pulled, and imported again.
+const FIRST: &str = "sample.csv";
+/// A customer whom all have.
 const EVERYWHERE: &str = "C-1001";
 
 const RATE: &str = "{ per_second = 200, burst = 20, in_flight = 8 }";
-/// The client that the sandbox knows.
-const CLIENT: (&str, &str) = ("sandbox-client", "sandbox-secret");
+
+/// An account of the demo, at a simulated provider.
+struct At {
+    kind: Kind,
+    sample: Sample,
+    provider: Running,
+}
+
+impl At {
+    fn account(&self) -> &'static str {
+        self.kind.way().account
+    }
+}
+
+/// An account for each kind that this binary has, that of the first sample before the others.
+async fn accounts() -> Result<Vec<At>> {
+    let mut all = Vec::with_capacity(PROVIDERS.len());
+    for Provider { kind, sample, .. } in PROVIDERS {
+        let kind = Kind::parse(kind).with_context(|| format!("nothing simulates {kind}"))?;
+        let config = SandboxConfig { vendor: VendorConfig::of(kind), ..SandboxConfig::default() };
+        let provider = Sandbox::start(config).await;
+        let provider = provider.context("a simulated provider cannot start")?;
+        all.push(At { kind, sample: *sample, provider });
+    }
+    all.sort_by_key(|at| at.sample.name != FIRST);
+    Ok(all)
+}
 
 pub(crate) async fn run(global: &Global) -> Result<Exit> {
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("onfile-demo-").tempdir()?.keep();
-    let mut providers = Vec::with_capacity(SAMPLES.len());
-    for (kind, ..) in SAMPLES {
-        let config = SandboxConfig { vendor: VendorConfig::of(kind), ..SandboxConfig::default() };
-        let provider = Sandbox::start(config).await;
-        providers.push(provider.context("a simulated provider cannot start")?);
-    }
-    let config = write(&folder, &providers)?;
+    let accounts = accounts().await?;
+    let config = write(&folder, &accounts)?;
     let config = wiring::load(&config, &|_| None, &LoadOptions::default())?;
     let opened = wiring::open(config).await?;
     let (_stopper, stop) = Stop::pair();
     let engine = |account: &str| opened.engine(account, stop.clone(), Arc::new(Quiet));
 
-    let gov = engine("gov")?;
-    let file = folder.join("sample.csv");
-    let imported = import(&gov, &file).await?;
-    let pulled = engine::pull(&gov, &PullOptions { confirm: true, cause: "demo".into() }).await?;
-    let again = import(&gov, &file).await?;
+    let (first, rest) = accounts.split_first().context("this build has no provider")?;
+    let main = engine(first.account())?;
+    let file = folder.join(first.sample.name);
+    let imported = import(&main, &file).await?;
+    let pulled = engine::pull(&main, &PullOptions { confirm: true, cause: "demo".into() }).await?;
+    let again = import(&main, &file).await?;
     let mut others = Vec::new();
-    for (kind, name, _) in SAMPLES.into_iter().skip(1) {
-        let engine = engine(way(kind).account)?;
-        others.push((kind, import(&engine, &folder.join(name)).await?));
+    for at in rest {
+        let engine = engine(at.account())?;
+        others.push((at.kind, import(&engine, &folder.join(at.sample.name)).await?));
     }
     let everywhere = everywhere(&*opened.store).await?;
     let page = write_report(&*opened.store, &imported, &folder.join("report")).await?;
     opened.store.close().await;
-    for provider in providers {
-        provider.stop().await;
+    for at in accounts {
+        at.provider.stop().await;
     }
 
     let jobs = [
@@ -87,9 +100,10 @@ pub(crate) async fn run(global: &Global) -> Result<Exit> {
             out::line(&indented(&::report::summary(&job.summary)));
         }
         out::line(&format!(
-            "4. Some of the customers go to three other providers, by what each of them takes.\n\n\
-             {}\n5. {EVERYWHERE} is at all four, and one record: each field says whose value it is.\n\n\
+            "4. Some of the customers go to {} other providers, by what each of them takes.\n\n\
+             {}\n5. {EVERYWHERE} is at all of them, and one record: each field says whose value it is.\n\n\
              {everywhere}",
+            others.len(),
             table(&others)
         ));
         out::line(&format!(
@@ -195,54 +209,28 @@ async fn import(engine: &Engine, file: &Path) -> Result<Ended> {
 }
 
 /// Writes the folder: the samples, the secrets, and a configuration that reads them from files.
-fn write(folder: &Path, providers: &[Running]) -> Result<PathBuf> {
+fn write(folder: &Path, accounts: &[At]) -> Result<PathBuf> {
     let mut key = [0_u8; 32];
     rand::rng().fill_bytes(&mut key);
     private(&folder.join("encryption.key"), &BASE64_STANDARD.encode(key))?;
-    private(&folder.join("client.id"), CLIENT.0)?;
-    private(&folder.join("client.secret"), CLIENT.1)?;
-    let mut config = String::from(
-        "[store]\nurl = \"sqlite://onfile.db\"\nencryption_key = { file = \"encryption.key\" }\n\n\
-         [canonical]\nprecedence = [\"gov\", \"main\", \"eu\", \"chain\"]\n",
+    let names: Vec<String> = accounts.iter().map(|at| format!("\"{}\"", at.account())).collect();
+    let mut config = format!(
+        "[store]\nurl = \"sqlite://onfile.db\"\nencryption_key = {{ file = \"encryption.key\" }}\n\n\
+         [canonical]\nprecedence = [{}]\n",
+        names.join(", ")
     );
-    for ((kind, name, sample), provider) in SAMPLES.into_iter().zip(providers) {
-        fs::write(folder.join(name), sample)?;
+    for at in accounts {
+        fs::write(folder.join(at.sample.name), at.sample.text)?;
+        let file = format!("{}.secret", at.account());
+        private(&folder.join(&file), at.kind.way().secret.1)?;
+        let source = format!("{{ file = \"{file}\" }}");
         config.push('\n');
-        config.push_str(&match kind {
-            // The only one that signs in.
-            Kind::ProxyToken => oauth(provider),
-            kind => {
-                let Way { account, secret: (_, secret), .. } = way(kind);
-                let file = format!("{account}.secret");
-                private(&folder.join(&file), secret)?;
-                let source = format!("{{ file = \"{file}\" }}");
-                section(kind, provider.base_url(), &source, RATE)
-            }
-        });
-        if kind == Kind::Ecrypt {
-            config.push_str("transliterate = true\n");
-        }
+        config.push_str(&section(at.kind, at.provider.base_url(), &source, RATE));
+        config.push_str(at.sample.settings);
     }
     let path = folder.join("onfile.toml");
     fs::write(&path, config)?;
     Ok(path)
-}
-
-/// The account that proves who it is by OAuth.
-fn oauth(provider: &Running) -> String {
-    format!(
-        r#"[accounts.gov]
-kind = "proxy-token"
-base_url = "{}"
-payment_account_uid = "pa_main"
-token_url = "{}"
-client_id = {{ file = "client.id" }}
-client_secret = {{ file = "client.secret" }}
-rate = {RATE}
-"#,
-        provider.base_url(),
-        provider.token_url(),
-    )
 }
 
 fn private(path: &Path, text: &str) -> Result<()> {

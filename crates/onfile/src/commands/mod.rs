@@ -13,7 +13,7 @@ mod keys;
 mod link;
 mod report;
 mod runs;
-mod sandbox;
+pub(crate) mod sandbox;
 
 use anyhow::Result;
 

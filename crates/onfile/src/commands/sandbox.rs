@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::sandbox::{FaultPlan, Kind, Rate, Sandbox, SandboxConfig, VendorConfig};
+use ::sandbox::{FaultPlan, Kind, Rate, Sandbox, SandboxConfig, VendorConfig, Way};
 use anyhow::{Context, Result};
 
 use crate::cli::SandboxArgs;
@@ -43,43 +43,9 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<Exit> {
     Ok(Exit::Clean)
 }
 
-/// How an account of the simulated provider is configured.
-pub(crate) struct Way {
-    /// The account's name in the example configuration.
-    pub(crate) account: &'static str,
-    /// What its section has beside `kind`, `base_url` and `rate`, but for the secret.
-    pub(crate) settings: &'static str,
-    /// The key of the secret, and the secret.
-    pub(crate) secret: (&'static str, &'static str),
-}
-
-/// The seeded account of a simulated provider.
-pub(crate) fn way(kind: Kind) -> Way {
-    match kind {
-        Kind::Ecrypt => {
-            Way { account: "main", settings: "", secret: ("api_key", "sandbox-private-main") }
-        }
-        Kind::V2 => Way {
-            account: "eu",
-            settings: "authenticity_token = \"5a0db0c0000000000000000000000000000a11a1\"\n",
-            secret: ("merchant_key", "sandbox-key-main"),
-        },
-        Kind::Noderails => Way {
-            account: "chain",
-            settings: "environment = \"test\"\napp_id = \"6d61696e-0000-4000-8000-000000000001\"\n",
-            secret: ("api_key", "nr_test_sk_sandbox_key-1"),
-        },
-        Kind::ProxyToken => Way {
-            account: "gov",
-            settings: "payment_account_uid = \"pa_main\"\n",
-            secret: ("bearer", "sandbox-bearer"),
-        },
-    }
-}
-
-/// The section of an account whose secret comes from `source`.
+/// The section of the seeded account, whose secret comes from `source`.
 pub(crate) fn section(kind: Kind, base_url: &str, source: &str, rate: &str) -> String {
-    let Way { account, settings, secret: (key, _) } = way(kind);
+    let Way { account, settings, secret: (key, _) } = kind.way();
     format!(
         "[accounts.{account}]\nkind = \"{}\"\nbase_url = \"{base_url}\"\n{settings}{key} = {source}\n\
          rate = {rate}\n",
@@ -91,7 +57,7 @@ pub(crate) fn section(kind: Kind, base_url: &str, source: &str, rate: &str) -> S
 fn shown(kind: Kind, base_url: &str, rate: Option<f64>) -> String {
     let (per_second, burst) = rate.map_or((200.0, 20), |rate| (rate, 1));
     let rate = format!("{{ per_second = {per_second}, burst = {burst}, in_flight = 16 }}");
-    let Way { account, secret: (_, secret), .. } = way(kind);
+    let Way { account, secret: (_, secret), .. } = kind.way();
     let env = format!("SANDBOX_{}", account.to_uppercase());
     format!(
         "\

@@ -149,10 +149,17 @@ fn foreign_keys(kind: &'static KindSpec) -> Vec<(&'static str, String)> {
     let others = KINDS.iter().flat_map(|other| other.keys).map(|key| {
         let has = |kind: &&KindSpec| kind.keys.iter().any(|own| own.name == key.name);
         let kinds: Vec<&str> = KINDS.iter().filter(has).map(|kind| kind.kind).collect();
-        let kinds = kinds.join(" and ");
-        (key.name, format!("is a key of {kinds} accounts, this one is {}", kind.kind))
+        (key.name, format!("is a key of {} accounts, this one is {}", listed(&kinds), kind.kind))
     });
     useless.chain(others).collect()
+}
+
+/// Words as a sentence has them: `a`, `a and b`, `a, b and c`.
+fn listed(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        words => words.concat(),
+    }
 }
 
 /// What names of variables for an account begin with.
@@ -218,4 +225,22 @@ fn assemble(
         replay_window: settings.duration("replay_window").unwrap_or_default(),
         settings: Settings(own.collect()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn words_are_listed_as_a_sentence_has_them() {
+        for (words, expected) in [
+            (&[][..], ""),
+            (&["a"], "a"),
+            (&["a", "b"], "a and b"),
+            (&["a", "b", "c"], "a, b and c"),
+            (&["a", "b", "c", "d"], "a, b, c and d"),
+        ] {
+            assert_eq!(listed(words), expected);
+        }
+    }
 }

@@ -12,9 +12,13 @@ use super::*;
 mod wrong;
 mod wrong_accounts;
 
-/// The kinds of a build with one provider, and of one with all.
+/// The kinds of a build with one provider.
 const ONE: &[&str] = &["proxy-token"];
-const ALL: &[&str] = &["ecrypt", "proxy-token", "v2", "noderails"];
+
+/// The kinds of this build.
+fn all() -> Vec<&'static str> {
+    crate::registry::kinds()
+}
 
 const STORE: &str = r#"[store]
 url = "sqlite://onfile.db"
@@ -56,7 +60,7 @@ fn wrong(text: &str, built: &[&str]) -> String {
 }
 
 fn right(text: &str) -> Config {
-    parse(text, ALL).unwrap_or_else(|errors| panic!("{errors}"))
+    parse(text, &all()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// The example with every setting that is off turned on, but for the lines that exclude others.
@@ -218,7 +222,7 @@ fn a_secret_where_it_does_not_belong_is_never_shown() {
                 let mut lines: Vec<&str> = example.lines().collect();
                 lines[number] = &wrong_line;
                 let text = lines.join("\n");
-                let Err(errors) = parse(&text, ALL) else { panic!("taken: {wrong_line}") };
+                let Err(errors) = parse(&text, &all()) else { panic!("taken: {wrong_line}") };
                 let shown = format!("{errors} {}", serde_json::to_string(&errors).unwrap());
                 assert!(!shown.contains("hunter2"), "{wrong_line}: {errors}");
             }
@@ -325,7 +329,7 @@ fn an_address_that_may_hold_a_key_is_not_shown() {
         ("token_url", "HTTPS://api.example/token#hunter2"),
         ("proxy", "socks5://hunter2@proxy.example:1080"),
     ] {
-        let said = wrong(&format!("{STORE}{GOV}{key} = \"{address}\"\n"), ALL);
+        let said = wrong(&format!("{STORE}{GOV}{key} = \"{address}\"\n"), &all());
         assert!(said.contains("bad_url") && !said.contains("hunter2"), "{said}");
     }
 }

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use backend::{BackendError, CustomerBackend, ErrorKind};
+use backend::{BackendError, CustomerBackend};
 use model::Clock;
 use provider_ecrypt::{Casing, Ecrypt, EcryptConfig, ReferenceField};
 use transport::{Credentials, Transport};
 
-use super::{OpenProvider, secret};
+use super::{OpenProvider, missing, secret};
 use crate::config::AccountConfig;
 
 pub(super) fn open(account: &AccountConfig) -> Result<Box<dyn OpenProvider>, BackendError> {
     let settings = &account.settings;
-    let missing = |key: &str| {
-        let message = format!("`{key}` of account {} has no value", account.name);
-        BackendError::new(ErrorKind::Config, "use the config", message)
-    };
+    let missing = |key: &str| missing(account, key);
     let reference_field = settings.str("reference_field").and_then(ReferenceField::parse);
     let casing = settings.str("casing").and_then(Casing::parse);
     let webhook_secrets = account.webhook_secrets.iter();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::sandbox::Kind;
 use backend::{
     Capabilities, EventStyle, FieldRule, FindBy, ListOrder, MethodListing, SettleCreate,
     TokenRoute, TokenRule,
@@ -13,7 +14,8 @@ use transport::{LocalPermits, Rate, Transport, TransportConfig};
 
 use super::{PROVIDERS, kinds};
 use crate::calls::CallCounts;
-use crate::config::{Config, EXAMPLE, LoadOptions};
+use crate::commands::sandbox::section;
+use crate::config::{Config, LoadOptions};
 
 mod findings;
 
@@ -21,8 +23,7 @@ const HEAD: &str = "# What each provider can do
 
 What an account's kind can hold and carry out decides what a run plans for it; what it cannot do is never
 emulated. This page is made from what the adapters declare (also `onfile help providers`); limits, quirks and what
-was adopted stand on each provider's own page.
-
+was adopted stand on each provider's own page:
 ";
 
 const FINDINGS: &str = "## What `reconcile` can find
@@ -31,42 +32,34 @@ A category that cannot occur at a provider is never reported of it. `reconcile` 
 
 ";
 
-/// The example's accounts, those too that are commented out, each with all of its settings.
-fn example() -> String {
-    let mut lines = Vec::new();
-    let mut within = false;
-    for line in EXAMPLE.lines() {
-        let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '-']));
-        match setting {
-            Some(section) if section.starts_with("[accounts.") => within = true,
-            _ if line.is_empty() || line.starts_with('[') => within = false,
-            _ => {}
-        }
-        lines.push(setting.filter(|_| within).unwrap_or(line));
+/// The seeded account of each kind's simulator, in a configuration.
+fn config() -> Config {
+    let mut text = String::from(
+        "[store]\nurl = \"sqlite://onfile.db\"\nencryption_key = { env = \"ONFILE_KEY\" }\n",
+    );
+    let simulated = |kind| Kind::parse(kind).unwrap_or_else(|| panic!("no simulator of {kind}"));
+    let variable = |kind: &Kind| kind.as_str().to_uppercase().replace('-', "_");
+    for kind in kinds().into_iter().map(simulated) {
+        let source = format!("{{ env = \"{}\" }}", variable(&kind));
+        text.push_str(&section(kind, "http://127.0.0.1", &source, "{ per_second = 1 }"));
     }
-    lines.join("\n").replace("REPLACE_ME", "example").replace("REPLACE-ME", "example")
+    let secret = |name: &str| match Kind::ALL.iter().find(|kind| variable(kind) == name) {
+        Some(kind) => Some(kind.way().secret.1.to_owned()),
+        None => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+    };
+    let path = Path::new("onfile.toml");
+    let config = Config::parse(&text, path, &secret, &LoadOptions::default(), &kinds());
+    config.unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// A secret of the form that each kind wants.
-fn secret(name: &str) -> Option<String> {
-    Some(match name {
-        "ONFILE_KEY" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned(),
-        "CHAIN_KEY" => "nr_live_sk_example".to_owned(),
-        _ => "example-1".to_owned(),
-    })
-}
-
-/// What the adapters declare, as the example configures them.
+/// What the adapters declare, each at its defaults.
 fn declared() -> Vec<Capabilities> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let path = Path::new("onfile.toml");
-    let text = example().replace("00000000-0000-0000-0000-000000000000", EXAMPLE_APP);
-    let config = Config::parse(&text, path, &secret, &LoadOptions::default(), &kinds());
-    let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+    let config = config();
     let of = |provider: &super::Provider| {
         let account = config.accounts.iter().find(|account| account.kind.kind == provider.kind);
-        let account = account.unwrap_or_else(|| panic!("no example of {}", provider.kind));
-        let opened = (provider.open)(account).expect("an example that is right");
+        let account = account.expect("each kind has one");
+        let opened = (provider.open)(account).expect("right settings");
         let rate = Rate { per_second: 1.0, burst: 1, in_flight: 1 };
         let name = AccountName::new("example").expect("a name");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -81,8 +74,6 @@ fn declared() -> Vec<Capabilities> {
     };
     PROVIDERS.iter().map(of).collect()
 }
-
-const EXAMPLE_APP: &str = "6d61696e-0000-4000-8000-000000000001";
 
 fn yes(can: bool) -> String {
     if can { "yes" } else { "no" }.to_owned()
@@ -153,6 +144,17 @@ const OPERATIONS: &[Row] = &[
     }),
     ("sets the default", |c| yes(c.set_default)),
     ("shows which is the default", |c| yes(c.default_readable)),
+    ("tells a bank account by its facts", |c| {
+        match (c.method_kinds.contains(&MethodKind::BankAccount), c.account_type_readable) {
+            (false, _) => "it holds none".to_owned(),
+            (true, true) => "by last 4 and type".to_owned(),
+            (true, false) => {
+                "no: its type is not shown. A row of a new one is `facts_needed` where \
+                              the customer has a bank account that may be it"
+                    .to_owned()
+            }
+        }
+    }),
     ("removes a payment method", |c| yes(c.remove_method)),
     ("payment methods of a customer, at most", |c| {
         c.methods_per_customer.map_or_else(|| "not stated".to_owned(), |most| most.to_string())
@@ -206,6 +208,9 @@ fn head(out: &mut String, first: &str, all: &[Capabilities]) {
 fn page() -> String {
     let all = declared();
     let mut out = HEAD.to_owned();
+    let own = |c: &Capabilities| format!("[`{0}`](../../provider-{0}/docs.md)", c.kind);
+    out.push_str(&all.iter().map(own).collect::<Vec<_>>().join(", "));
+    out.push_str(".\n\n");
     head(&mut out, "", &all);
     for (what, said) in OPERATIONS {
         row(&mut out, what, all.iter().map(said));

@@ -73,7 +73,8 @@ merchant_key = { env = "EU_KEY" }
             _ => None,
         };
         let options = LoadOptions::default();
-        let config = Config::parse(text, Path::new("onfile.toml"), &env, &options, &["v2"]);
+        let kinds = super::super::kinds();
+        let config = Config::parse(text, Path::new("onfile.toml"), &env, &options, &kinds);
         let config = config.unwrap_or_else(|errors| panic!("{errors}"));
         let account = config.accounts.first().expect("one");
         let opened = open(account).expect("its keys have values");

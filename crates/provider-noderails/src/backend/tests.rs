@@ -219,6 +219,50 @@ async fn a_search_that_shows_the_same_page_for_ever_is_given_up() {
     assert_eq!((error.kind, server.seen("").len()), (ErrorKind::Malformed, 3));
 }
 
+/// A vendor with these customers, all of whom every search finds.
+async fn vendor_of_rows(rows: Vec<String>) -> Server {
+    Server::start(move |seen| {
+        let (page, size) =
+            (asked(seen, "page").unwrap_or(1), asked(seen, "pageSize").unwrap_or(20));
+        let shown: Vec<_> = rows.iter().skip((page - 1) * size).take(size).cloned().collect();
+        (200, page_json(&shown, rows.len()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn two_customers_of_one_reference_are_not_one() {
+    let ours = |id: &str| customer_json(id, "R&CANARY");
+    let others = || (0..150).map(|n| customer_json(&format!("o{n}"), "r&canary"));
+    for second in [1, 100, 151] {
+        let mut rows: Vec<String> = std::iter::once(ours("c1")).chain(others()).collect();
+        rows.insert(second, ours("c2"));
+        let server = vendor_of_rows(rows).await;
+        let (account, _) = connect(&server);
+        let error = account.find_customer(&ctx(), &reference()).await.expect_err("which of them?");
+        assert_eq!(error.kind, ErrorKind::Conflict, "the second at {second}: {error}");
+        assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
+    }
+    // One who is met twice, because the list has moved, is one.
+    let server = vendor_of_rows(vec![ours("c1"), ours("c1")]).await;
+    let (account, _) = connect(&server);
+    let found = account.find_customer(&ctx(), &reference()).await.expect("read");
+    assert_eq!(found.map(|one| one.id.to_string()).as_deref(), Some("c1"));
+}
+
+#[tokio::test]
+async fn an_empty_page_that_should_have_rows_is_no_end() {
+    let server = Server::start(|_| (200, page_json(&[], 500))).await;
+    let (account, _) = connect(&server);
+    let error = account.list_customers(&ctx(), &PageRequest::first(100)).await;
+    assert_eq!(error.expect_err("not believed").kind, ErrorKind::Malformed);
+    let error = account.find_customer(&ctx(), &reference()).await.expect_err("not believed");
+    assert_eq!(error.kind, ErrorKind::Malformed);
+    let behind = PageRequest { cursor: Cursor::Offset(500), size: 100 };
+    let page = account.list_customers(&ctx(), &behind).await.expect("the end");
+    assert_eq!((page.received, page.next), (0, None));
+}
+
 #[tokio::test]
 async fn what_was_found_and_cannot_be_read_is_not_called_absent() {
     let row = customer_json("c1", "R&CANARY").replace("\"wallets\":[]", "\"wallets\":null");

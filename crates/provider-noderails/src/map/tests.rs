@@ -30,7 +30,7 @@ fn update(changes: Profile, metadata: Option<&str>) -> Effect {
 }
 
 fn facts(chain_id: u64, address: &str) -> MethodFacts {
-    MethodFacts::CryptoWallet(WalletFacts { chain_id, address: address.to_owned() })
+    MethodFacts::CryptoWallet(WalletFacts::new(chain_id, address))
 }
 
 fn add(facts: MethodFacts) -> Effect {
@@ -222,14 +222,14 @@ fn what_cannot_be_sent_is_rejected_with_its_reason() {
 fn an_address_is_of_the_form_of_a_chain() {
     let sui = |digits: usize| format!("0x{}", "f".repeat(digits));
     let base58 = |length: usize| "z".repeat(length);
-    for right in [EVM.to_owned(), SOLANA.to_owned(), sui(1), sui(64), base58(32), base58(44)] {
+    let upper = EVM.to_uppercase();
+    for right in [EVM.into(), upper, SOLANA.into(), sui(1), sui(64), base58(32), base58(44)] {
         assert!(accepts(TokenRoute::Add, &facts(1, &right), None).is_ok(), "{right}");
     }
     let wrong = [
         String::new(),
         "0x".to_owned(),
         sui(65),
-        format!("0X{}", "f".repeat(40)),
         format!("0x{}g", "f".repeat(39)),
         format!(" {EVM}"),
         base58(31),
@@ -393,7 +393,8 @@ fn read_all(rows: u64, size: u64, most: u64, from: u64) -> (Vec<u64>, usize) {
         met.extend(page);
         calls += 1;
         assert!(calls < 1000, "{rows} rows by {size}: no end");
-        let Some(Cursor::Offset(next)) = next_page(number, size, received, &shown) else {
+        let next = next_page(number, size, received, &shown).expect("a right page");
+        let Some(Cursor::Offset(next)) = next else {
             return (met, calls);
         };
         // A page that is short twice alike is what the vendor gives.
@@ -432,8 +433,16 @@ fn a_page_that_is_not_full_is_the_end_only_if_the_total_says_so() {
         (57, 257, None),
         (57, 300, None),
         (57, 301, Some(300)),
-        (0, 1000, None),
+        (0, 200, None),
+        (0, 0, None),
     ] {
-        assert_eq!(next_page(3, 100, received, &shown(total)), next.map(Cursor::Offset));
+        assert_eq!(next_page(3, 100, received, &shown(total)), Ok(next.map(Cursor::Offset)));
     }
+    // Rows 201 and on would stand on it.
+    for total in [201, 1000] {
+        assert!(next_page(3, 100, 0, &shown(total)).is_err(), "{total}");
+    }
+    let few = |total| Pagination { size: Some(40), ..shown(total) };
+    assert_eq!(next_page(3, 100, 0, &few(80)), Ok(None));
+    assert!(next_page(3, 100, 0, &few(81)).is_err());
 }

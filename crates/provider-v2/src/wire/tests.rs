@@ -70,10 +70,18 @@ fn card_numbers_go_and_ids_stay() {
     let body = br#"{"status":"approved","data":[
         {"id":"a4111111111111111","customer_uuid":"4-4111111111111111-x",
          "masked_pan":"4111111111111111","token":"5555555555554444"},
-        {"id":"4111111111111111","uuid":4111111111111111,"masked_pan":"411111******1111"}]}"#;
+        {"id":"4111111111111111","uuid":4111111111111111,"masked_pan":"411111******1111"},
+        {"id":4111111111111111,"metadata":{"id":4111111111111111}}]}"#;
     let Ok(mut list) = list(body) else { panic!() };
     list.card_numbers_at.sort();
-    assert_eq!(list.card_numbers_at, ["[0].masked_pan", "[0].token", "[1].id", "[1].uuid"]);
+    assert_eq!(
+        list.card_numbers_at,
+        ["[0].masked_pan", "[0].token", "[1].id", "[1].uuid", "[2].metadata.id"]
+    );
+    assert_eq!(
+        list.rows[2]["id"], 4_111_111_111_111_111_u64,
+        "a number is an id, a text of digits is not"
+    );
     assert_eq!(list.rows[0]["id"], "a4111111111111111");
     assert_eq!(list.rows[0]["customer_uuid"], "4-4111111111111111-x");
     assert_eq!(list.rows[1]["masked_pan"], "411111******1111");

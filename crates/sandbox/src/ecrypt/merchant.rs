@@ -4,6 +4,7 @@ use super::Config;
 use super::config::ReferenceField;
 use super::person::{Address, Person};
 use super::token::Facts;
+use crate::accounts::Holder;
 use crate::book::{Book, Entry, Rules, Taken, Tombstones};
 use crate::seeded;
 use crate::view::{CustomerView, MethodKind, MethodView, token_sha256};
@@ -75,11 +76,6 @@ impl Merchant {
             book: Book::new(rules),
             methods: 0,
         }
-    }
-
-    /// Entries of all wallets.
-    pub(super) fn method_count(&self) -> usize {
-        self.methods
     }
 
     /// The seed and the account's name, for whoever fills it.
@@ -169,6 +165,18 @@ impl Customer {
     /// An entry of the wallet.
     pub(super) fn method(&self, id: &str) -> Option<&Method> {
         self.wallet.iter().find(|m| m.id == id)
+    }
+}
+
+impl Holder for Merchant {
+    type Customer = Customer;
+
+    fn book(&self) -> &Book<Customer> {
+        &self.book
+    }
+
+    fn method_count(&self) -> usize {
+        self.methods
     }
 }
 

@@ -16,33 +16,46 @@ pub use config::{
     ReferenceField, RequestCasing, Shape, Unset, WalletsName,
 };
 
-use crate::book::Entry;
+use crate::accounts::{Accounts, Shown};
 use crate::change::{Change, ChangeError, Changed};
 use crate::clock::WallClock;
 use crate::config::Kind;
+use crate::style::{Style, Way};
 use crate::vendor::{Answer, Call, NOWHERE, Twist, UNKNOWN, Vendor};
-use crate::view::{AccountView, CustomerView, StatePage};
 use http::{Method, StatusCode};
 use merchant::Merchant;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use token::Source;
 
-/// The names of this style's endpoints.
-pub(crate) const ENDPOINTS: &[&str] = &[
-    "create_customer",
-    "get_customer",
-    "list_customers",
-    "delete_customer",
-    "add_method",
-    "list_methods",
-    "get_method",
-    "set_default",
-    "remove_method",
-];
-
 /// The header with the key, which selects the merchant.
 const KEY: &str = "x-api-key";
+
+impl Style for Config {
+    const NAME: &'static str = "ecrypt";
+    const ENDPOINTS: &'static [&'static str] = &[
+        "create_customer",
+        "get_customer",
+        "list_customers",
+        "delete_customer",
+        "add_method",
+        "list_methods",
+        "get_method",
+        "set_default",
+        "remove_method",
+    ];
+    const WAY: Way =
+        Way { account: "main", settings: "", secret: ("api_key", "sandbox-private-main") };
+    const APART: &'static str = "key";
+
+    fn names(&self) -> Vec<&str> {
+        self.accounts.iter().map(|account| account.key.as_str()).collect()
+    }
+
+    fn open(self, seed: u64, customers: usize, clock: WallClock) -> Box<dyn Vendor> {
+        Box::new(Ecrypt::new(self, seed, customers, clock))
+    }
+}
 
 /// The simulated vendor.
 #[derive(Debug)]
@@ -56,7 +69,7 @@ pub(crate) struct Ecrypt {
 /// Everything that changes.
 #[derive(Debug)]
 struct State {
-    merchants: HashMap<String, Merchant>,
+    merchants: Accounts<Merchant>,
     /// Tokens and transactions that were used, anywhere.
     spent: HashSet<Source>,
 }
@@ -95,13 +108,9 @@ impl Refused {
 impl Ecrypt {
     /// A vendor with its seeded merchants.
     pub(crate) fn new(config: Config, seed: u64, customers: usize, clock: WallClock) -> Self {
-        let mut merchants = HashMap::new();
-        for account in &config.accounts {
-            let mut merchant = Merchant::new(seed, &account.key, &config);
-            seed::fill(&mut merchant, account.customers.unwrap_or(customers));
-            merchants.insert(account.key.clone(), merchant);
-        }
-        merchants.insert(NOWHERE.to_owned(), Merchant::new(seed, NOWHERE, &config));
+        let accounts = config.accounts.iter().map(|a| (a.key.as_str(), a.customers));
+        let make = |key: &str| Merchant::new(seed, key, &config);
+        let merchants = Accounts::seeded(accounts, customers, make, seed::fill);
         let state = Mutex::new(State { merchants, spent: HashSet::new() });
         Self { config, seed, clock, state }
     }
@@ -127,7 +136,7 @@ impl Ecrypt {
         let acted_on = if twist == Some(Twist::EmptyAccount) { NOWHERE } else { key };
         let mut state = self.state();
         let State { merchants, spent } = &mut *state;
-        if !merchants.contains_key(key) {
+        if merchants.get(key).is_none() {
             return Err(unknown());
         }
         if endpoint == UNKNOWN {
@@ -181,10 +190,6 @@ impl Vendor for Ecrypt {
         route(&call.method, &call.path)
     }
 
-    fn unmetered(&self, _: &str) -> bool {
-        false
-    }
-
     fn account<'c>(&self, call: &'c Call) -> Option<&'c str> {
         call.header(KEY)
     }
@@ -208,48 +213,14 @@ impl Vendor for Ecrypt {
         show::error(call, self.config.shape, status, &refused)
     }
 
-    fn accounts(&self) -> Vec<AccountView> {
-        let state = self.state();
-        let mut names: Vec<&str> = self.config.accounts.iter().map(|a| a.key.as_str()).collect();
-        if state.merchants.get(NOWHERE).is_some_and(|m| m.book.len() > 0) {
-            names.push(NOWHERE);
-        }
-        names
-            .into_iter()
-            .filter_map(|key| Some((key, state.merchants.get(key)?)))
-            .map(|(key, merchant)| AccountView {
-                account: key.to_owned(),
-                customers: merchant.book.len(),
-                methods: merchant.method_count(),
-            })
-            .collect()
-    }
-
-    fn page(&self, account: &str, after: Option<&str>, limit: usize) -> Option<StatePage> {
-        Some(self.state().merchants.get(account)?.book.state(account, after, limit))
-    }
-
-    fn customer(&self, account: &str, id: &str) -> Option<CustomerView> {
-        Some(self.state().merchants.get(account)?.book.get(id)?.view())
-    }
-
-    fn by_reference(&self, account: &str, reference: &str) -> Option<CustomerView> {
-        self.state().merchants.get(account)?.book.exact(reference).map(Entry::view)
+    fn show(&self, to: &mut dyn FnMut(&dyn Shown)) {
+        to(&self.state().merchants);
     }
 
     fn change(&self, account: &str, change: Change) -> Result<Changed, ChangeError> {
         let now = self.clock.now();
         let mut state = self.state();
         let State { merchants, spent } = &mut *state;
-        let merchant =
-            merchants.get_mut(account).ok_or_else(|| ChangeError::NoAccount(account.to_owned()))?;
-        outside::change(merchant, spent, change, now)
-    }
-
-    /// The vendor gives out no access tokens.
-    fn revoke_access(&self) {}
-
-    fn tokens_issued(&self) -> u64 {
-        0
+        outside::change(merchants.changed(account)?, spent, change, now)
     }
 }

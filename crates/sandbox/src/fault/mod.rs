@@ -368,7 +368,7 @@ impl Fault {
     fn only_on(&self) -> Option<&'static [&'static str]> {
         match self {
             Self::MissingIndex | Self::RepeatIndex | Self::ForeignIndex => Some(&["bulk_import"]),
-            Self::RepeatPage | Self::ShortPage => Some(&["list_customers"]),
+            Self::RepeatPage | Self::ShortPage => Some(&["list_customers", "list_methods"]),
             Self::WrongFind | Self::CaseFind => Some(&["find_customer"]),
             Self::EmptyAccount => Some(&[
                 "create_customer",

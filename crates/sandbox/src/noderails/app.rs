@@ -3,6 +3,7 @@
 use super::config::{Config, Duplicate, IdForm, SearchLag};
 use super::search::Search;
 use super::wire::{Profile, Texts};
+use crate::accounts::Holder;
 use crate::book::{Book, Entry, Rules, Taken, Tombstones};
 use crate::seeded;
 use crate::view::{CustomerView, MethodKind, MethodView};
@@ -133,11 +134,6 @@ impl App {
     /// The seed and the account's name, for whoever fills it.
     pub(super) fn origin(&self) -> (u64, &str) {
         (self.seed, &self.account)
-    }
-
-    /// Wallets of all customers.
-    pub(super) fn wallet_count(&self) -> usize {
-        self.wallets
     }
 
     fn id(&self, prefix: &str, parts: &[&str]) -> String {
@@ -274,6 +270,18 @@ fn searched(customer: &Customer) -> impl Iterator<Item = (&'static str, &str)> {
 fn index(search: &mut Search, customer: &Customer) {
     for (_, value) in searched(customer) {
         search.add(customer.number, &value.to_lowercase());
+    }
+}
+
+impl Holder for App {
+    type Customer = Customer;
+
+    fn book(&self) -> &Book<Customer> {
+        &self.book
+    }
+
+    fn method_count(&self) -> usize {
+        self.wallets
     }
 }
 

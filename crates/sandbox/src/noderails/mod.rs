@@ -19,38 +19,53 @@ pub use config::{
     Account, AddressForm, Chain, Config, Duplicate, EMPTY, IdForm, KEY, MAIN, SearchLag, Shape,
 };
 
-use crate::book::Entry;
+use crate::accounts::{Accounts, Shown};
 use crate::change::{Change, ChangeError, Changed};
 use crate::clock::WallClock;
 use crate::config::Kind;
+use crate::style::{Style, Way};
 use crate::vendor::{Answer, Call, NOWHERE, Twist, UNKNOWN, Vendor};
-use crate::view::{AccountView, CustomerView, StatePage};
 use app::{App, Moment};
 use calls::Desk;
 use http::{HeaderName, StatusCode};
 use keys::{Admission, Keys};
 use refused::Refused;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use wire::{Body, Profile, Query};
-
-/// The names of this style's endpoints.
-pub(crate) const ENDPOINTS: &[&str] = &[
-    "create_customer",
-    "find_customer",
-    "get_customer",
-    "list_customers",
-    "update_customer",
-    "add_method",
-    "remove_method",
-];
 
 /// Names a request; without one the vendor makes it up.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The window of the rate limit in seconds, as its headers tell.
 const RATE_WINDOW: i64 = 60;
+
+impl Style for Config {
+    const NAME: &'static str = "noderails";
+    const ENDPOINTS: &'static [&'static str] = &[
+        "create_customer",
+        "find_customer",
+        "get_customer",
+        "list_customers",
+        "update_customer",
+        "add_method",
+        "remove_method",
+    ];
+    const WAY: Way = Way {
+        account: "chain",
+        settings: "environment = \"test\"\napp_id = \"6d61696e-0000-4000-8000-000000000001\"\n",
+        secret: ("api_key", "nr_test_sk_sandbox_key-1"),
+    };
+    const APART: &'static str = "app id";
+
+    fn names(&self) -> Vec<&str> {
+        self.accounts.iter().map(|account| account.app_id.as_str()).collect()
+    }
+
+    fn open(self, seed: u64, customers: usize, clock: WallClock) -> Box<dyn Vendor> {
+        Box::new(Noderails::new(self, seed, customers, clock))
+    }
+}
 
 /// The simulated vendor.
 #[derive(Debug)]
@@ -63,7 +78,7 @@ pub(crate) struct Noderails {
 /// Everything that changes.
 #[derive(Debug)]
 struct State {
-    apps: HashMap<String, App>,
+    apps: Accounts<App>,
     keys: Keys,
     /// Requests that were executed.
     served: u64,
@@ -72,13 +87,10 @@ struct State {
 impl Noderails {
     /// A vendor with its seeded apps.
     pub(crate) fn new(config: Config, seed: u64, customers: usize, clock: WallClock) -> Self {
-        let mut apps = HashMap::new();
-        for account in &config.accounts {
-            let mut app = App::new(seed, &account.app_id, &config);
-            seed::fill(&mut app, &config, account.customers.unwrap_or(customers));
-            apps.insert(account.app_id.clone(), app);
-        }
-        apps.insert(NOWHERE.to_owned(), App::new(seed, NOWHERE, &config));
+        let accounts = config.accounts.iter().map(|a| (a.app_id.as_str(), a.customers));
+        let make = |app_id: &str| App::new(seed, app_id, &config);
+        let fill = |app: &mut App, count| seed::fill(app, &config, count);
+        let apps = Accounts::seeded(accounts, customers, make, fill);
         let keys = Keys::new(config.key_seconds, config.key_lock_seconds);
         let state = Mutex::new(State { apps, keys, served: 0 });
         Self { config, clock, state }
@@ -120,7 +132,7 @@ impl Noderails {
         endpoint: &str,
         call: &Call,
         key: &str,
-        apps: &HashMap<String, App>,
+        apps: &Accounts<App>,
     ) -> Result<(String, Request), Refused> {
         let (account, request) = match endpoint {
             "create_customer" => {
@@ -150,7 +162,7 @@ impl Noderails {
     }
 
     /// The account that has this customer.
-    fn holder(&self, id: &str, apps: &HashMap<String, App>) -> Option<&Account> {
+    fn holder(&self, id: &str, apps: &Accounts<App>) -> Option<&Account> {
         let has = |account: &&Account| {
             apps.get(&account.app_id).is_some_and(|app| app.book.get(id).is_some())
         };
@@ -216,10 +228,6 @@ impl Vendor for Noderails {
         }
     }
 
-    fn unmetered(&self, _endpoint: &str) -> bool {
-        false
-    }
-
     fn account<'c>(&self, call: &'c Call) -> Option<&'c str> {
         wire::named_app(call)
     }
@@ -235,7 +243,7 @@ impl Vendor for Noderails {
             }
             _ => {
                 let (id, state) = (customer_id(call), self.state());
-                let held = state.apps.values().find_map(|app| app.book.get(&id));
+                let held = state.apps.all().find_map(|app| app.book.get(&id));
                 held.and_then(|customer| customer.external_id.clone())
             }
         };
@@ -275,45 +283,13 @@ impl Vendor for Noderails {
         answer
     }
 
-    fn accounts(&self) -> Vec<AccountView> {
-        let state = self.state();
-        let nowhere = state.apps.get(NOWHERE).filter(|app| app.book.len() > 0).map(|_| NOWHERE);
-        let names = self.config.accounts.iter().map(|account| account.app_id.as_str());
-        names
-            .chain(nowhere)
-            .filter_map(|app_id| Some((app_id, state.apps.get(app_id)?)))
-            .map(|(app_id, app)| AccountView {
-                account: app_id.to_owned(),
-                customers: app.book.len(),
-                methods: app.wallet_count(),
-            })
-            .collect()
-    }
-
-    fn page(&self, account: &str, after: Option<&str>, limit: usize) -> Option<StatePage> {
-        Some(self.state().apps.get(account)?.book.state(account, after, limit))
-    }
-
-    fn customer(&self, account: &str, id: &str) -> Option<CustomerView> {
-        Some(self.state().apps.get(account)?.book.get(id)?.view())
-    }
-
-    fn by_reference(&self, account: &str, reference: &str) -> Option<CustomerView> {
-        self.state().apps.get(account)?.book.exact(reference).map(Entry::view)
+    fn show(&self, to: &mut dyn FnMut(&dyn Shown)) {
+        to(&self.state().apps);
     }
 
     fn change(&self, account: &str, change: Change) -> Result<Changed, ChangeError> {
         let mut state = self.state();
         let moment = Moment { now: self.clock.now(), served: state.served };
-        let app = state.apps.get_mut(account);
-        let app = app.ok_or_else(|| ChangeError::NoAccount(account.to_owned()))?;
-        outside::change(app, &self.config, change, moment)
-    }
-
-    /// There are none: a key is no access token.
-    fn revoke_access(&self) {}
-
-    fn tokens_issued(&self) -> u64 {
-        0
+        outside::change(state.apps.changed(account)?, &self.config, change, moment)
     }
 }

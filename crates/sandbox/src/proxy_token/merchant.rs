@@ -1,6 +1,7 @@
 //! The data of one merchant: its book of customers, and what was saved with which token.
 
 use super::Config;
+use crate::accounts::Holder;
 use crate::book::{Book, Entry, Rules, Taken, Tombstones};
 use crate::seeded;
 use crate::view::{self, CustomerView, MethodKind, MethodView};
@@ -85,11 +86,6 @@ impl Merchant {
             tokens: HashMap::new(),
             methods: 0,
         }
-    }
-
-    /// Saved methods of all customers.
-    pub(super) fn method_count(&self) -> usize {
-        self.methods
     }
 
     /// The seed and the account's name, for whoever fills it.
@@ -224,6 +220,18 @@ impl Merchant {
                 self.tokens.remove(token);
             }
         }
+    }
+}
+
+impl Holder for Merchant {
+    type Customer = Customer;
+
+    fn book(&self) -> &Book<Customer> {
+        &self.book
+    }
+
+    fn method_count(&self) -> usize {
+        self.methods
     }
 }
 

@@ -14,35 +14,51 @@ mod wire;
 
 pub use config::{Account, Config, Envelope, IdField, MethodShape, NextLink, Shape};
 
-use crate::book::Entry;
+use crate::accounts::{Accounts, Shown};
 use crate::change::{Change, ChangeError, Changed};
 use crate::clock::WallClock;
 use crate::config::Kind;
+use crate::style::{Style, Way};
 use crate::vendor::{Answer, Call, NOWHERE, Twist, UNKNOWN, Vendor};
-use crate::view::{AccountView, CustomerView, StatePage};
 use access::Access;
 use http::{Method, StatusCode};
 use merchant::Merchant;
 use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The names of this style's endpoints.
-pub(crate) const ENDPOINTS: &[&str] = &[
-    "token",
-    "create_customer",
-    "find_customer",
-    "get_customer",
-    "list_customers",
-    "add_method",
-    "list_methods",
-    "set_default",
-    "remove_method",
-    "bulk_import",
-];
 
 /// The header that selects the merchant.
 const ACCOUNT: &str = "x-payment-account-uid";
+
+impl Style for Config {
+    const NAME: &'static str = "proxy-token";
+    const ENDPOINTS: &'static [&'static str] = &[
+        "token",
+        "create_customer",
+        "find_customer",
+        "get_customer",
+        "list_customers",
+        "add_method",
+        "list_methods",
+        "set_default",
+        "remove_method",
+        "bulk_import",
+    ];
+    const WAY: Way = Way {
+        account: "gov",
+        settings: "payment_account_uid = \"pa_main\"\n",
+        secret: ("bearer", "sandbox-bearer"),
+    };
+    const APART: &'static str = "uid";
+
+    fn names(&self) -> Vec<&str> {
+        self.accounts.iter().map(|account| account.uid.as_str()).collect()
+    }
+
+    fn open(self, seed: u64, customers: usize, clock: WallClock) -> Box<dyn Vendor> {
+        Box::new(ProxyToken::new(self, seed, customers, clock))
+    }
+}
 
 /// The simulated vendor.
 #[derive(Debug)]
@@ -57,7 +73,7 @@ pub(crate) struct ProxyToken {
 #[derive(Debug)]
 struct State {
     access: Access,
-    merchants: HashMap<String, Merchant>,
+    merchants: Accounts<Merchant>,
     /// Proxynized tokens that were used.
     spent: HashSet<String>,
 }
@@ -107,14 +123,9 @@ fn request_id(call: &Call) -> String {
 impl ProxyToken {
     /// A vendor with its seeded merchants.
     pub(crate) fn new(config: Config, seed: u64, customers: usize, clock: WallClock) -> Self {
-        let mut merchants = HashMap::new();
-        for account in &config.accounts {
-            let count = account.customers.unwrap_or(customers);
-            let mut merchant = Merchant::new(seed, &account.uid, &config);
-            seed::fill(&mut merchant, count);
-            merchants.insert(account.uid.clone(), merchant);
-        }
-        merchants.insert(NOWHERE.to_owned(), Merchant::new(seed, NOWHERE, &config));
+        let accounts = config.accounts.iter().map(|a| (a.uid.as_str(), a.customers));
+        let make = |uid: &str| Merchant::new(seed, uid, &config);
+        let merchants = Accounts::seeded(accounts, customers, make, seed::fill);
         let access = Access::new(seed);
         let state = Mutex::new(State { access, merchants, spent: HashSet::new() });
         Self { config, seed, clock, state }
@@ -141,7 +152,7 @@ impl ProxyToken {
             let message = "the header X-Payment-Account-Uid is required";
             Refused::new(StatusCode::BAD_REQUEST, "account_required", message)
         })?;
-        if uid == NOWHERE || !merchants.contains_key(uid) {
+        if uid == NOWHERE || merchants.get(uid).is_none() {
             let message = "this client has no such payment account";
             return Err(Refused::new(StatusCode::FORBIDDEN, "unknown_account", message));
         }
@@ -230,44 +241,14 @@ impl Vendor for ProxyToken {
         Answer::json(status, &json!({"error": error, "request_id": request_id(call)}))
     }
 
-    fn accounts(&self) -> Vec<AccountView> {
-        let state = self.state();
-        let mut names: Vec<&str> = self.config.accounts.iter().map(|a| a.uid.as_str()).collect();
-        if state.merchants.get(NOWHERE).is_some_and(|m| m.book.len() > 0) {
-            names.push(NOWHERE);
-        }
-        names
-            .into_iter()
-            .filter_map(|uid| Some((uid, state.merchants.get(uid)?)))
-            .map(|(uid, merchant)| AccountView {
-                account: uid.to_owned(),
-                customers: merchant.book.len(),
-                methods: merchant.method_count(),
-            })
-            .collect()
-    }
-
-    fn page(&self, account: &str, after: Option<&str>, limit: usize) -> Option<StatePage> {
-        Some(self.state().merchants.get(account)?.book.state(account, after, limit))
-    }
-
-    fn customer(&self, account: &str, id: &str) -> Option<CustomerView> {
-        Some(self.state().merchants.get(account)?.get(id)?.view())
-    }
-
-    fn by_reference(&self, account: &str, reference: &str) -> Option<CustomerView> {
-        let state = self.state();
-        state.merchants.get(account)?.book.exact(reference).map(Entry::view)
+    fn show(&self, to: &mut dyn FnMut(&dyn Shown)) {
+        to(&self.state().merchants);
     }
 
     fn change(&self, account: &str, change: Change) -> Result<Changed, ChangeError> {
         let now = self.clock.now();
         let mut state = self.state();
-        let merchant = state
-            .merchants
-            .get_mut(account)
-            .ok_or_else(|| ChangeError::NoAccount(account.to_owned()))?;
-        outside::change(merchant, change, now)
+        outside::change(state.merchants.changed(account)?, change, now)
     }
 
     fn revoke_access(&self) {

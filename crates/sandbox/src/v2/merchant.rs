@@ -2,6 +2,7 @@
 
 use super::config::{Config, MethodId};
 use super::wire::Stated;
+use crate::accounts::Holder;
 use crate::book::{Book, Entry, Rules, Taken, Tombstones};
 use crate::seeded;
 use crate::view::{self, CustomerView, MethodKind, MethodView};
@@ -74,11 +75,6 @@ impl Merchant {
             book: Book::new(rules),
             methods: 0,
         }
-    }
-
-    /// Saved methods of all customers.
-    pub(super) fn method_count(&self) -> usize {
-        self.methods
     }
 
     /// The seed, for whoever fills it.
@@ -228,6 +224,18 @@ fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>)
         None => map.remove(&key),
     };
     changed
+}
+
+impl Holder for Merchant {
+    type Customer = Customer;
+
+    fn book(&self) -> &Book<Customer> {
+        &self.book
+    }
+
+    fn method_count(&self) -> usize {
+        self.methods
+    }
 }
 
 impl Entry for Customer {

@@ -16,28 +16,43 @@ pub use config::{
     Times,
 };
 
-use crate::book::Entry;
+use crate::accounts::{Accounts, Shown};
 use crate::change::{Change, ChangeError, Changed};
 use crate::clock::WallClock;
 use crate::config::Kind;
+use crate::style::{Style, Way};
 use crate::vendor::{Answer, Call, NOWHERE, Twist, UNKNOWN, Vendor};
-use crate::view::{AccountView, CustomerView, StatePage};
 use http::{Method, StatusCode};
 use merchant::Merchant;
 use refused::Refused;
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The names of this style's endpoints.
-pub(crate) const ENDPOINTS: &[&str] = &[
-    "create_customer",
-    "find_customer",
-    "get_customer",
-    "list_customers",
-    "update_customer",
-    "delete_customer",
-    "list_methods",
-];
+impl Style for Config {
+    const NAME: &'static str = "v2";
+    const ENDPOINTS: &'static [&'static str] = &[
+        "create_customer",
+        "find_customer",
+        "get_customer",
+        "list_customers",
+        "update_customer",
+        "delete_customer",
+        "list_methods",
+    ];
+    const WAY: Way = Way {
+        account: "eu",
+        settings: "authenticity_token = \"5a0db0c0000000000000000000000000000a11a1\"\n",
+        secret: ("merchant_key", "sandbox-key-main"),
+    };
+    const APART: &'static str = "authenticity token";
+
+    fn names(&self) -> Vec<&str> {
+        self.accounts.iter().map(|account| account.authenticity_token.as_str()).collect()
+    }
+
+    fn open(self, seed: u64, customers: usize, clock: WallClock) -> Box<dyn Vendor> {
+        Box::new(V2::new(self, seed, customers, clock))
+    }
+}
 
 /// The simulated vendor.
 #[derive(Debug)]
@@ -45,24 +60,19 @@ pub(crate) struct V2 {
     config: Config,
     clock: WallClock,
     /// By authenticity token.
-    merchants: Mutex<HashMap<String, Merchant>>,
+    merchants: Mutex<Accounts<Merchant>>,
 }
 
 impl V2 {
     /// A vendor with its seeded merchants.
     pub(crate) fn new(config: Config, seed: u64, customers: usize, clock: WallClock) -> Self {
-        let mut merchants = HashMap::new();
-        for account in &config.accounts {
-            let token = &account.authenticity_token;
-            let mut merchant = Merchant::new(seed, token, &config);
-            seed::fill(&mut merchant, account.customers.unwrap_or(customers));
-            merchants.insert(token.clone(), merchant);
-        }
-        merchants.insert(NOWHERE.to_owned(), Merchant::new(seed, NOWHERE, &config));
+        let accounts = config.accounts.iter().map(|a| (a.authenticity_token.as_str(), a.customers));
+        let make = |token: &str| Merchant::new(seed, token, &config);
+        let merchants = Accounts::seeded(accounts, customers, make, seed::fill);
         Self { config, clock, merchants: Mutex::new(merchants) }
     }
 
-    fn merchants(&self) -> MutexGuard<'_, HashMap<String, Merchant>> {
+    fn merchants(&self) -> MutexGuard<'_, Accounts<Merchant>> {
         self.merchants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,10 +116,6 @@ impl Vendor for V2 {
         route(&call.method, &call.path)
     }
 
-    fn unmetered(&self, _endpoint: &str) -> bool {
-        false
-    }
-
     fn account<'c>(&self, call: &'c Call) -> Option<&'c str> {
         access::token(call)
     }
@@ -131,45 +137,13 @@ impl Vendor for V2 {
         Refused::new(status, message).answer(self.config.shape.errors)
     }
 
-    fn accounts(&self) -> Vec<AccountView> {
-        let merchants = self.merchants();
-        let wrote = merchants.get(NOWHERE).filter(|m| m.book.len() > 0).map(|_| NOWHERE);
-        let tokens = self.config.accounts.iter().map(|a| a.authenticity_token.as_str());
-        tokens
-            .chain(wrote)
-            .filter_map(|token| merchants.get(token))
-            .map(|merchant| AccountView {
-                account: merchant.account.clone(),
-                customers: merchant.book.len(),
-                methods: merchant.method_count(),
-            })
-            .collect()
-    }
-
-    fn page(&self, account: &str, after: Option<&str>, limit: usize) -> Option<StatePage> {
-        Some(self.merchants().get(account)?.book.state(account, after, limit))
-    }
-
-    fn customer(&self, account: &str, id: &str) -> Option<CustomerView> {
-        self.merchants().get(account)?.book.get(id).map(Entry::view)
-    }
-
-    fn by_reference(&self, account: &str, reference: &str) -> Option<CustomerView> {
-        self.merchants().get(account)?.book.exact(reference).map(Entry::view)
+    fn show(&self, to: &mut dyn FnMut(&dyn Shown)) {
+        to(&*self.merchants());
     }
 
     fn change(&self, account: &str, change: Change) -> Result<Changed, ChangeError> {
         let now = self.clock.now();
         let mut merchants = self.merchants();
-        let merchant = merchants.get_mut(account);
-        let merchant = merchant.ok_or_else(|| ChangeError::NoAccount(account.to_owned()))?;
-        outside::change(merchant, change, now)
-    }
-
-    /// There are none: every call is signed.
-    fn revoke_access(&self) {}
-
-    fn tokens_issued(&self) -> u64 {
-        0
+        outside::change(merchants.changed(account)?, change, now)
     }
 }

@@ -5,7 +5,7 @@ use model::contains_card_number;
 use serde_json::{Map, Value};
 
 use super::row::is_same;
-use super::{Unfit, Vendor};
+use super::{OwnIds, Unfit, Vendor};
 use crate::HttpResponse;
 
 /// A list answered. No `Debug`: it may hold tokens.
@@ -43,7 +43,7 @@ impl Vendor {
             Err(_) => return Err("the answer is not JSON"),
         };
         for (index, row) in rows.iter_mut().enumerate() {
-            self.drop_card_numbers(row, &mut format!("[{index}]"), &mut card_numbers_at);
+            self.drop_card_numbers(row, true, &mut format!("[{index}]"), &mut card_numbers_at);
         }
         Ok(List { rows, envelope: Value::Object(envelope), card_numbers_at })
     }
@@ -70,13 +70,36 @@ impl Vendor {
             return Err("the answer is not an object");
         }
         let mut at = Vec::new();
-        self.drop_card_numbers(&mut value, &mut String::new(), &mut at);
+        self.drop_card_numbers(&mut value, true, &mut String::new(), &mut at);
         Ok((value, at))
     }
 
-    /// Rule 13: a field of an answer that holds a card number is dropped, and its path kept. Depth
-    /// is bounded by `serde_json`'s own limit.
-    fn drop_card_numbers(&self, value: &mut Value, path: &mut String, at: &mut Vec<String>) {
+    /// Whether a field, of a row itself or of what stands within it, is an id that the vendor made.
+    fn is_own_id(&self, of_row: bool, name: &str, value: &Value) -> bool {
+        let OwnIds { names, marks, numbered } = self.ids;
+        let among = |names: &[&str]| {
+            names.iter().any(|own| *own == name || (self.any_casing && is_same(own, name)))
+        };
+        let is_text = |text: &str| {
+            text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+                && text.bytes().any(|b| b.is_ascii_alphabetic())
+        };
+        match value {
+            Value::String(text) => is_text(text) && among(names),
+            Value::Number(number) => of_row && number.is_u64() && among(numbered),
+            _ => false,
+        }
+    }
+
+    /// Rule 13: a field of an answer that holds a card number is dropped, and its path kept; `of_row`
+    /// where the value is a row itself. Depth is bounded by `serde_json`'s own limit.
+    fn drop_card_numbers(
+        &self,
+        value: &mut Value,
+        of_row: bool,
+        path: &mut String,
+        at: &mut Vec<String>,
+    ) {
         let found = match &*value {
             Value::String(text) => contains_card_number(text),
             Value::Number(number) => contains_card_number(&number.to_string()),
@@ -92,20 +115,20 @@ impl Vendor {
             Value::Array(values) => {
                 for (index, value) in values.iter_mut().enumerate() {
                     path.push_str(&format!("[{index}]"));
-                    self.drop_card_numbers(value, path, at);
+                    self.drop_card_numbers(value, false, path, at);
                     path.truncate(here);
                 }
             }
             Value::Object(fields) => {
                 for (name, value) in fields.iter_mut() {
-                    if (self.is_own_id)(name, value) {
+                    if self.is_own_id(of_row, name, value) {
                         continue;
                     }
                     if !path.is_empty() {
                         path.push('.');
                     }
                     path.push_str(if contains_card_number(name) { "?" } else { name });
-                    self.drop_card_numbers(value, path, at);
+                    self.drop_card_numbers(value, false, path, at);
                     path.truncate(here);
                 }
             }

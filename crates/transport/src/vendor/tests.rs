@@ -6,7 +6,7 @@ use super::*;
 
 const VENDOR: Vendor = Vendor {
     any_casing: false,
-    is_own_id: |name, _| name == "id",
+    ids: OwnIds { names: &["id", "of"], marks: b"-", numbered: &["id"] },
     hidden: &["fingerprint", "last4", "holder_name", "metadata"],
     column: |name| (name == "fingerprint").then_some("token"),
     own_error: |row| {
@@ -64,12 +64,28 @@ fn names_are_found_in_any_casing_where_the_vendor_has_many() {
 
 #[test]
 fn card_numbers_go_and_the_vendor_s_own_ids_stay() {
+    const NUMBER: u64 = 4_111_111_111_111_111;
     let body =
-        br#"{"id":"4111111111111111","x":[{"y":4111111111111111}],"z":"4111 1111 1111 1111"}"#;
+        br#"{"id":"a-4111111111111111","of":"4111111111111111-a","x":[{"y":4111111111111111}],
+        "z":"4111 1111 1111 1111"}"#;
     let (row, mut at) = VENDOR.object(body).expect("an object");
     at.sort();
     assert_eq!(at, ["x[0].y", "z"]);
-    assert_eq!(row, json!({"id": "4111111111111111", "x": [{"y": null}], "z": null}));
+    let kept = json!({"id": "a-4111111111111111", "of": "4111111111111111-a",
+        "x": [{"y": null}], "z": null});
+    assert_eq!(row, kept);
+    // One without a letter, with another mark, under another name, in another casing.
+    let body =
+        json!({"id": "4111111111111111", "of": "a_4111111111111111", "ID": "a-4111111111111111"});
+    let (_, mut at) = VENDOR.object(body.to_string().as_bytes()).expect("an object");
+    at.sort();
+    assert_eq!(at, ["ID", "id", "of"]);
+    // A number is the id of a row, where the vendor has such, and of nothing that stands within it.
+    let rows = json!([{"id": NUMBER, "of": NUMBER, "metadata": {"id": NUMBER}}, {"id": 4.1e15}]);
+    let Ok(mut list) = VENDOR.list(rows.to_string().as_bytes(), &[]) else { panic!() };
+    list.card_numbers_at.sort();
+    assert_eq!(list.card_numbers_at, ["[0].metadata.id", "[0].of"]);
+    assert_eq!(list.rows[0], json!({"id": NUMBER, "of": null, "metadata": {"id": null}}));
 }
 
 const OWN: &[u8] = br#"{"code":"bad","message":"no"}"#;

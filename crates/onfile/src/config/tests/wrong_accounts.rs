@@ -1,6 +1,6 @@
 //! Wrong accounts, and the exact text that says so.
 
-use super::{ALL, EXAMPLE, GOV, ONE, STORE, whole_example, wrong};
+use super::{EXAMPLE, GOV, ONE, STORE, all, whole_example, wrong};
 
 #[test]
 fn an_unknown_key_names_the_nearest() {
@@ -294,7 +294,7 @@ onfile.toml:15:11: error[conflict]: accounts.chain2.api_key is a test key, envir
   hint: use a live key, or change `environment`
 
 3 errors in onfile.toml"#;
-    assert_eq!(wrong(text, ALL), expected);
+    assert_eq!(wrong(text, &all()), expected);
 }
 
 #[test]
@@ -311,7 +311,7 @@ onfile.toml:30:13: error[placeholder]: accounts.gov.token_url is not filled in
 
 2 errors in onfile.toml"#;
     assert_eq!(wrong(EXAMPLE, ONE), expected);
-    let whole = wrong(&whole_example(), ALL);
+    let whole = wrong(&whole_example(), &all());
     assert_eq!(whole.matches("error[placeholder]").count(), 4, "{whole}");
     assert!(whole.ends_with("4 errors in onfile.toml"), "{whole}");
     let brackets = wrong(&format!("{STORE}{}", GOV.replace("pa_1", "<your uid>")), ONE);
