@@ -10,7 +10,8 @@ use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled}
 
 use super::judge::{self, Add};
 use super::lists;
-use super::{PAGE, Patience, Settled, Unheard, is_due, link, settle, take_over};
+use super::methods::link;
+use super::{PAGE, Patience, Settled, Unheard, is_due, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
