@@ -37,7 +37,7 @@ pub const KEY_LIVES: Duration = Duration::from_secs(20 * 3600);
 #[derive(Default)]
 pub(crate) struct InTheWay {
     subjects: HashMap<(EffectKind, String), Before>,
-    references: HashMap<String, (EffectId, EffectState)>,
+    references: HashMap<String, Vec<(EffectId, EffectState)>>,
 }
 
 /// The open effect of a subject.
@@ -58,7 +58,7 @@ pub(crate) struct Decided<'a> {
     pub answers: Vec<IntentAnswer>,
     /// To be inserted.
     pub fresh: Vec<Meant<'a>>,
-    /// Planned before, to be sent again.
+    /// Planned before, or without an answer, to be sent again.
     pub again: Vec<Meant<'a>>,
 }
 
@@ -74,12 +74,14 @@ impl InTheWay {
                 EffectState::Planned | EffectState::Done | EffectState::Refused => false,
             };
             if let Some(reference) = one.reference.filter(|_| unsettled) {
-                found.references.entry(reference).or_insert((one.id.clone(), one.state));
+                found.references.entry(reference).or_default().push((one.id.clone(), one.state));
             }
             if one.state.is_open() {
                 let key = (one.kind, one.subject);
                 let Open { id, state, attempt, key: sent_with, .. } = one;
-                found.subjects.insert(key, Before { id, state, attempt, key: sent_with });
+                // The first row of an effect has its key.
+                let before = Before { id, state, attempt, key: sent_with };
+                found.subjects.entry(key).or_insert(before);
             }
         }
         found
@@ -92,27 +94,26 @@ impl InTheWay {
         for intent in intents {
             let key = (intent.kind, intent.subject.clone());
             let before = self.subjects.get(&key).cloned();
-            let held = before
-                .clone()
-                .filter(|before| before.state != EffectState::Planned)
-                .map(|before| (before.id, before.state))
-                .or_else(|| self.references.get(intent.reference.as_ref()?.as_str()).cloned());
+            let in_the_way = before.as_ref().filter(|before| !before.lets_pass(intent));
+            let held = in_the_way
+                .map(|before| (before.id.clone(), before.state))
+                .or_else(|| self.holds(intent, before.as_ref().map(|before| &before.id)));
             if let Some((by, state)) = held {
                 decided.answers.push(IntentAnswer::Held { by, state });
                 continue;
             }
             let new = intent.idempotency_key.clone();
             let before = match before {
-                Some(planned) => {
+                Some(earlier) => {
                     // A change may be another by now: under the key of the one before it would be
                     // answered with that one's answer, and not be made.
                     let is_same = new.is_some() && intent.kind != EffectKind::UpdateCustomer;
-                    let sent_with = planned.key.filter(|_| is_same).or(new);
-                    decided.again.push((planned.id.clone(), intent, sent_with.clone()));
+                    let sent_with = earlier.key.filter(|_| is_same).or(new);
+                    decided.again.push((earlier.id.clone(), intent, sent_with.clone()));
                     Before {
-                        id: planned.id,
+                        id: earlier.id,
                         state: EffectState::Sending,
-                        attempt: planned.attempt + 1,
+                        attempt: earlier.attempt + 1,
                         key: sent_with,
                     }
                 }
@@ -127,6 +128,31 @@ impl InTheWay {
             decided.answers.push(IntentAnswer::Accepted { effect, attempt, key: sent_with });
         }
         decided
+    }
+
+    /// The effect that holds every other one of this reference, but for the one that is repeated.
+    fn holds(
+        &self,
+        intent: &Intent,
+        repeated: Option<&EffectId>,
+    ) -> Option<(EffectId, EffectState)> {
+        let all = self.references.get(intent.reference.as_ref()?.as_str())?;
+        all.iter().find(|(id, _)| Some(id) != repeated).cloned()
+    }
+}
+
+impl Before {
+    /// Whether an intent takes this effect up again: it is proven that it had none, or nothing is known
+    /// of it and the provider makes nothing twice of a repeat: with the same key, or where it takes
+    /// none.
+    fn lets_pass(&self, intent: &Intent) -> bool {
+        match self.state {
+            EffectState::Planned => true,
+            EffectState::Unknown if intent.repeats => {
+                intent.idempotency_key.is_none() || self.key.is_some()
+            }
+            _ => false,
+        }
     }
 }
 
@@ -234,6 +260,7 @@ mod tests {
             known_before: None,
             idempotency_key: key.map(str::to_owned),
             changes: None,
+            repeats: false,
         }
     }
 

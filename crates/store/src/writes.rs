@@ -177,6 +177,9 @@ pub struct Intent {
     pub idempotency_key: Option<String>,
     /// What it changes of the customer's fields, for settling an update.
     pub changes: Option<Vec<SentChange>>,
+    /// Whether it may be sent though nothing is known of an attempt before it: the provider makes
+    /// nothing twice of it.
+    pub repeats: bool,
 }
 
 /// A field that an effect changes.

@@ -8,6 +8,7 @@ use model::EffectKind;
 use store::{MatchCategory, RowTally};
 
 use super::effects_in;
+use super::plan::BLOCKED;
 use crate::apply::Applier;
 use crate::forecast::Counted;
 use crate::scan::{self, Scan};
@@ -15,12 +16,27 @@ use crate::{Engine, EngineError};
 
 /// A complete list that is older than this is read anew.
 const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Among so many unsettled effects a create is looked for.
+const UNSETTLED: u32 = 1000;
 
-/// Whether a plan creates customers at a provider that would take them twice.
-pub(super) fn is_needed(engine: &Engine, tally: &RowTally) -> bool {
+/// Whether a plan creates customers at a provider that would take them twice, or may do so once it is
+/// settled what became of an earlier create.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn is_needed(engine: &Engine, tally: &RowTally) -> Result<bool, EngineError> {
     let creates = |plan: &String| effects_in(plan).any(|one| one == EffectKind::CreateCustomer);
-    engine.account.capabilities().find != FindBy::UniqueReference
-        && tally.planned.keys().any(creates)
+    if engine.account.capabilities().find == FindBy::UniqueReference {
+        return Ok(false);
+    }
+    if tally.planned.keys().any(creates) {
+        return Ok(true);
+    }
+    if !tally.planned.keys().any(|plan| plan.split('+').any(|word| word == BLOCKED)) {
+        return Ok(false);
+    }
+    let unsettled = engine.store.unsettled(&engine.account.name, None, UNSETTLED).await?;
+    Ok(unsettled.iter().any(|one| one.record.effect.kind == EffectKind::CreateCustomer))
 }
 
 /// Whether there is a complete list that is good still.

@@ -26,6 +26,9 @@ pub(crate) struct Item {
     pub(crate) what: What,
     /// Which attempt is on its way, once its intent is committed: one before it may have taken effect.
     pub(crate) attempt: i64,
+    /// Whether nothing is known of an attempt before this one, and it is sent all the same: it may still
+    /// take effect, whatever becomes of this one.
+    pub(crate) repeats: bool,
 }
 
 /// What an item does.
@@ -101,6 +104,7 @@ impl Item {
             known_before: None,
             idempotency_key: key,
             changes: None,
+            repeats: self.repeats,
         };
         match &self.what {
             What::Create { line, .. } => Intent { line: Some(*line), ..blank },

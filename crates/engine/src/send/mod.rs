@@ -169,7 +169,8 @@ impl Sender<'_> {
                         ctx.idempotency_key = key;
                         sent.push((effect, item));
                     }
-                    Some(IntentAnswer::Held { state: EffectState::Unknown, .. }) => {
+                    Some(IntentAnswer::Held { by, state: EffectState::Unknown }) => {
+                        self.unheard.hold(by);
                         flight.done.push((item.target, Done::Unheard));
                     }
                     Some(IntentAnswer::Held { by, state }) => flight.done.push((

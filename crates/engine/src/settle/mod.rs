@@ -1,5 +1,8 @@
 //! Settling effects whose outcome is not known (rule 5): the provider is read, and what it shows
 //! decides. What was found counts when it is seen; what is absent only after the quarantine.
+//!
+//! A create that the provider makes nothing twice of may be repeated before that: it stays unknown, and
+//! whoever sends and still wishes it sends it again ([`Unheard::repeats`]).
 
 mod age;
 mod judge;
@@ -42,7 +45,7 @@ pub(crate) enum Patience {
 pub struct Settled {
     /// They took effect.
     pub done: u64,
-    /// They had none, and may be sent again.
+    /// They had none, and may be sent again: that is proven.
     pub planned: u64,
     /// The provider has declined them after all.
     pub refused: u64,
@@ -50,6 +53,8 @@ pub struct Settled {
     pub unresolved: u64,
     /// Still not known.
     pub left: u64,
+    /// Still not known, and may be repeated by the run that settles.
+    pub repeatable: u64,
     /// All at the account that wait for a person, those of earlier included; counted where a person
     /// asks.
     pub waiting: u64,
@@ -75,6 +80,8 @@ enum Said {
     There(Applied),
     /// It had no effect, or may be sent again whatever it had.
     Again(&'static str),
+    /// It is not known what it had, and it may be repeated: nothing would be made twice.
+    Repeatable,
     /// Only a person can tell.
     Person(Code, String),
     /// A search did not show it, or a list that was not whole: the whole list is to be read.
@@ -205,6 +212,10 @@ async fn pass(
         let (mut wanted, mut waits) = (Vec::new(), Vec::new());
         for mut one in page {
             unheard.correct(&mut one, began);
+            // It is for whoever wishes it to send it again.
+            if unheard.repeats(&one.record.effect) {
+                continue;
+            }
             if one.age >= quarantine || !unheard.was_read(&one) {
                 wanted.push(one);
             } else {
@@ -214,7 +225,7 @@ async fn pass(
         let mut outcomes = Vec::with_capacity(wanted.len());
         let mut stop = engine.stop.clone();
         let (said, mut failed) = tokio::select! {
-            looked = look(engine, ctx, wanted) => looked,
+            looked = look(engine, ctx, unheard, wanted) => looked,
             // Reads change nothing: they are given up.
             () = stop.wanted() => return Err(EngineError::Stopped),
         };
@@ -223,6 +234,11 @@ async fn pass(
                 waits.push(one.age);
                 // At the beginning of a run it blocks its own customer only.
                 failed = failed.or(error.filter(|_| patience == Patience::UntilSettled));
+                continue;
+            }
+            if matches!(said, Said::Repeatable) {
+                unheard.repeatable(&one);
+                settled.repeatable += 1;
                 continue;
             }
             unheard.read(&one);
@@ -279,7 +295,7 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
         ..blank.clone()
     };
     Some(match said {
-        Said::TooEarly | Said::Unlisted | Said::Unread(_) => return None,
+        Said::TooEarly | Said::Repeatable | Said::Unlisted | Said::Unread(_) => return None,
         Said::There(applied) => EffectOutcome {
             origin: Some(Origin::Found),
             applied: vec![applied],
@@ -304,14 +320,16 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
 async fn look(
     engine: &Engine,
     ctx: &CallCtx,
+    unheard: &Unheard,
     wanted: Vec<Unsettled>,
 ) -> (Vec<(Unsettled, Said)>, Option<EngineError>) {
     let mut of_customers: BTreeMap<RemoteCustomerId, Vec<Unsettled>> = BTreeMap::new();
     let (mut others, mut creates, mut all) = (Vec::new(), Vec::new(), Vec::new());
     let settle_create = engine.account.capabilities().settle_create;
     for one in wanted {
-        if is_repeated(engine, &one) {
-            all.push((one, Said::Again("it is sent again with the same key")));
+        let repeats = unheard.may_repeat(&one);
+        if repeats && may_repeat_its_key(engine, &one) {
+            all.push((one, Said::Repeatable));
             continue;
         }
         let effect = &one.record.effect;
@@ -328,12 +346,12 @@ async fn look(
         );
         match effect.remote_customer.clone().filter(|_| listed) {
             Some(customer) => of_customers.entry(customer).or_default().push(one),
-            None => others.push(one),
+            None => others.push((one, repeats)),
         }
     }
-    let alone = stream::iter(others).map(|one| {
+    let alone = stream::iter(others).map(|(one, repeats)| {
         async move {
-            let said = alone(engine, ctx, &one).await?;
+            let said = alone(engine, ctx, &one, repeats).await?;
             Ok(vec![(one, said)])
         }
         .boxed()
@@ -362,10 +380,10 @@ async fn look(
     (all, None)
 }
 
-/// Whether a create is sent again with the key that it had, instead of being looked for: nothing has
-/// answered it, and that was not tried in vain before. The second time it is given its time: it may
-/// be in progress. What a read of one customer shows is read.
-fn is_repeated(engine: &Engine, one: &Unsettled) -> bool {
+/// Whether a create may be sent again with the key that it had, instead of being looked for: nothing
+/// has answered it, and that was not tried in vain before. The second time it is given its time: it may
+/// be in progress.
+fn may_repeat_its_key(engine: &Engine, one: &Unsettled) -> bool {
     let record = &one.record;
     record.effect.kind == EffectKind::CreateCustomer
         && record.idempotency_key.is_some()
@@ -397,14 +415,25 @@ fn is_due(engine: &Engine, one: &Unsettled) -> bool {
     one.age >= engine.account.timing.quarantine
 }
 
-/// What is said of an effect by reading for it alone.
-async fn alone(engine: &Engine, ctx: &CallCtx, one: &Unsettled) -> Result<Said, EngineError> {
+/// What is said of an effect by reading for it alone; with `repeats`, it may be sent again once nobody
+/// is found whom it would double.
+async fn alone(
+    engine: &Engine,
+    ctx: &CallCtx,
+    one: &Unsettled,
+    repeats: bool,
+) -> Result<Said, EngineError> {
     let effect = &one.record.effect;
     let due = is_due(engine, one);
     match (effect.kind, &effect.reference, engine.account.capabilities().settle_create) {
         (EffectKind::CreateCustomer, Some(reference), SettleCreate::UniqueReference) => {
-            // Repeated at once: the provider refuses a second one. Beyond that there is time.
-            find(engine, ctx, reference, due, due || effect.attempt == 1).await
+            let said = find(engine, ctx, reference, due, true).await?;
+            Ok(match said {
+                // Once at once: the provider refuses a second one. Beyond that there is time.
+                Said::Again(_) if !due && repeats && effect.attempt == 1 => Said::Repeatable,
+                Said::Again(_) if !due => Said::TooEarly,
+                said => said,
+            })
         }
         (EffectKind::CreateCustomer, Some(reference), SettleCreate::IdempotencyKey) => {
             find(engine, ctx, reference, due, false).await

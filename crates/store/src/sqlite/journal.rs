@@ -45,6 +45,7 @@ static ADD_EFFECTS: Bulk = Bulk::new(
     "(?, ?, ?, ?, 'sending', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
+/// While it is being sent, its code says whether nothing is known of an attempt before this one.
 static SEND_AGAIN: Bulk = Bulk::new(
     "WITH new (id, line, reference, token_fp, remote_customer, remote_method, known_before, \
      changes, idempotency_key) AS (VALUES ",
@@ -54,19 +55,22 @@ static SEND_AGAIN: Bulk = Bulk::new(
      reference = new.reference, token_fp = new.token_fp, \
      remote_customer_id = new.remote_customer, remote_method_id = new.remote_method, \
      known_before = new.known_before, changes = new.changes, \
-     idempotency_key = new.idempotency_key, code = NULL, message = NULL, request_id = NULL, \
-     status = NULL \
-     FROM new WHERE effects.id = new.id AND effects.account = ? AND effects.state = 'planned'",
+     idempotency_key = new.idempotency_key, \
+     code = CASE WHEN effects.state = 'unknown' THEN 'outcome_unknown' END, message = NULL, \
+     request_id = NULL, status = NULL FROM new WHERE effects.id = new.id AND effects.account = ? \
+     AND effects.state IN ('planned', 'unknown')",
 );
 /// What is final stays as it is. An attempt that reached nobody, or that the provider says it did not
-/// take, is none.
+/// take, is none; what was unknown before it is said to be so without a code.
 static PUT_OUTCOMES: Bulk = Bulk::new(
     "WITH new (id, state, origin, code, message, request_id, status, remote_customer, \
      remote_method) AS (VALUES ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    ") UPDATE effects SET state = new.state, origin = new.origin, code = new.code, \
+    ") UPDATE effects SET state = new.state, origin = new.origin, \
+     code = COALESCE(new.code, CASE WHEN new.state = 'unknown' THEN effects.code END), \
      message = new.message, request_id = COALESCE(new.request_id, effects.request_id), \
-     attempt = effects.attempt - (effects.state = 'sending' AND new.state = 'planned'), \
+     attempt = effects.attempt - (effects.state = 'sending' AND (new.state = 'planned' OR \
+     (new.state = 'unknown' AND new.code IS NULL AND effects.code IS NOT NULL))), \
      status = COALESCE(new.status, effects.status), \
      remote_customer_id = COALESCE(new.remote_customer, effects.remote_customer_id), \
      remote_method_id = COALESCE(new.remote_method, effects.remote_method_id), updated_at = ? \
