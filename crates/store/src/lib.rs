@@ -283,10 +283,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// What was of the same subject before, and what it becomes:
     /// - nothing open: a new effect, attempt 1, with the intent's own key;
     /// - `planned` (never sent, or proven to have had no effect): `sending`, one attempt more; with the
-    ///   key that it had if nothing answered that and it lives ([`KEY_LIVES`]), else with the new one;
+    ///   key that it had if nothing answered that, it lives ([`KEY_LIVES`]) and it was of the same
+    ///   [body](Intent::changes), else with the new one;
     /// - `unknown`, and the intent [repeats](Intent::repeats) it: `sending`, one attempt more, with the
-    ///   key that it had. Where the intent has a key and that one was answered or lives no more, it is
-    ///   held. The attempt before may still take effect: see [`Store::commit_outcomes`];
+    ///   key that it had. Where the intent has a key and that one was answered, lives no more or was of
+    ///   another body, it is held. The attempt before may still take effect: see [`Store::commit_outcomes`];
     /// - anything else that is open: held by it.
     ///
     /// Held is also what has an unsettled effect of another subject of the same reference: `unknown`,

@@ -208,6 +208,24 @@ async fn old_key(db: Arc<TestDb>, of: &'static dyn Provider, fault: &str, calls:
     Ok(())
 }
 
+/// A key is not repeated for another body: whoever it made is found, or nobody, and then another key is
+/// sent.
+async fn another_body(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+    fault: &str,
+    calls: u64,
+) -> Result {
+    let world = World::lost(db, of, fault).await?;
+    let key = world.create().await?.idempotency_key;
+    let rows = world.import("A", "Bo").await?;
+    ensure!((world.times(), world.calls()) == (1, calls), "{} calls: {rows:?}", world.calls());
+    let now = world.create().await?;
+    ensure!(now.effect.state == EffectState::Done, "{now:?}");
+    ensure!((now.idempotency_key == key) == (calls == 1), "{now:?}");
+    Ok(())
+}
+
 type Run = fn(Arc<TestDb>, &'static dyn Provider) -> LocalBoxFuture<'static, Result>;
 
 /// Where nothing is made twice of a repeat, and where by a key.
@@ -227,6 +245,12 @@ const CASES: &[(&[&str], &str, Run)] = &[
         Box::pin(that_nobody_wishes_is_left_to_reading(db, of))
     }),
     (BY_KEY, "with_an_old_key_is_found", |db, of| Box::pin(old_key(db, of, "drop_after", 1))),
+    (BY_KEY, "with_another_body_is_found", |db, of| {
+        Box::pin(another_body(db, of, "drop_after", 1))
+    }),
+    (BY_KEY, "with_another_body_is_sent_anew", |db, of| {
+        Box::pin(another_body(db, of, "drop_before", 2))
+    }),
     (BY_KEY, "with_an_old_key_is_sent_anew", |db, of| Box::pin(old_key(db, of, "drop_before", 2))),
 ];
 

@@ -289,9 +289,14 @@ async fn an_unknown_effect_is_repeated_with_its_key_or_held(cx: &Cx) -> anyhow::
     let answer = commit(cx, &fence, repeat(Some("k2"))?).await?;
     let key = Some("k1".to_owned());
     assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2, key });
-    // A key that lives no more, or that was answered, is not repeated, nor is another sent.
+    // A key of another body, that lives no more, or that was answered, is not repeated, nor is another
+    // sent.
     unheard(cx, &fence, &effect, None).await?;
     let held = IntentAnswer::Held { by: effect.clone(), state: EffectState::Unknown };
+    let after = "hash of another body".to_owned();
+    let body = SentChange { field: "customer".into(), before: None, after };
+    let other = Intent { changes: Some(vec![body]), ..repeat(Some("k3"))? };
+    assert_eq!(commit(cx, &fence, other).await?, held);
     let by = (KEY_LIVES + Duration::from_secs(60)).as_micros();
     cx.execute(&format!("UPDATE effects SET created_at = created_at - {by}")).await?;
     assert_eq!(commit(cx, &fence, repeat(Some("k3"))?).await?, held);

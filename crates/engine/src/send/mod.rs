@@ -143,9 +143,8 @@ impl Sender<'_> {
             let Some((items, prepared)) = self.next_prepared(flight)? else { break };
             ready.push((permit, items, prepared));
         }
-        let capabilities = self.engine.account.capabilities();
         let items = ready.iter().flat_map(|(_, items, _)| items);
-        let intents: Vec<Intent> = items.map(|item| item.intent(capabilities)).collect();
+        let intents: Vec<Intent> = items.map(|item| item.intent(self.engine)).collect();
         if intents.is_empty() {
             return Ok(());
         }

@@ -35,7 +35,8 @@ const WRITER: &str = concat!(
     " FOR SHARE"
 );
 const OPEN: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, attempt, \
-     CASE WHEN status IS NULL AND created_at > $5 THEN idempotency_key END FROM effects WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
+     CASE WHEN status IS NULL AND created_at > $5 THEN idempotency_key END, changes FROM effects \
+     WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
      AND (reference = ANY($2) OR (kind, subject) IN (SELECT * FROM UNNEST($3::text[], \
      $4::text[]))) ORDER BY created_at, id";
 const ADD: &str = concat!(
@@ -90,6 +91,7 @@ fn open(row: &PgRow, fence: &Fence) -> Result<Open, StoreError> {
         own: run == fence.run.as_str() && part == i64::from(fence.part) && epoch == fence.epoch,
         attempt: get(row, 8)?,
         key: get(row, 9)?,
+        changes: get(row, 10)?,
     })
 }
 

@@ -20,12 +20,13 @@ use crate::{CommittedEffect, EffectOutcome, EffectState, Fence, Intent, IntentAn
 
 const IS_WRITING: &str = "SELECT writing FROM runs WHERE id = ?1";
 const OPEN_OF_SUBJECTS: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, \
-     attempt, CASE WHEN status IS NULL AND created_at > ?3 THEN idempotency_key END FROM effects \
+     attempt, CASE WHEN status IS NULL AND created_at > ?3 THEN idempotency_key END, changes \
+     FROM effects \
      WHERE account = ?1 AND (kind, subject) IN \
      (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2)) \
      AND state IN ('planned', 'sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const UNSETTLED_OF_REFERENCES: &str = "SELECT id, kind, subject, reference, state, run, part, \
-     epoch, attempt, NULL FROM effects WHERE account = ?1 \
+     epoch, attempt, NULL, NULL FROM effects WHERE account = ?1 \
      AND reference IN (SELECT value FROM json_each(?2)) \
      AND state IN ('sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const KNOWN_EFFECTS: &str = "SELECT e.id FROM json_each(?2) AS wanted CROSS JOIN effects AS e \
@@ -89,6 +90,7 @@ fn open(row: &SqliteRow, fence: &Fence) -> Result<Open, StoreError> {
         own: run == fence.run.as_str() && part == i64::from(fence.part) && epoch == fence.epoch,
         attempt: get(row, 8)?,
         key: get(row, 9)?,
+        changes: get(row, 10)?,
     })
 }
 
