@@ -10,7 +10,7 @@ use engine::file::Reading;
 use engine::{Ended, Engine, Failpoint, Failpoints, ImportOptions, Limit, Policy, Stop};
 use futures::future::{BoxFuture, LocalBoxFuture};
 use libtest_mimic::Trial;
-use model::{EffectKind, Ledger, SystemClock};
+use model::{Code, EffectKind, Ledger, SystemClock};
 use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig};
 use store::{EffectQuery, EffectRecord, EffectState, KEY_LIVES, Store};
 
@@ -226,6 +226,29 @@ async fn another_body(
     Ok(())
 }
 
+/// A repeat that is declined says nothing of the attempt before: where that takes effect late, it is ours;
+/// where it never arrived, it is refused for the provider's reason once that is sure.
+async fn declined(db: Arc<TestDb>, of: &'static dyn Provider, late: bool) -> Result {
+    let world = World::new(db, of).await?;
+    let first = if late { "late_execution_ms(500)" } else { "drop_before" };
+    world.faults(&format!("create_customer:1={first},create_customer:2=status(422)"))?;
+    let rows = world.import("A", "Ada").await?;
+    let now = world.create().await?;
+    ensure!((world.times(), world.calls()) == (usize::from(late), 2), "{now:?}");
+    let sent = now.sent_at.context("it was sent")?;
+    ensure!(late || now.updated_at.since(sent) >= QUARANTINE, "too early: {now:?}");
+    let (state, code) = match late {
+        true => (EffectState::Done, Code::FoundLater),
+        false => (EffectState::Refused, Code::ProviderRefused),
+    };
+    ensure!((rows.created, rows.refused) == (u64::from(late), u64::from(!late)), "{rows:?}");
+    let effect = &now.effect;
+    ensure!((effect.state, effect.code.as_deref()) == (state, Some(code.as_str())), "{now:?}");
+    let unfired = world.provider.faults_unfired();
+    ensure!(unfired.is_empty(), "{unfired:?}");
+    Ok(())
+}
+
 type Run = fn(Arc<TestDb>, &'static dyn Provider) -> LocalBoxFuture<'static, Result>;
 
 /// Where nothing is made twice of a repeat, and where by a key.
@@ -236,6 +259,12 @@ const CASES: &[(&[&str], &str, Run)] = &[
     (REPEATING, "is_no_word_of_what_it_had", |db, of| Box::pin(is_no_word_of_what_it_had(db, of))),
     (REPEATING, "is_unresolved_when_its_run_is_cancelled", |db, of| {
         Box::pin(is_unresolved_when_its_run_is_cancelled(db, of))
+    }),
+    (REPEATING, "that_arrives_after_a_declined_repeat_is_found", |db, of| {
+        Box::pin(declined(db, of, true))
+    }),
+    (REPEATING, "that_never_arrived_is_refused_with_its_repeat", |db, of| {
+        Box::pin(declined(db, of, false))
     }),
     (REPEATING, "that_never_arrived_is_repeated", |db, of| {
         Box::pin(repeated(db, of, "drop_before"))

@@ -32,16 +32,23 @@ fn outcome(effect: EffectId, state: EffectState) -> EffectOutcome {
     }
 }
 
+/// The provider has declined it. Of a repeat that says nothing of the attempt before, which may still
+/// take effect: it is unknown, with the provider's reason, until reading shows nobody (see
+/// [`crate::settle`]).
 fn refused(effect: EffectId, item: &Item, code: Code, refusal: Refusal) -> (EffectOutcome, After) {
     let message = match &refusal.code {
         Some(theirs) => format!("{theirs}: {}", refusal.message),
         None => refusal.message,
     };
+    let waits = item.repeats && code == Code::ProviderRefused;
     let row = EffectOutcome {
         code: Some(code.as_str().to_owned()),
         message: Some(message.clone()),
-        ..outcome(effect, EffectState::Refused)
+        ..outcome(effect, if waits { EffectState::Unknown } else { EffectState::Refused })
     };
+    if waits {
+        return (row, After::Done(item.target, Done::Unheard));
+    }
     let verdict =
         Verdict { field: refusal.field, ..Verdict::with(Outcome::Refused, code, message) };
     (row, After::Done(item.target, Done::Ended(verdict)))

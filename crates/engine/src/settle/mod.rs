@@ -305,6 +305,12 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
                 "its answer was lost; it was found by reading".into(),
             )
         },
+        Said::Again(_) if is_declined(one) => EffectOutcome {
+            state: EffectState::Refused,
+            code: effect.code.clone(),
+            message: effect.message.clone(),
+            ..blank
+        },
         Said::Again(_) if effect.attempt >= ATTEMPTS => with(
             EffectState::Refused,
             Code::NeverAnswered,
@@ -327,7 +333,7 @@ async fn look(
     let (mut others, mut creates, mut all) = (Vec::new(), Vec::new(), Vec::new());
     let settle_create = engine.account.capabilities().settle_create;
     for one in wanted {
-        let repeats = unheard.may_repeat(&one);
+        let repeats = unheard.may_repeat(&one) && !is_declined(&one);
         if repeats && may_repeat_its_key(engine, &one) {
             all.push((one, Said::Repeatable));
             continue;
@@ -378,6 +384,12 @@ async fn look(
         }
     }
     (all, None)
+}
+
+/// Whether the provider has declined a repeat of it: if no attempt before has taken effect by now, it is
+/// refused.
+fn is_declined(one: &Unsettled) -> bool {
+    one.record.effect.code.as_deref() == Some(Code::ProviderRefused.as_str())
 }
 
 /// Whether a create may be sent again with the key that it had, instead of being looked for: nothing
