@@ -35,6 +35,7 @@ use model::{
     AccountName, CustomerId, EffectId, MethodId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp,
 };
 
+pub use baseline::APART;
 pub use changes::Changed;
 pub use effects::KEY_LIVES;
 pub use error::StoreError;

@@ -1,6 +1,8 @@
 //! Creates without an answer at providers that make nothing twice of a repeat: who may repeat them, when,
 //! and what is believed of those that nobody repeats.
 
+mod lists;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use model::{Code, EffectKind, Ledger, SystemClock};
 use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig};
 use store::{EffectQuery, EffectRecord, EffectState, KEY_LIVES, Store};
 
+use self::lists::{Seen, Through};
 use super::resume::execute;
 use crate::env::{Database, Databases, Env, TestDb, store_for};
 use crate::inproc::{self, Setup};
@@ -41,6 +44,8 @@ struct World {
     provider: Running,
     db: Arc<TestDb>,
     store: Arc<dyn Store>,
+    /// What stands before the customer list.
+    seen: Option<Seen>,
 }
 
 impl World {
@@ -49,7 +54,7 @@ impl World {
         let provider = Sandbox::start(config).await?;
         let store = store_for(&db).await?;
         store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
-        Ok(Self { of, provider, db, store })
+        Ok(Self { of, provider, db, store, seen: None })
     }
 
     fn engine(&self) -> anyhow::Result<Engine> {
@@ -63,7 +68,12 @@ impl World {
         };
         let owner = "unheard".to_owned();
         let setup = Setup { owner, timing, import_batch: 1, in_flight: 4 };
-        inproc::engine_at(self.of, &self.provider, Arc::clone(&self.store), setup, |inner, _| inner)
+        let seen = self.seen.clone();
+        let wrap = |inner, _| match seen {
+            Some(seen) => Arc::new(Through { inner, seen }),
+            None => inner,
+        };
+        inproc::engine_at(self.of, &self.provider, Arc::clone(&self.store), setup, wrap)
     }
 
     fn faults(&self, faults: &str) -> Result {
@@ -123,6 +133,12 @@ impl World {
             effect.kind == EffectKind::CreateCustomer && effect.subject == "A"
         };
         all.filter(is_it).next_back().context("no create")
+    }
+
+    /// Another client creates a customer.
+    fn stranger(&self, reference: &str) -> anyhow::Result<String> {
+        let email = format!("{reference}@example.com");
+        Ok(self.provider.create_customer(self.of.seeded(), Some(reference), "Eve", &email)?)
     }
 
     fn calls(&self) -> u64 {
@@ -254,6 +270,8 @@ type Run = fn(Arc<TestDb>, &'static dyn Provider) -> LocalBoxFuture<'static, Res
 /// Where nothing is made twice of a repeat, and where by a key.
 const REPEATING: &[&str] = &["noderails", "proxy-token", "v2"];
 const BY_KEY: &[&str] = &["noderails"];
+/// Where a list may have to tell.
+const BY_LIST: &[&str] = &["ecrypt", "noderails"];
 
 const CASES: &[(&[&str], &str, Run)] = &[
     (REPEATING, "is_no_word_of_what_it_had", |db, of| Box::pin(is_no_word_of_what_it_had(db, of))),
@@ -272,6 +290,12 @@ const CASES: &[(&[&str], &str, Run)] = &[
     (BY_KEY, "that_took_effect_is_repeated", |db, of| Box::pin(repeated(db, of, "drop_after"))),
     (REPEATING, "that_nobody_wishes_is_left_to_reading", |db, of| {
         Box::pin(that_nobody_wishes_is_left_to_reading(db, of))
+    }),
+    (BY_LIST, "in_a_list_that_shifts_is_settled", |db, of| {
+        Box::pin(lists::in_a_list_that_shifts_is_settled(db, of))
+    }),
+    (BY_KEY, "behind_the_top_of_the_list_is_found", |db, of| {
+        Box::pin(lists::behind_the_top_of_the_list_is_found(db, of))
     }),
     (BY_KEY, "with_an_old_key_is_found", |db, of| Box::pin(old_key(db, of, "drop_after", 1))),
     (BY_KEY, "with_another_body_is_found", |db, of| {

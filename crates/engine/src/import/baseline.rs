@@ -58,17 +58,19 @@ pub(super) async fn count(
 ) -> Result<(), EngineError> {
     let capabilities = engine.account.capabilities();
     let page = u64::from(capabilities.customers_page);
-    let pages = match is_there(engine).await? {
-        true => 1,
+    let live = engine.store.mirror_stats(&engine.account.name).await?.customers.div_ceil(page);
+    let (least, most) = match is_there(engine).await? {
+        // What earlier imports made since is read down to what a list has shown; at most all of it.
+        true => (1, live + 1),
         false => {
-            let live = engine.store.mirror_stats(&engine.account.name).await?.customers;
             let passes = if capabilities.customers_total { 1 } else { 2 };
-            passes * (live.div_ceil(page) + 1) + 2
+            let pages = passes * (live + 1) + 2;
+            (pages, pages)
         }
     };
     // In the end what was made is read.
-    let pages = pages + creates.div_ceil(page) + 1;
-    calls.add(Some(capabilities.endpoints.list_customers), pages, pages);
+    let made = creates.div_ceil(page) + 1;
+    calls.add(Some(capabilities.endpoints.list_customers), least + made, most + made);
     Ok(())
 }
 
@@ -106,7 +108,7 @@ pub(super) async fn sweep(applier: &Applier<'_>) -> Result<Option<(String, u64)>
 /// file.
 pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
     let Applier { engine, run, ctx, .. } = applier;
-    if !is_there(engine).await? {
+    if !is_there(engine).await? || !scan::head(engine, ctx, &run.fence).await? {
         engine
             .progress
             .says("the customer list is read first: the provider takes a reference twice");
@@ -114,8 +116,10 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         let whole = pages(engine, &mut scan).await;
         scan.end().await?;
         whole?;
+        // Who came while it was read.
+        scan::head(engine, ctx, &run.fence).await?;
     }
-    scan::head(engine, ctx, &run.fence).await
+    Ok(())
 }
 
 async fn pages(engine: &Engine, scan: &mut Scan<'_>) -> Result<(), EngineError> {
