@@ -294,6 +294,9 @@ const CASES: &[(&[&str], &str, Run)] = &[
     (BY_LIST, "in_a_list_that_shifts_is_settled", |db, of| {
         Box::pin(lists::in_a_list_that_shifts_is_settled(db, of))
     }),
+    (BY_LIST, "is_not_absent_while_a_customer_cannot_be_read", |db, of| {
+        Box::pin(lists::is_not_absent_while_a_customer_cannot_be_read(db, of))
+    }),
     (BY_KEY, "behind_the_top_of_the_list_is_found", |db, of| {
         Box::pin(lists::behind_the_top_of_the_list_is_found(db, of))
     }),

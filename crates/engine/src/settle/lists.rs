@@ -203,3 +203,30 @@ pub(super) async fn find(
         }
     })
 }
+
+/// What speaks against a create having had no effect, in the whole list: customers of its reference,
+/// what cannot be read, or that the list is not whole. Nothing does once two readings with other page
+/// boundaries show nobody, or one that shows as many customers as the provider counts.
+///
+/// # Errors
+/// When the list cannot be read to its end.
+pub(super) async fn against(
+    engine: &Engine,
+    ctx: &CallCtx,
+    reference: &Reference,
+) -> Result<Vec<String>, EngineError> {
+    let wanted = BTreeSet::from([reference.clone()]);
+    let one_is_enough = is_counted(engine, Depth::End);
+    let mut shown = Vec::new();
+    for pass in 0..READINGS {
+        let listed = read(engine, ctx, &wanted, pass, Depth::End).await?;
+        shown.extend(listed.hits.values().flatten().map(|customer| customer.id.to_string()));
+        if listed.unreadable > 0 {
+            shown.push(format!("{} customers that cannot be read", listed.unreadable));
+        }
+        if !shown.is_empty() || (listed.whole && (one_is_enough || pass > 0)) {
+            return Ok(shown);
+        }
+    }
+    Ok(vec!["fewer customers than the provider counts".into()])
+}

@@ -8,12 +8,14 @@ use anyhow::ensure;
 use async_trait::async_trait;
 use backend::{
     BackendError, CallCtx, Capabilities, Cursor, CustomerBackend, Effect, Page, PageRequest,
-    Permit, Prepared, Probe, Rejection, SendOutcome, TokenRoute,
+    Permit, Prepared, Probe, Rejection, SendOutcome, TokenRoute, Unreadable,
 };
+use engine::{EngineError, Resolution};
 use model::{
     Address, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
 };
 use sandbox::Handle;
+use store::EffectState;
 
 use super::{Result, World};
 use crate::env::TestDb;
@@ -121,6 +123,32 @@ pub async fn in_a_list_that_shifts_is_settled(
     }));
     let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
     ensure!((settled.planned, settled.unresolved) == (1, 0), "{settled:?}");
+    Ok(())
+}
+
+/// One that cannot be read may be it: neither reading nor a person's word makes it absent.
+pub async fn is_not_absent_while_a_customer_cannot_be_read(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::lost(db, of, "drop_before").await?;
+    world.stranger("X")?;
+    world.seen = Some(Arc::new(|_, mut page| {
+        page.items.retain(|customer| customer.reference.as_deref() != Some("X"));
+        if page.received > 0 {
+            page.unreadable.push(Unreadable { id: None, why: "an odd row".into() });
+        }
+        page
+    }));
+    let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
+    ensure!(settled.unresolved == 1, "{settled:?}");
+    let id = world.create().await?.effect.id;
+    let absent = Resolution::Absent { force: false };
+    let said = engine::resolve(&world.engine()?, &id, &absent, None, "person").await;
+    ensure!(matches!(said, Err(EngineError::StillShown { .. })), "{said:?}");
+    world.seen = None;
+    let said = engine::resolve(&world.engine()?, &id, &absent, None, "person").await?;
+    ensure!(said.record.effect.state == EffectState::Planned, "{said:?}");
     Ok(())
 }
 
