@@ -127,12 +127,12 @@ impl World {
     async fn create(&self) -> anyhow::Result<EffectRecord> {
         let query =
             EffectQuery { states: EffectState::ALL.to_vec(), most: 100, ..EffectQuery::default() };
-        let all = self.store.effects(&query).await?.into_iter();
+        let mut all = self.store.effects(&query).await?.into_iter();
         let is_it = |one: &EffectRecord| {
             let effect = &one.effect;
             effect.kind == EffectKind::CreateCustomer && effect.subject == "A"
         };
-        all.filter(is_it).next_back().context("no create")
+        all.rfind(is_it).context("no create")
     }
 
     /// Another client creates a customer.

@@ -114,7 +114,7 @@ impl<'a> List<'a> {
     }
 
     /// Goes back to the top, with pages of another size; what was shown stays so.
-    pub(super) fn from_top(&mut self, size: u32) {
+    pub(super) fn restart(&mut self, size: u32) {
         self.pages = Pages::new(self.engine, self.ctx, size);
     }
 

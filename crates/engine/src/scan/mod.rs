@@ -201,7 +201,7 @@ impl<'a> Scan<'a> {
         match self.phase {
             Phase::Down => {
                 self.size = size;
-                self.list.from_top(size);
+                self.list.restart(size);
                 self.phase = Phase::Top;
             }
             Phase::Top if self.is_counted() => (self.confirmed, self.phase) = (true, Phase::Over),
@@ -235,7 +235,7 @@ impl<'a> Scan<'a> {
 
     fn pass_again(&mut self, size: u32) {
         let other = (size * OTHER_SIZE.0 / OTHER_SIZE.1).max(1);
-        self.list.from_top(other);
+        self.list.restart(other);
         self.phase = Phase::Confirm;
         self.passes += 1;
         self.below = false;
