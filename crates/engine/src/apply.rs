@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{CallCtx, Capabilities, Effect, MethodListing, TokenRoute};
 use model::{Code, Outcome, Profile, Reference, RemoteCustomerId, RemoteMethod, Timestamp};
-use store::{FinishRows, Group, KnownMethod, Verdict};
+use store::{EffectRow, EffectState, FinishRows, Group, KnownMethod, Verdict};
 
 use crate::group::{
     CustomerNow, DUPLICATE, Fate, Policy, Presence, Row, Rules, Step, Update, Work, fit,
@@ -104,17 +104,27 @@ impl Applier<'_> {
         })
     }
 
-    /// A group, ready to be decided on.
-    pub(crate) fn work(&self, group: Group) -> Work {
+    /// A group, ready to be decided on. A create that nothing was heard of, and that may be repeated,
+    /// is in nobody's way.
+    pub(crate) fn work(&self, mut group: Group) -> Work {
         let capabilities = self.engine.account.capabilities();
         // Where payment methods come with their customer, the list has shown them.
         let read = group.customers.first().and_then(|customer| customer.methods_read_at);
         let listed = capabilities.methods == MethodListing::Inline
             && read.is_some_and(|read| read >= self.began);
+        let open = group.effects.len();
+        group.effects.retain(|effect| !self.repeats(effect));
+        let repeats = group.effects.len() < open;
         let mut work = Work::new(group, &self.run.id, capabilities);
+        work.repeats = repeats;
         work.methods_read = listed;
         work.settle_conflicts();
         work
+    }
+
+    /// Whether an effect is a create that may be repeated though nothing was heard of it.
+    fn repeats(&self, effect: &EffectRow) -> bool {
+        effect.state == EffectState::Unknown && self.unheard.repeats(effect)
     }
 
     /// Applies a batch of references and adds to the tally. When it fails, what took place has
@@ -127,6 +137,11 @@ impl Applier<'_> {
         tally: &mut Tally,
     ) -> Result<(), EngineError> {
         let settled = settled(&groups);
+        // Whose customer is there has nothing to be repeated: what became of the create is read.
+        let there = groups.iter().filter(|group| !group.customers.is_empty());
+        for effect in there.flat_map(|group| &group.effects) {
+            self.unheard.keep(effect);
+        }
         let mut works: Vec<Work> = groups.into_iter().map(|group| self.work(group)).collect();
         let mut standing = vec![Standing::AtWork; works.len()];
         // What an earlier stint of this run made was counted by it, with its customer.
@@ -344,6 +359,7 @@ fn create(work: &Work, place: usize, row: usize, profile: Box<Profile>) -> Optio
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
+        repeats: work.repeats,
         what: What::Create { line, profile },
     })
 }
@@ -354,6 +370,7 @@ fn save(work: &Work, place: usize, row: usize, bulk: bool) -> Option<Item> {
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
+        repeats: false,
         what: What::Save {
             row: Box::new(staged),
             customer: work.customer_id()?,
@@ -369,6 +386,7 @@ fn change(work: &Work, place: usize, row: usize, update: Box<Update>) -> Option<
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
+        repeats: false,
         what: What::Update { line, customer: work.customer_id()?, update },
     })
 }
@@ -386,6 +404,7 @@ fn set_default(
         target: Target { work: place, row },
         reference: work.reference.clone(),
         attempt: 0,
+        repeats: false,
         what: What::SetDefault { line, customer: work.customer_id()?, method, before },
     })
 }

@@ -1,12 +1,15 @@
 //! What is known of a customer list as a whole: when it was last read to its end and confirmed, and
 //! which customers were known before a moment.
 
+use std::time::Duration;
+
 /// What a reading was of: the whole list, or its top.
 pub(crate) const WHOLE: &str = "customers";
 /// See [`WHOLE`].
 pub(crate) const TOP: &str = "top";
-/// The clocks of two processes may differ by so much, in microseconds.
-pub(crate) const APART: i64 = 60_000_000;
+/// The clocks of two processes, and of the database, may differ by so much: what was first seen so long
+/// before a moment was there before it.
+pub const APART: Duration = Duration::from_secs(60);
 
 /// The newest reading under this configuration.
 pub(crate) const LAST_COMPLETE: &str = "SELECT MAX(started_at) FROM scans \
@@ -50,7 +53,8 @@ macro_rules! reads {
                 ids: &[model::RemoteCustomerId],
             ) -> Result<std::collections::BTreeSet<model::RemoteCustomerId>, $crate::StoreError>
             {
-                self.find_ids($listed, account, ids, $crate::baseline::APART).await
+                let apart = i64::try_from($crate::baseline::APART.as_micros()).unwrap_or(i64::MAX);
+                self.find_ids($listed, account, ids, apart).await
             }
 
             async fn find_ids(

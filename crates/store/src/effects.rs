@@ -9,7 +9,7 @@ use model::{
     RemoteMethodId, Timestamp,
 };
 
-use crate::canonical::{Key, MethodNews, NewsOfMethod, key_of};
+use crate::canonical::{Key, MethodNews, NewsOfMethod, key_of, to_json};
 use crate::{
     Applied, CommittedEffect, EffectOutcome, EffectState, Intent, IntentAnswer, TokenFp, TokenLink,
     Unsettled,
@@ -27,6 +27,8 @@ pub(crate) struct Open {
     pub attempt: i64,
     /// Its idempotency key, if it may be used once more: see [`KEY_LIVES`].
     pub key: Option<String>,
+    /// What it changes, or the hash of its body, as JSON: see [`Intent::changes`].
+    pub changes: Option<String>,
 }
 
 /// A key is repeated so long after its effect was first meant, and only if nothing answered the
@@ -37,7 +39,7 @@ pub const KEY_LIVES: Duration = Duration::from_secs(20 * 3600);
 #[derive(Default)]
 pub(crate) struct InTheWay {
     subjects: HashMap<(EffectKind, String), Before>,
-    references: HashMap<String, (EffectId, EffectState)>,
+    references: HashMap<String, Vec<(EffectId, EffectState)>>,
 }
 
 /// The open effect of a subject.
@@ -47,6 +49,7 @@ struct Before {
     state: EffectState,
     attempt: i64,
     key: Option<String>,
+    changes: Option<String>,
 }
 
 /// An intent to be written, with its effect and the key that it is sent with.
@@ -58,7 +61,7 @@ pub(crate) struct Decided<'a> {
     pub answers: Vec<IntentAnswer>,
     /// To be inserted.
     pub fresh: Vec<Meant<'a>>,
-    /// Planned before, to be sent again.
+    /// Planned before, or without an answer, to be sent again.
     pub again: Vec<Meant<'a>>,
 }
 
@@ -74,12 +77,14 @@ impl InTheWay {
                 EffectState::Planned | EffectState::Done | EffectState::Refused => false,
             };
             if let Some(reference) = one.reference.filter(|_| unsettled) {
-                found.references.entry(reference).or_insert((one.id.clone(), one.state));
+                found.references.entry(reference).or_default().push((one.id.clone(), one.state));
             }
             if one.state.is_open() {
                 let key = (one.kind, one.subject);
-                let Open { id, state, attempt, key: sent_with, .. } = one;
-                found.subjects.insert(key, Before { id, state, attempt, key: sent_with });
+                let Open { id, state, attempt, key: sent_with, changes, .. } = one;
+                // The first row of an effect has its key.
+                let before = Before { id, state, attempt, key: sent_with, changes };
+                found.subjects.entry(key).or_insert(before);
             }
         }
         found
@@ -92,34 +97,33 @@ impl InTheWay {
         for intent in intents {
             let key = (intent.kind, intent.subject.clone());
             let before = self.subjects.get(&key).cloned();
-            let held = before
-                .clone()
-                .filter(|before| before.state != EffectState::Planned)
-                .map(|before| (before.id, before.state))
-                .or_else(|| self.references.get(intent.reference.as_ref()?.as_str()).cloned());
+            let in_the_way = before.as_ref().filter(|before| !before.lets_pass(intent));
+            let held = in_the_way
+                .map(|before| (before.id.clone(), before.state))
+                .or_else(|| self.holds(intent, before.as_ref().map(|before| &before.id)));
             if let Some((by, state)) = held {
                 decided.answers.push(IntentAnswer::Held { by, state });
                 continue;
             }
             let new = intent.idempotency_key.clone();
             let before = match before {
-                Some(planned) => {
-                    // A change may be another by now: under the key of the one before it would be
-                    // answered with that one's answer, and not be made.
-                    let is_same = new.is_some() && intent.kind != EffectKind::UpdateCustomer;
-                    let sent_with = planned.key.filter(|_| is_same).or(new);
-                    decided.again.push((planned.id.clone(), intent, sent_with.clone()));
+                Some(earlier) => {
+                    let same_key = new.is_some() && earlier.is_same(intent);
+                    let sent_with = earlier.key.filter(|_| same_key).or(new);
+                    decided.again.push((earlier.id.clone(), intent, sent_with.clone()));
                     Before {
-                        id: planned.id,
+                        id: earlier.id,
                         state: EffectState::Sending,
-                        attempt: planned.attempt + 1,
+                        attempt: earlier.attempt + 1,
                         key: sent_with,
+                        changes: earlier.changes,
                     }
                 }
                 None => {
                     let id = EffectId::generate();
                     decided.fresh.push((id.clone(), intent, new.clone()));
-                    Before { id, state: EffectState::Sending, attempt: 1, key: new }
+                    let changes = None;
+                    Before { id, state: EffectState::Sending, attempt: 1, key: new, changes }
                 }
             };
             let Before { id: effect, attempt, key: sent_with, .. } = before.clone();
@@ -128,6 +132,46 @@ impl InTheWay {
         }
         decided
     }
+
+    /// The effect that holds every other one of this reference, but for the one that is repeated.
+    fn holds(
+        &self,
+        intent: &Intent,
+        repeated: Option<&EffectId>,
+    ) -> Option<(EffectId, EffectState)> {
+        let all = self.references.get(intent.reference.as_ref()?.as_str())?;
+        all.iter().find(|(id, _)| Some(id) != repeated).cloned()
+    }
+}
+
+impl Before {
+    /// Whether an intent takes this effect up again: it is proven that it had none, or nothing is known
+    /// of it and the provider makes nothing twice of a repeat: with the same key and body, or where it
+    /// takes none.
+    fn lets_pass(&self, intent: &Intent) -> bool {
+        match self.state {
+            EffectState::Planned => true,
+            EffectState::Unknown if intent.repeats => {
+                let same_key = self.key.is_some() && body_of(intent) == self.changes;
+                intent.idempotency_key.is_none() || same_key
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an intent may have the key of this effect, which is proven to have had none: its body is
+    /// the same, or one that an older version wrote nothing of. Under the key of another it would be
+    /// answered with that one's answer, and not be made. A change may be another by now, though it
+    /// changes the same.
+    fn is_same(&self, intent: &Intent) -> bool {
+        intent.kind != EffectKind::UpdateCustomer
+            && self.changes.as_ref().is_none_or(|_| body_of(intent) == self.changes)
+    }
+}
+
+/// What an intent changes, or the hash of its body, as JSON.
+fn body_of(intent: &Intent) -> Option<String> {
+    intent.changes.as_ref().map(to_json)
 }
 
 /// Since an effect was sent; nothing where the clock was set back since.
@@ -221,6 +265,7 @@ pub(crate) fn named(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SentChange;
 
     fn intent(subject: &str, key: Option<&str>) -> Intent {
         Intent {
@@ -234,6 +279,7 @@ mod tests {
             known_before: None,
             idempotency_key: key.map(str::to_owned),
             changes: None,
+            repeats: false,
         }
     }
 
@@ -249,6 +295,7 @@ mod tests {
             own: false,
             attempt: 1,
             key: key.map(str::to_owned),
+            changes: None,
         });
         let intents = [intent("r1", new)];
         let decided = InTheWay::of(before).decide(&intents);
@@ -276,6 +323,45 @@ mod tests {
             (Some(None), None, None),
         ] {
             assert_eq!(key_sent(old, new).as_deref(), sent, "{old:?} then {new:?}");
+        }
+    }
+    #[test]
+    fn a_key_goes_with_its_body() {
+        let body = |after: &str| {
+            let (field, after) = ("customer".to_owned(), after.to_owned());
+            Some(vec![SentChange { field, before: None, after }])
+        };
+        let says = |state, before: Option<Vec<SentChange>>, now| {
+            let open = Open {
+                id: EffectId::generate(),
+                kind: EffectKind::CreateCustomer,
+                subject: "r1".into(),
+                reference: None,
+                state,
+                own: false,
+                attempt: 1,
+                key: Some("old".into()),
+                changes: before.as_ref().map(to_json),
+            };
+            let intents = [Intent { changes: now, repeats: true, ..intent("r1", Some("new")) }];
+            match InTheWay::of([open]).decide(&intents).answers.pop() {
+                Some(IntentAnswer::Accepted { key, .. }) => key,
+                Some(IntentAnswer::Held { .. }) | None => None,
+            }
+        };
+        use EffectState::{Planned, Unknown};
+        for (state, before, now, sent) in [
+            (Planned, body("a"), body("a"), Some("old")),
+            // Proven to have had none: it is another create.
+            (Planned, body("a"), body("b"), Some("new")),
+            (Planned, None, body("b"), Some("old")),
+            (Unknown, body("a"), body("a"), Some("old")),
+            // It is looked for first.
+            (Unknown, body("a"), body("b"), None),
+            (Unknown, None, body("b"), None),
+        ] {
+            let told = format!("{state:?} {before:?} then {now:?}");
+            assert_eq!(says(state, before, now).as_deref(), sent, "{told}");
         }
     }
 }

@@ -35,6 +35,7 @@ use model::{
     AccountName, CustomerId, EffectId, MethodId, RemoteCustomerId, RemoteMethodId, RunId, Timestamp,
 };
 
+pub use baseline::APART;
 pub use changes::Changed;
 pub use effects::KEY_LIVES;
 pub use error::StoreError;
@@ -278,10 +279,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     // --- the journal --------------------------------------------------------------------------
 
     /// Commits intents as `sending`, durably (SQLite `synchronous=FULL`). One answer for each, in
-    /// order: accepted with its effect id (the id of a `planned` effect of the same subject is
-    /// taken up again, with one more attempt), or held up by an open effect of the same subject,
-    /// or by an unsettled one (`unknown`, `unresolved`, or `sending` under another epoch) of the
-    /// same reference. `sent_at` is the database's clock.
+    /// order: accepted with its effect id, or held up. `sent_at` is the database's clock.
+    ///
+    /// What was of the same subject before, and what it becomes:
+    /// - nothing open: a new effect, attempt 1, with the intent's own key;
+    /// - `planned` (never sent, or proven to have had no effect): `sending`, one attempt more; with the
+    ///   key that it had if nothing answered that, it lives ([`KEY_LIVES`]) and it was of the same
+    ///   [body](Intent::changes), else with the new one;
+    /// - `unknown`, and the intent [repeats](Intent::repeats) it: `sending`, one attempt more, with the
+    ///   key that it had. Where the intent has a key and that one was answered, lives no more or was of
+    ///   another body, it is held. The attempt before may still take effect: see [`Store::commit_outcomes`];
+    /// - anything else that is open: held by it.
+    ///
+    /// Held is also what has an unsettled effect of another subject of the same reference: `unknown`,
+    /// `unresolved`, or `sending` under another epoch.
     async fn commit_intents(
         &self,
         fence: &Fence,
@@ -291,6 +302,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Commits what became of effects, durably, with the mirror rows, canonical records and token
     /// links that follow from them, all in one transaction. One answer for each, in order.
+    ///
+    /// - `sending` becomes `planned`: this attempt was not sent, or not taken, and does not count; there
+    ///   was none before it that may take effect. Of a repeat, `unknown` without a code says the same of
+    ///   the attempt, and that the one before is as unknown as it was.
+    /// - `unknown` and `unresolved` become `planned`: it is proven, or a person says, that no attempt had
+    ///   an effect.
+    /// - `done` and `refused` are final: they stay, whatever is said.
     async fn commit_outcomes(
         &self,
         fence: &Fence,

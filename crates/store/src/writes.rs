@@ -175,8 +175,12 @@ pub struct Intent {
     pub known_before: Option<Vec<RemoteMethodId>>,
     /// The key the provider takes.
     pub idempotency_key: Option<String>,
-    /// What it changes of the customer's fields, for settling an update.
+    /// What it changes of the customer's fields, for settling an update; of a create with a key, the
+    /// hash of its whole body: the key is repeated for no other.
     pub changes: Option<Vec<SentChange>>,
+    /// Whether it may be sent though nothing is known of an attempt before it: the provider makes
+    /// nothing twice of it.
+    pub repeats: bool,
 }
 
 /// A field that an effect changes.

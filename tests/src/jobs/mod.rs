@@ -18,6 +18,7 @@ mod secrets;
 mod settle;
 mod three_way;
 mod together;
+mod unheard;
 mod whole_file;
 
 pub use self::resume::{called, expire};
@@ -258,5 +259,6 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             a_customer_that_is_gone_is_not_made_again;
     }
     all.extend(outage::trials(env));
+    all.extend(unheard::trials(env));
     all
 }

@@ -16,6 +16,10 @@ cases![
     one_open_effect_within_one_write,
     concurrent_intents_of_a_subject_have_one_winner,
     a_planned_effect_is_taken_up_again,
+    an_unknown_effect_is_repeated,
+    an_unknown_effect_is_repeated_with_its_key_or_held,
+    a_repeat_that_was_not_sent_leaves_it_unknown,
+    a_repeat_is_held_by_another_effect_of_its_reference,
     a_key_is_repeated_while_nothing_answered_it,
     a_key_is_not_repeated_when_it_is_old,
     what_an_effect_changes_is_kept_and_replaced,
@@ -83,6 +87,7 @@ async fn an_intent_is_committed_as_sending(cx: &Cx) -> anyhow::Result<()> {
         known_before: Some(vec![remote_method("m2")?, remote_method("m3")?]),
         idempotency_key: Some("key-1".into()),
         changes: None,
+        repeats: false,
     };
     let answer = commit(cx, &fence, full).await?;
     let IntentAnswer::Accepted { effect, attempt, .. } = answer else { panic!("{answer:?}") };
@@ -230,6 +235,118 @@ async fn a_planned_effect_is_taken_up_again(cx: &Cx) -> anyhow::Result<()> {
     assert_eq!((&row.run, row.line), (&later.run, Some(4)));
     assert_eq!((&row.code, &row.message), (&None, &None));
     assert_eq!(cx.rows_in("effects").await?, 1);
+    Ok(())
+}
+
+/// An intent to create `r1`, though nothing is known of the attempt before.
+fn repeat(key: Option<&str>) -> anyhow::Result<Intent> {
+    let create = intent(EffectKind::CreateCustomer, "r1", Some("r1"))?;
+    Ok(Intent { repeats: true, idempotency_key: key.map(str::to_owned), ..create })
+}
+
+/// The state of an effect, and its attempts.
+async fn now_of(cx: &Cx, effect: &EffectId) -> anyhow::Result<(EffectState, i64)> {
+    let found = cx.store().effect(effect).await?.expect("it is there").record.effect;
+    Ok((found.state, found.attempt))
+}
+
+/// Nothing is known of what was sent, but for the status of an answer.
+async fn unheard(
+    cx: &Cx,
+    fence: &Fence,
+    effect: &EffectId,
+    status: Option<u16>,
+) -> anyhow::Result<()> {
+    let code = Some("outcome_unknown".to_owned());
+    let unknown = EffectOutcome { code, status, ..outcome(effect, EffectState::Unknown) };
+    cx.store().commit_outcomes(fence, &name("alpha")?, vec![unknown]).await?;
+    Ok(())
+}
+
+async fn an_unknown_effect_is_repeated(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let effect = accepted(cx, &fence, repeat(None)?).await?;
+    // Being sent, waiting for a person: nobody repeats that.
+    let held = |state| IntentAnswer::Held { by: effect.clone(), state };
+    assert_eq!(commit(cx, &fence, repeat(None)?).await?, held(EffectState::Sending));
+    settle(cx, &fence, &effect, EffectState::Unresolved).await?;
+    assert_eq!(commit(cx, &fence, repeat(None)?).await?, held(EffectState::Unresolved));
+    unheard(cx, &fence, &effect, None).await?;
+    let create = intent(EffectKind::CreateCustomer, "r1", Some("r1"))?;
+    assert_eq!(commit(cx, &fence, create).await?, held(EffectState::Unknown));
+    let later = cx.fence("alpha").await?;
+    let answer = commit(cx, &later, repeat(None)?).await?;
+    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2, key: None });
+    assert_eq!(now_of(cx, &effect).await?, (EffectState::Sending, 2));
+    assert_eq!(cx.rows_in("effects").await?, 1);
+    Ok(())
+}
+
+async fn an_unknown_effect_is_repeated_with_its_key_or_held(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let effect = accepted(cx, &fence, repeat(Some("k1"))?).await?;
+    unheard(cx, &fence, &effect, None).await?;
+    let answer = commit(cx, &fence, repeat(Some("k2"))?).await?;
+    let key = Some("k1".to_owned());
+    assert_eq!(answer, IntentAnswer::Accepted { effect: effect.clone(), attempt: 2, key });
+    // A key of another body, that lives no more, or that was answered, is not repeated, nor is another
+    // sent.
+    unheard(cx, &fence, &effect, None).await?;
+    let held = IntentAnswer::Held { by: effect.clone(), state: EffectState::Unknown };
+    let after = "hash of another body".to_owned();
+    let body = SentChange { field: "customer".into(), before: None, after };
+    let other = Intent { changes: Some(vec![body]), ..repeat(Some("k3"))? };
+    assert_eq!(commit(cx, &fence, other).await?, held);
+    let by = (KEY_LIVES + Duration::from_secs(60)).as_micros();
+    cx.execute(&format!("UPDATE effects SET created_at = created_at - {by}")).await?;
+    assert_eq!(commit(cx, &fence, repeat(Some("k3"))?).await?, held);
+    cx.execute(&format!("UPDATE effects SET created_at = created_at + {by}")).await?;
+    unheard(cx, &fence, &effect, Some(500)).await?;
+    assert_eq!(commit(cx, &fence, repeat(Some("k4"))?).await?, held);
+    assert_eq!(now_of(cx, &effect).await?, (EffectState::Unknown, 2));
+    Ok(())
+}
+
+async fn a_repeat_that_was_not_sent_leaves_it_unknown(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let effect = accepted(cx, &fence, repeat(None)?).await?;
+    unheard(cx, &fence, &effect, None).await?;
+    for _ in 0..2 {
+        accepted(cx, &fence, repeat(None)?).await?;
+        // Said twice, as when the store could not be reached after the first.
+        for _ in 0..2 {
+            settle(cx, &fence, &effect, EffectState::Unknown).await?;
+            assert_eq!(now_of(cx, &effect).await?, (EffectState::Unknown, 1));
+        }
+    }
+    let found = cx.store().effect(&effect).await?.expect("it is there").record.effect;
+    assert_eq!(found.code.as_deref(), Some("outcome_unknown"));
+    // Read, and proven to have had none: then it is planned, and an attempt that reaches nobody
+    // leaves it so.
+    settle(cx, &fence, &effect, EffectState::Planned).await?;
+    assert_eq!(now_of(cx, &effect).await?, (EffectState::Planned, 1));
+    accepted(cx, &fence, intent(EffectKind::CreateCustomer, "r1", Some("r1"))?).await?;
+    settle(cx, &fence, &effect, EffectState::Planned).await?;
+    assert_eq!(now_of(cx, &effect).await?, (EffectState::Planned, 1));
+    Ok(())
+}
+
+async fn a_repeat_is_held_by_another_effect_of_its_reference(cx: &Cx) -> anyhow::Result<()> {
+    let fence = cx.fence("alpha").await?;
+    let other = intent(EffectKind::AddMethod, "r1/x", Some("r1"))?;
+    let both = vec![repeat(None)?, other];
+    let answers = cx.store().commit_intents(&fence, &name("alpha")?, both).await?;
+    let [IntentAnswer::Accepted { effect: create, .. }, IntentAnswer::Accepted { effect: add, .. }] =
+        answers.as_slice()
+    else {
+        panic!("{answers:?}")
+    };
+    settle(cx, &fence, create, EffectState::Unknown).await?;
+    settle(cx, &fence, add, EffectState::Unresolved).await?;
+    let held = IntentAnswer::Held { by: add.clone(), state: EffectState::Unresolved };
+    assert_eq!(commit(cx, &fence, repeat(None)?).await?, held);
+    settle(cx, &fence, add, EffectState::Refused).await?;
+    accepted(cx, &fence, repeat(None)?).await?;
     Ok(())
 }
 

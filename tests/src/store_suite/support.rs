@@ -423,6 +423,7 @@ pub fn intent(kind: EffectKind, subject: &str, who: Option<&str>) -> anyhow::Res
         known_before: None,
         idempotency_key: None,
         changes: None,
+        repeats: false,
     })
 }
 

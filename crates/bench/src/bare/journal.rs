@@ -128,6 +128,7 @@ fn intent(no: u64) -> Result<Intent> {
         known_before: None,
         idempotency_key: None,
         changes: None,
+        repeats: false,
     })
 }
 

@@ -165,6 +165,8 @@ pub(crate) struct Work {
     pub(crate) unreadable: bool,
     /// Applying lists the customer's methods before it decides: told by planning.
     lists_methods: bool,
+    /// A create of this reference was sent and not heard of, and may be repeated.
+    pub(crate) repeats: bool,
 }
 
 /// A profile field that the file states otherwise than the last time, and otherwise than the

@@ -72,6 +72,7 @@ impl Work {
             update_tried: false,
             unreadable: false,
             lists_methods: false,
+            repeats: false,
         };
         // Said on a row that is decided: not on the next row again.
         work.wish_noted = work.rows.iter().any(|row| {

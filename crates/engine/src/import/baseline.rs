@@ -8,6 +8,7 @@ use model::EffectKind;
 use store::{MatchCategory, RowTally};
 
 use super::effects_in;
+use super::plan::BLOCKED;
 use crate::apply::Applier;
 use crate::forecast::Counted;
 use crate::scan::{self, Scan};
@@ -15,12 +16,27 @@ use crate::{Engine, EngineError};
 
 /// A complete list that is older than this is read anew.
 const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Among so many unsettled effects a create is looked for.
+const UNSETTLED: u32 = 1000;
 
-/// Whether a plan creates customers at a provider that would take them twice.
-pub(super) fn is_needed(engine: &Engine, tally: &RowTally) -> bool {
+/// Whether a plan creates customers at a provider that would take them twice, or may do so once it is
+/// settled what became of an earlier create.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn is_needed(engine: &Engine, tally: &RowTally) -> Result<bool, EngineError> {
     let creates = |plan: &String| effects_in(plan).any(|one| one == EffectKind::CreateCustomer);
-    engine.account.capabilities().find != FindBy::UniqueReference
-        && tally.planned.keys().any(creates)
+    if engine.account.capabilities().find == FindBy::UniqueReference {
+        return Ok(false);
+    }
+    if tally.planned.keys().any(creates) {
+        return Ok(true);
+    }
+    if !tally.planned.keys().any(|plan| plan.split('+').any(|word| word == BLOCKED)) {
+        return Ok(false);
+    }
+    let unsettled = engine.store.unsettled(&engine.account.name, None, UNSETTLED).await?;
+    Ok(unsettled.iter().any(|one| one.record.effect.kind == EffectKind::CreateCustomer))
 }
 
 /// Whether there is a complete list that is good still.
@@ -42,17 +58,19 @@ pub(super) async fn count(
 ) -> Result<(), EngineError> {
     let capabilities = engine.account.capabilities();
     let page = u64::from(capabilities.customers_page);
-    let pages = match is_there(engine).await? {
-        true => 1,
+    let live = engine.store.mirror_stats(&engine.account.name).await?.customers.div_ceil(page);
+    let (least, most) = match is_there(engine).await? {
+        // What earlier imports made since is read down to what a list has shown; at most all of it.
+        true => (1, live + 1),
         false => {
-            let live = engine.store.mirror_stats(&engine.account.name).await?.customers;
             let passes = if capabilities.customers_total { 1 } else { 2 };
-            passes * (live.div_ceil(page) + 1) + 2
+            let pages = passes * (live + 1) + 2;
+            (pages, pages)
         }
     };
     // In the end what was made is read.
-    let pages = pages + creates.div_ceil(page) + 1;
-    calls.add(Some(capabilities.endpoints.list_customers), pages, pages);
+    let made = creates.div_ceil(page) + 1;
+    calls.add(Some(capabilities.endpoints.list_customers), least + made, most + made);
     Ok(())
 }
 
@@ -90,7 +108,7 @@ pub(super) async fn sweep(applier: &Applier<'_>) -> Result<Option<(String, u64)>
 /// file.
 pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
     let Applier { engine, run, ctx, .. } = applier;
-    if !is_there(engine).await? {
+    if !is_there(engine).await? || !scan::head(engine, ctx, &run.fence).await? {
         engine
             .progress
             .says("the customer list is read first: the provider takes a reference twice");
@@ -98,8 +116,10 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         let whole = pages(engine, &mut scan).await;
         scan.end().await?;
         whole?;
+        // Who came while it was read.
+        scan::head(engine, ctx, &run.fence).await?;
     }
-    scan::head(engine, ctx, &run.fence).await
+    Ok(())
 }
 
 async fn pages(engine: &Engine, scan: &mut Scan<'_>) -> Result<(), EngineError> {

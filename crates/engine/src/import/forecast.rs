@@ -127,7 +127,7 @@ impl Expectations {
         let mut counted = self.count(&capabilities.endpoints, tally, calls, unique);
         // Of the customers that are known to be live, one must be there (rule 1).
         counted.add(capabilities.endpoints.get_customer, asked.min(1), asked);
-        if baseline::is_needed(engine, tally) {
+        if baseline::is_needed(engine, tally).await? {
             baseline::count(engine, self.creates(), &mut counted).await?;
         }
         if let Some(rows) = args.canary() {

@@ -187,7 +187,7 @@ async fn applier<'a>(
         shared: BTreeMap::new(),
         parked: BTreeMap::new(),
         brakes: Brakes::of(engine, began).await?,
-        unheard: Unheard::default(),
+        unheard: Unheard::of_sender(),
     })
 }
 
@@ -290,7 +290,7 @@ async fn carry_out(
     if !tally.planned.is_empty() {
         observe::same_account(engine, &applier.ctx).await?;
     }
-    if baseline::is_needed(engine, &tally) {
+    if baseline::is_needed(engine, &tally).await? {
         baseline::read(&applier).await?;
         applier.may_create = true;
         plan::replan(&applier, Which::Open, &mut plan::Kept::default()).await?;

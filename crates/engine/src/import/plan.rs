@@ -14,6 +14,9 @@ use crate::group::{CustomerNow, Fate, Rules, Step, Work};
 /// Tokens forgotten in one transaction.
 const FORGET: usize = 5000;
 
+/// What a plan says of a row whose customer has an effect that is not settled.
+pub(super) const BLOCKED: &str = "blocked";
+
 /// What planning counts on its way.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -355,7 +358,7 @@ pub(super) fn plan_work(
                 },
                 (Fate::Ended(end), _) => words.push(match end.code {
                     Some(code) if end.outcome == Outcome::Refused => code.as_str(),
-                    _ => "blocked",
+                    _ => BLOCKED,
                 }),
                 // Beside its own subject something is wished that cannot be: if that is all, a dry
                 // run has decided the row. Applying keeps what only our store can keep of it.
@@ -365,7 +368,7 @@ pub(super) fn plan_work(
                 (_, Some(also)) if gives_up && also.outcome == Outcome::Rejected => {
                     verdict = Some(also.clone());
                 }
-                (_, Some(also)) => words.push(also.code.map_or("blocked", Code::as_str)),
+                (_, Some(also)) => words.push(also.code.map_or(BLOCKED, Code::as_str)),
                 _ => {}
             }
             // Applying looks before it says what cannot be: until then the row is open.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::{GROUPS, effects_in};
 use crate::apply::Applier;
 use crate::observe;
-use crate::scan::Pages;
+use crate::scan::{Depth, List};
 use crate::{Engine, EngineError};
 
 /// What is wrong with a row of the canary.
@@ -251,9 +251,9 @@ async fn customer(
     if capabilities.find == FindBy::UniqueReference {
         return Ok(engine.account.find_customer(ctx, reference).await?);
     }
-    let mut pages = Pages::new(engine, ctx, capabilities.customers_page);
-    while let Some(page) = pages.next().await? {
-        if let Some(customer) = page.items.into_iter().find(|customer| customer.id == *id) {
+    let mut list = List::new(engine, ctx, capabilities.customers_page, Depth::End);
+    while let Some(shown) = list.next().await? {
+        if let Some(customer) = shown.customers.into_iter().find(|customer| customer.id == *id) {
             return Ok(Some(customer));
         }
     }

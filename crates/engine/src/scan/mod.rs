@@ -1,27 +1,23 @@
-//! Reading a provider's customer list to its end while it shifts (rule 3).
+//! Reading a provider's customer list while it shifts (rule 3): whoever reads it does it here.
 //!
-//! A customer that is made meanwhile pushes rows to the next page: they are seen twice, and written
-//! once. One that is deleted pulls rows back: they may be missed. So what
-//! a scan did not see is not gone: `Store::unseen_customers` names it, and each is read by its id.
+//! [`List`] is one reading from the top, as deep as is asked for; [`Scan`] reads to the end, again where it
+//! must, and writes what it reads; [`head`] and [`since`] read the top.
+//!
+//! A customer that is deleted meanwhile pulls rows back: they may be missed. So what a scan did not see
+//! is not gone: `Store::unseen_customers` names it, and each is read by its id.
 
+mod list;
 mod pages;
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use backend::{BackendError, CallCtx, Capabilities, ErrorKind, ListOrder, Page, RemoteCustomer};
+use model::Timestamp;
+use store::{APART, CustomersApplied, CustomersWrite, Fence, NewScan, Overlap, ScanState};
 
-use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
-use model::{RemoteCustomerId, RemoteStatus, Timestamp};
-use store::{CustomersApplied, CustomersWrite, Fence, NewScan, Overlap, ScanState};
-
-pub(crate) use self::pages::Pages;
+use self::list::circles;
+pub(crate) use self::list::{Depth, List, Shown};
+use self::pages::Pages;
 use crate::{Engine, EngineError};
 
-/// So often a page that brings nothing new is asked for again before the list is said to go round
-/// in circles.
-const AGAIN: u32 = 2;
-/// Pages in a row that are not full and bring nothing new, and the list goes round in circles.
-const IDLE: u32 = 8;
 /// A second or third pass asks for this share of the rows of the pass before, so that its pages begin
 /// elsewhere: 90 for 100.
 const OTHER_SIZE: (u32, u32) = (9, 10);
@@ -56,37 +52,29 @@ pub(crate) struct Written {
 /// One reading of the customer list.
 pub(crate) struct Scan<'a> {
     engine: &'a Engine,
-    ctx: &'a CallCtx,
     fence: &'a Fence,
     /// The store's id of it.
     pub(crate) id: String,
-    pages: Pages<'a>,
+    list: List<'a>,
     phase: Phase,
-    /// Hashes of the customers it has seen. Two of one hash are one in 10^19.
-    seen: HashSet<u64>,
-    hasher: RandomState,
     /// Whether a second pass is to confirm the first.
     confirm: bool,
     passes: u32,
-    /// The first page's customers: what is new above them was made since.
-    top: HashSet<RemoteCustomerId>,
-    /// Whether this pass has met one of them.
+    /// Whether this pass has met one of the first page's customers: what is new above them was made
+    /// since.
     below: bool,
     /// Customers that this pass was the first to see, above them and below.
     above: u64,
     missed: u64,
-    /// Pages that were read to see how far the head has moved.
-    aside: Vec<Written>,
+    /// The rest of a page that was written in two.
+    aside: Option<Written>,
     confirmed: bool,
     /// The provider's own count, as the last page stated it.
     total: Option<u64>,
-    /// Rows that could not be read: they are there all the same.
+    /// Rows that could not be read, in the pass that met most of them: they are there all the same.
     unreadable: u64,
-    /// Rows of the first pass that an earlier page of it had.
-    known: u64,
-    /// How often the same page was asked for again.
-    tries: u32,
-    idle: u32,
+    /// Those of this pass.
+    unread: u64,
     asked: u32,
     /// What a page has.
     size: u32,
@@ -110,26 +98,20 @@ impl<'a> Scan<'a> {
         let id = engine.store.begin_scan(fence, &new).await?;
         Ok(Self {
             engine,
-            ctx,
             fence,
             id,
-            pages: Pages::new(engine, ctx, asked),
+            list: List::new(engine, ctx, asked, Depth::End),
             phase: Phase::Down,
-            seen: HashSet::new(),
-            hasher: RandomState::new(),
             confirm,
             passes: 1,
-            top: HashSet::new(),
             below: false,
             above: 0,
             missed: 0,
-            aside: Vec::new(),
+            aside: None,
             confirmed: false,
             total: None,
             unreadable: 0,
-            known: 0,
-            tries: 0,
-            idle: 0,
+            unread: 0,
             asked,
             size: asked,
         })
@@ -152,64 +134,66 @@ impl<'a> Scan<'a> {
     /// round in circles.
     pub(crate) async fn next(&mut self) -> Result<Option<Written>, EngineError> {
         loop {
-            if let Some(aside) = self.aside.pop() {
+            if let Some(aside) = self.aside.take() {
                 return Ok(Some(aside));
             }
             if self.phase == Phase::Over {
                 return Ok(None);
             }
-            self.engine.stop.check()?;
-            let page = self.pages.next().await?;
-            self.total = self.pages.total().or(self.total);
-            let Some(page) = page else {
-                self.turn()?;
-                continue;
+            let written = match self.phase {
+                Phase::Down => match self.list.next().await? {
+                    Some(shown) => Some(self.write(shown).await?),
+                    None => None,
+                },
+                Phase::Top | Phase::Confirm | Phase::Over => match self.list.page().await? {
+                    Some(page) if self.phase == Phase::Confirm => Some(self.compare(page).await?),
+                    Some(page) => Some(self.top(page).await?),
+                    None => None,
+                },
             };
-            let (full, readable) =
-                (page.received >= u64::from(self.pages.size()), page.items.len());
-            if self.phase == Phase::Down && self.top.is_empty() {
-                self.top = page.items.iter().map(|customer| customer.id.clone()).collect();
+            self.total = self.list.total().or(self.total);
+            if written.is_some() {
+                return Ok(written);
             }
-            if self.phase == Phase::Confirm {
-                return self.compare(page).await.map(Some);
-            }
-            let written = self.write(page).await?;
-            // A page on which nobody can be read says nothing of the list.
-            let known = written.fresh == 0 && readable > 0;
-            match self.phase {
-                Phase::Down if known => self.is_known(readable as u64, full).await?,
-                Phase::Down => {
-                    self.known += written.slid;
-                    (self.tries, self.idle) = (0, 0);
-                }
-                Phase::Top if known => self.turn()?,
-                Phase::Top | Phase::Confirm | Phase::Over => {}
-            }
-            return Ok(Some(written));
+            self.turn()?;
         }
+    }
+
+    /// Takes a page of the top: once one is wholly known, nobody new is above.
+    async fn top(&mut self, page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
+        let readable = !page.items.is_empty();
+        let shown = self.list.take(page);
+        let written = self.write(shown).await?;
+        if readable && written.fresh == 0 {
+            self.turn()?;
+        }
+        Ok(written)
     }
 
     /// Takes a page of a confirming pass: what is new above the first page's customers was made
     /// since, what is new below them was missed.
     async fn compare(&mut self, mut page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
-        let met = page.items.iter().position(|customer| self.top.contains(&customer.id));
+        let met = page.items.iter().position(|customer| self.list.began_with(customer));
         if let Some(at) = met.filter(|at| *at > 0 && !self.below) {
             let above = Page { items: page.items.drain(..at).collect(), ..page.clone() };
+            let above = self.list.take(above);
             let above = self.write(above).await?;
             self.above += above.fresh;
             page.unreadable.clear();
             page.card_numbers_at.clear();
-            self.aside.push(above);
+            self.aside = Some(above);
         }
         self.below |= met.is_some();
-        let written = self.write(page).await?;
+        let shown = self.list.take(page);
+        let written = self.write(shown).await?;
         *(if self.below { &mut self.missed } else { &mut self.above }) += written.fresh;
         Ok(written)
     }
 
     /// A pass has come to its end.
     fn turn(&mut self) -> Result<(), EngineError> {
-        let size = self.pages.size();
+        let size = self.list.size();
+        self.unread = 0;
         if !self.below {
             // Nobody of the first page is there any more: where its top was cannot be told.
             self.missed += self.above;
@@ -217,7 +201,7 @@ impl<'a> Scan<'a> {
         match self.phase {
             Phase::Down => {
                 self.size = size;
-                self.pages = Pages::new(self.engine, self.ctx, size);
+                self.list.restart(size);
                 self.phase = Phase::Top;
             }
             Phase::Top if self.is_counted() => (self.confirmed, self.phase) = (true, Phase::Over),
@@ -229,7 +213,7 @@ impl<'a> Scan<'a> {
                 self.pass_again(size);
             }
             Phase::Confirm if let Some(total) = self.total => {
-                let seen = self.seen.len() as u64 + self.unreadable;
+                let seen = self.list.seen() + self.unreadable;
                 return Err(circles(&format!("it shows {seen} customers and counts {total}")));
             }
             Phase::Confirm if self.missed > 0 && self.passes < PASSES => self.pass_again(size),
@@ -246,73 +230,27 @@ impl<'a> Scan<'a> {
 
     /// Whether as many customers were seen as the provider counts: nothing can have been missed.
     fn is_counted(&self) -> bool {
-        self.total.is_some_and(|total| self.seen.len() as u64 + self.unreadable >= total)
+        self.total.is_some_and(|total| self.list.seen() + self.unreadable >= total)
     }
 
     fn pass_again(&mut self, size: u32) {
         let other = (size * OTHER_SIZE.0 / OTHER_SIZE.1).max(1);
-        self.pages = Pages::new(self.engine, self.ctx, other);
+        self.list.restart(other);
         self.phase = Phase::Confirm;
         self.passes += 1;
         self.below = false;
         (self.above, self.missed) = (0, 0);
     }
 
-    /// A page brought nothing new. Either the head of the list has moved by as many rows as were met
-    /// twice, or the page is not the one that was asked for: it is asked for again. One that is not
-    /// full may be what was pushed over the end.
-    async fn is_known(&mut self, rows: u64, full: bool) -> Result<(), EngineError> {
-        self.idle += 1;
-        if !full && self.idle < IDLE {
-            return Ok(());
-        }
-        self.known += rows;
-        if self.head_moved().await? >= self.known {
-            return Ok(());
-        }
-        if self.tries == AGAIN {
-            return Err(circles("page after page brings no new customer"));
-        }
-        self.tries += 1;
-        self.known -= rows;
-        self.pages.again();
-        Ok(())
-    }
-
-    /// By how many rows the head of the list has moved since the first page was read.
-    async fn head_moved(&mut self) -> Result<u64, EngineError> {
-        let mut pages = Pages::new(self.engine, self.ctx, self.pages.size());
-        let mut moved = 0;
-        while let Some(page) = pages.next().await? {
-            self.engine.stop.check()?;
-            let at = page.items.iter().position(|customer| self.top.contains(&customer.id));
-            let rows = at.map_or(page.received, |at| at as u64);
-            let written = self.write(page).await?;
-            let counted = Written { slid: 0, unreadable: 0, card_numbers: 0, ..written };
-            self.aside.push(counted);
-            moved += rows;
-            if at.is_some() || moved >= self.known {
-                break;
-            }
-        }
-        Ok(moved)
-    }
-
-    async fn write(&mut self, page: Page<RemoteCustomer>) -> Result<Written, EngineError> {
-        let deleted = page.items.iter().filter(|one| one.status == RemoteStatus::Deleted);
-        let retired = deleted.filter_map(|customer| customer.reference.clone()).collect();
-        let as_of = page.as_of;
-        // What is read again was counted when it was read first.
-        let first = self.phase == Phase::Down && self.tries == 0;
-        let count = |rows: usize| if first { rows as u64 } else { 0 };
-        let (unreadable, card_numbers) =
-            (count(page.unreadable.len()), count(page.card_numbers_at.len()));
+    async fn write(&mut self, shown: Shown) -> Result<Written, EngineError> {
+        let Shown { as_of, customers, slid, retired, unreadable, card_numbers } = shown;
+        // What is read again was counted when it was read first; what no pass before met is not.
+        self.unread += unreadable;
+        let unreadable = self.unread.saturating_sub(self.unreadable);
         self.unreadable += unreadable;
-        let rows = page.items.len();
-        let mut customers = page.items;
-        customers.retain(|customer| self.seen.insert(self.hasher.hash_one(customer.id.as_str())));
+        let first = self.phase == Phase::Down;
+        let (slid, card_numbers) = if first { (slid, card_numbers) } else { (0, 0) };
         let fresh = customers.len() as u64;
-        let slid = count(rows).saturating_sub(fresh);
         let counts = if customers.is_empty() {
             CustomersApplied::default()
         } else {
@@ -342,32 +280,45 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn circles(why: &str) -> EngineError {
-    let message = format!("the list repeats itself: {why}");
-    BackendError::new(ErrorKind::Malformed, "list customers", message).into()
+/// Whether the head of the list says who is there beside those that were known: the newest come first, or
+/// the provider counts them.
+const fn may_trust_head(capabilities: &Capabilities) -> bool {
+    capabilities.customers_total || matches!(capabilities.customers_order, ListOrder::NewestFirst)
 }
-
-/// Our clock and the database's may differ by so much: what was first seen so long before a moment
-/// was there before it.
-pub(crate) const APART: Duration = Duration::from_secs(60);
 
 /// Reads the list from its top into the mirror, until a whole page was shown by the last complete
 /// reading. What is only known since, by an answer to a create or by a reading that was broken off,
-/// does not end it: somebody unknown may come behind that.
+/// does not end it: somebody unknown may come behind that. Whether everybody is known by then: not
+/// where the provider counts more, or says neither how many nor in which order.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
 /// stop.
-pub(crate) async fn head(engine: &Engine, ctx: &CallCtx, fence: &Fence) -> Result<(), EngineError> {
+pub(crate) async fn head(
+    engine: &Engine,
+    ctx: &CallCtx,
+    fence: &Fence,
+) -> Result<bool, EngineError> {
+    let capabilities = engine.account.capabilities();
+    if !may_trust_head(capabilities) {
+        return Ok(false);
+    }
     let account = engine.account.name.clone();
-    let page_size = engine.account.capabilities().customers_page;
     let config = engine.config_hash.clone();
+    let page_size = capabilities.customers_page;
     let new = NewScan { account, pass: 1, page_size, top: true, config };
     let scan = engine.store.begin_scan(fence, &new).await?;
-    let read = top(engine, ctx, fence, Some(&scan), Until::Listed).await;
-    let state = if read.is_ok() { ScanState::Complete } else { ScanState::Incomplete };
+    let read = top(engine, ctx, fence, Some(&scan), Depth::Listed).await;
+    let whole = match &read {
+        Ok(Some(total)) => {
+            engine.store.mirror_stats(&engine.account.name).await?.customers >= *total
+        }
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let state = if whole { ScanState::Complete } else { ScanState::Incomplete };
     engine.store.end_scan(fence, &scan, state).await?;
-    read
+    read.map(|_| whole)
 }
 
 /// Reads the list from its top into the mirror, until every customer of a page was known before then.
@@ -380,49 +331,32 @@ pub(crate) async fn since(
     fence: &Fence,
     then: Timestamp,
 ) -> Result<(), EngineError> {
-    top(engine, ctx, fence, None, Until::KnownBefore(then.minus(APART))).await
+    top(engine, ctx, fence, None, Depth::KnownBefore(then.minus(APART))).await.map(drop)
 }
 
-/// How far the top of a list is read: down to a page of customers that were all …
-#[derive(Debug, Clone, Copy)]
-enum Until {
-    /// shown by the last complete reading.
-    Listed,
-    /// known before then.
-    KnownBefore(Timestamp),
-}
-
+/// Reads the list down to there into the mirror; how many customers the provider counts, if it does.
 async fn top(
     engine: &Engine,
     ctx: &CallCtx,
     fence: &Fence,
     scan: Option<&str>,
-    until: Until,
-) -> Result<(), EngineError> {
-    let account = &engine.account.name;
-    let mut pages = Pages::new(engine, ctx, engine.account.capabilities().customers_page);
-    while let Some(page) = pages.next().await? {
-        engine.stop.check()?;
-        if !page.unreadable.is_empty() {
+    depth: Depth,
+) -> Result<Option<u64>, EngineError> {
+    let size = engine.account.capabilities().customers_page;
+    let mut list = List::new(engine, ctx, size, depth);
+    while let Some(shown) = list.next().await? {
+        if shown.unreadable > 0 {
             let why = "a customer at the top of the list cannot be read";
             return Err(BackendError::new(ErrorKind::Malformed, "list customers", why).into());
         }
-        let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
-        let known = match until {
-            Until::Listed => engine.store.listed(account, &ids).await?,
-            Until::KnownBefore(then) => engine.store.known_before(account, &ids, then).await?,
-        };
         let write = CustomersWrite {
-            account: account.clone(),
+            account: engine.account.name.clone(),
             scan: scan.map(str::to_owned),
-            as_of: page.as_of,
-            customers: page.items,
+            as_of: shown.as_of,
+            customers: shown.customers,
             overlap: Overlap::Written,
         };
         engine.store.apply_customers(fence, write).await?;
-        if !ids.is_empty() && known.len() == ids.len() {
-            break;
-        }
     }
-    Ok(())
+    Ok(list.total())
 }

@@ -32,16 +32,23 @@ fn outcome(effect: EffectId, state: EffectState) -> EffectOutcome {
     }
 }
 
+/// The provider has declined it. Of a repeat that says nothing of the attempt before, which may still
+/// take effect: it is unknown, with the provider's reason, until reading shows nobody (see
+/// [`crate::settle`]).
 fn refused(effect: EffectId, item: &Item, code: Code, refusal: Refusal) -> (EffectOutcome, After) {
     let message = match &refusal.code {
         Some(theirs) => format!("{theirs}: {}", refusal.message),
         None => refusal.message,
     };
+    let waits = item.repeats && code == Code::ProviderRefused;
     let row = EffectOutcome {
         code: Some(code.as_str().to_owned()),
         message: Some(message.clone()),
-        ..outcome(effect, EffectState::Refused)
+        ..outcome(effect, if waits { EffectState::Unknown } else { EffectState::Refused })
     };
+    if waits {
+        return (row, After::Done(item.target, Done::Unheard));
+    }
     let verdict =
         Verdict { field: refusal.field, ..Verdict::with(Outcome::Refused, code, message) };
     (row, After::Done(item.target, Done::Ended(verdict)))
@@ -82,6 +89,12 @@ fn is_repeat(engine: &Engine, item: &Item) -> bool {
     item.attempt > 1 && engine.account.capabilities().idempotency_keys
 }
 
+/// An attempt that was not sent, or not taken: it is what it was before, planned, or unknown as the one
+/// before it.
+fn none(effect: EffectId, item: &Item) -> EffectOutcome {
+    outcome(effect, if item.repeats { EffectState::Unknown } else { EffectState::Planned })
+}
+
 /// What one item's answer means, once what must be verified has been (rule 2).
 pub(super) async fn read_answer(
     engine: &Engine,
@@ -97,7 +110,7 @@ pub(super) async fn read_answer(
             unknown(effect, &item, "sent again, the provider wanted fewer calls".into())
         }
         ItemOutcome::NotSent(_) | ItemOutcome::Throttled => {
-            (outcome(effect, EffectState::Planned), After::Again(item))
+            (none(effect, &item), After::Again(item))
         }
         ItemOutcome::BatchTooLarge if size > 1 => {
             (outcome(effect, EffectState::Planned), After::Smaller(item, size))
@@ -108,15 +121,15 @@ pub(super) async fn read_answer(
             refused(effect, &item, Code::ProviderRefused, refusal)
         }
         ItemOutcome::AccountFault(refusal) => {
-            let state = match is_repeat(engine, &item) {
-                true => EffectState::Unknown,
-                false => EffectState::Planned,
+            let row = match is_repeat(engine, &item) {
+                true => outcome(effect, EffectState::Unknown),
+                false => none(effect, &item),
             };
             let fault = EngineError::AccountFault {
                 account: engine.account.name.to_string(),
                 message: refusal.message,
             };
-            (outcome(effect, state), After::Fault(fault))
+            (row, After::Fault(fault))
         }
         ItemOutcome::Refused(refusal) => refused(effect, &item, Code::ProviderRefused, refusal),
         ItemOutcome::InProgress(why) | ItemOutcome::Unknown(why) => unknown(effect, &item, why),
@@ -254,13 +267,11 @@ async fn conflict(
             item,
             "the provider says that the customer exists, and does not find it".into(),
         ),
-        // The conflict says that this attempt made nothing: it is planned again.
+        // The conflict says that this attempt made nothing.
         Err(error) => {
-            let row = EffectOutcome {
-                code: Some(error.code().to_string()),
-                message: Some(refusal.message),
-                ..outcome(effect, EffectState::Planned)
-            };
+            let row = none(effect, item);
+            let code = (!item.repeats).then(|| error.code().to_string());
+            let row = EffectOutcome { code, message: Some(refusal.message), ..row };
             (row, After::Fault(error))
         }
     }

@@ -1,11 +1,11 @@
 //! One journal row to be: what it does, its intent, the request it becomes.
 
-use backend::{Capabilities, Effect, NewMethod, Rejection};
+use backend::{Effect, NewMethod, Rejection};
 use model::{
     Code, EffectKind, FieldName, Outcome, Profile, Reference, RemoteCustomer, RemoteCustomerId,
     RemoteMethod, RemoteMethodId, TokenKind,
 };
-use store::{Fence, Intent, StagedMethod, StagedRow, TokenFp, Verdict};
+use store::{Fence, Intent, SentChange, StagedMethod, StagedRow, TokenFp, Verdict};
 use uuid::Uuid;
 
 use crate::group::Update;
@@ -26,6 +26,9 @@ pub(crate) struct Item {
     pub(crate) what: What,
     /// Which attempt is on its way, once its intent is committed: one before it may have taken effect.
     pub(crate) attempt: i64,
+    /// Whether nothing is known of an attempt before this one, and it is sent all the same: it may still
+    /// take effect, whatever becomes of this one.
+    pub(crate) repeats: bool,
 }
 
 /// What an item does.
@@ -88,7 +91,8 @@ impl Item {
 
     /// As the journal has it before it is sent. Where the provider takes keys, it is made a new one;
     /// the store says whether an earlier one is still good.
-    pub(super) fn intent(&self, capabilities: &Capabilities) -> Intent {
+    pub(super) fn intent(&self, engine: &Engine) -> Intent {
+        let capabilities = engine.account.capabilities();
         let key = capabilities.idempotency_keys.then(|| Uuid::new_v4().to_string());
         let blank = Intent {
             kind: self.kind(),
@@ -101,9 +105,13 @@ impl Item {
             known_before: None,
             idempotency_key: key,
             changes: None,
+            repeats: self.repeats,
         };
         match &self.what {
-            What::Create { line, .. } => Intent { line: Some(*line), ..blank },
+            What::Create { line, profile } => {
+                let changes = blank.idempotency_key.is_some().then(|| vec![body(engine, profile)]);
+                Intent { line: Some(*line), changes, ..blank }
+            }
             What::Save { row, customer, known, .. } => {
                 let fp = row.method.as_ref().and_then(|m| m.sealed.as_ref()).map(|t| t.fp);
                 let key = fp.map_or_else(|| row.line.to_string(), TokenFp::to_hex);
@@ -133,6 +141,13 @@ impl Item {
             },
         }
     }
+}
+
+/// What a create sends, as a keyed hash of all of it.
+fn body(engine: &Engine, profile: &Profile) -> SentChange {
+    let whole = serde_json::to_string(profile).unwrap_or_default();
+    let after = engine.store.keys().statement_hash("customer", &whole);
+    SentChange { field: "customer".into(), before: None, after }
 }
 
 /// The payment method of a staged row, with its token in the clear: only right before a request

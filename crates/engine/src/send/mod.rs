@@ -143,9 +143,8 @@ impl Sender<'_> {
             let Some((items, prepared)) = self.next_prepared(flight)? else { break };
             ready.push((permit, items, prepared));
         }
-        let capabilities = self.engine.account.capabilities();
         let items = ready.iter().flat_map(|(_, items, _)| items);
-        let intents: Vec<Intent> = items.map(|item| item.intent(capabilities)).collect();
+        let intents: Vec<Intent> = items.map(|item| item.intent(self.engine)).collect();
         if intents.is_empty() {
             return Ok(());
         }
@@ -169,7 +168,8 @@ impl Sender<'_> {
                         ctx.idempotency_key = key;
                         sent.push((effect, item));
                     }
-                    Some(IntentAnswer::Held { state: EffectState::Unknown, .. }) => {
+                    Some(IntentAnswer::Held { by, state: EffectState::Unknown }) => {
+                        self.unheard.hold(by);
                         flight.done.push((item.target, Done::Unheard));
                     }
                     Some(IntentAnswer::Held { by, state }) => flight.done.push((

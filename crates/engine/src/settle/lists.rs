@@ -1,31 +1,19 @@
 //! Creates whose answer was lost, where no call finds a customer by its reference: the customer list
 //! is read (rule 5).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use backend::{BackendError, CallCtx, ErrorKind, RemoteCustomer, RemoteStatus, SettleCreate};
-use model::{Code, Reference, RemoteCustomerId, Timestamp};
-use store::{Applied, Unsettled};
+use model::{Code, Reference, RemoteCustomerId};
+use store::{APART, Applied, Unsettled};
 
 use super::{Said, is_due, unread};
 use crate::observe::Found;
-use crate::scan::{APART, Pages};
+use crate::scan::{Depth, List};
 use crate::{Engine, EngineError};
-
-/// So often a page that brings nothing new is asked for again.
-const AGAIN: u32 = 2;
 
 /// So often the list is read, at most, for one that shows as many customers as the provider counts.
 const READINGS: u32 = 3;
-
-/// How far a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    /// Down to a page of customers that were all known before then: the newest come first.
-    Known(Timestamp),
-    /// To its end.
-    End,
-}
 
 /// What a reading of the list showed of the references that are looked for.
 #[derive(Default)]
@@ -45,18 +33,10 @@ pub(super) async fn creates(
     ctx: &CallCtx,
     effects: Vec<Unsettled>,
 ) -> Result<Vec<(Unsettled, Said)>, EngineError> {
-    let capabilities = engine.account.capabilities();
-    let size = capabilities.customers_page;
-    // By our own clock, which also says when customers were first seen; and not later than it was
-    // sent.
-    let meant = effects.iter().map(|one| one.record.created_at).min();
-    let depth = match capabilities.settle_create {
-        SettleCreate::Scan => meant.map_or(Depth::End, |meant| Depth::Known(meant.minus(APART))),
-        SettleCreate::UniqueReference | SettleCreate::IdempotencyKey => Depth::End,
-    };
+    let depth = depth(engine, &effects);
     let wanted: BTreeSet<Reference> =
         effects.iter().filter_map(|one| one.record.effect.reference.clone()).collect();
-    let mut said = by_list(engine, &effects, read(engine, ctx, &wanted, size, depth).await).await?;
+    let mut said = by_list(engine, &effects, read(engine, ctx, &wanted, 0, depth).await).await?;
     for pass in 1..READINGS {
         let one_is_enough = pass > 1 || is_counted(engine, depth);
         let again = |said: &Said| match said {
@@ -67,8 +47,7 @@ pub(super) async fn creates(
         if !said.iter().any(again) {
             break;
         }
-        let other = (size * 9 / 10).max(1);
-        let next = read(engine, ctx, &wanted, other, depth).await;
+        let next = read(engine, ctx, &wanted, pass, depth).await;
         let next = by_list(engine, &effects, next).await?;
         for (said, next) in said.iter_mut().zip(next) {
             if again(said) {
@@ -87,6 +66,19 @@ pub(super) async fn creates(
         (one, said)
     };
     Ok(effects.into_iter().zip(said).map(told).collect())
+}
+
+/// How deep the list is read for these creates.
+fn depth(engine: &Engine, effects: &[Unsettled]) -> Depth {
+    // By our own clock, which also says when customers were first seen; and not later than it was
+    // sent.
+    let meant = effects.iter().map(|one| one.record.created_at).min();
+    match engine.account.capabilities().settle_create {
+        SettleCreate::Scan => {
+            meant.map_or(Depth::End, |meant| Depth::KnownBefore(meant.minus(APART)))
+        }
+        SettleCreate::UniqueReference | SettleCreate::IdempotencyKey => Depth::End,
+    }
 }
 
 /// Whether one reading is enough: it goes to the end, and the provider says how many there are.
@@ -159,27 +151,22 @@ async fn judge(engine: &Engine, one: &Unsettled, listed: &Listed) -> Result<Said
     })
 }
 
-/// Reads the list from its top and keeps who is looked for.
+/// Reads the list from its top and keeps who is looked for; every pass but the first with other page
+/// boundaries.
 async fn read(
     engine: &Engine,
     ctx: &CallCtx,
     wanted: &BTreeSet<Reference>,
-    size: u32,
+    pass: u32,
     depth: Depth,
 ) -> Result<Listed, EngineError> {
+    let size = engine.account.capabilities().customers_page;
+    let size = if pass == 0 { size } else { (size * 9 / 10).max(1) };
     let mut listed = Listed { whole: true, ..Listed::default() };
-    let mut seen: HashSet<RemoteCustomerId> = HashSet::new();
-    let mut pages = Pages::new(engine, ctx, size);
-    let mut tries = 0;
-    while let Some(page) = pages.next().await? {
-        engine.stop.check()?;
-        let ids: Vec<RemoteCustomerId> = page.items.iter().map(|one| one.id.clone()).collect();
-        let mut fresh = 0;
-        for customer in page.items {
-            if !seen.insert(customer.id.clone()) {
-                continue;
-            }
-            fresh += 1;
+    let mut list = List::new(engine, ctx, size, depth);
+    while let Some(shown) = list.next().await? {
+        listed.unreadable += shown.unreadable;
+        for customer in shown.customers {
             let ours = customer.reference.as_deref().and_then(|theirs| Reference::new(theirs).ok());
             if let Some(ours) = ours.filter(|ours| wanted.contains(ours))
                 && customer.status == RemoteStatus::Live
@@ -187,30 +174,10 @@ async fn read(
                 listed.hits.entry(ours).or_default().push(customer);
             }
         }
-        if fresh == 0 && !ids.is_empty() {
-            if tries == AGAIN {
-                let why = "the list repeats itself: page after page brings no new customer";
-                let malformed = BackendError::new(ErrorKind::Malformed, "list customers", why);
-                return Err(malformed.into());
-            }
-            tries += 1;
-            pages.again();
-            continue;
-        }
-        tries = 0;
-        listed.unreadable += page.unreadable.len() as u64;
-        if let Depth::Known(before) = depth
-            && page.unreadable.is_empty()
-            && !ids.is_empty()
-            && engine.store.known_before(&engine.account.name, &ids, before).await?.len()
-                == ids.len()
-        {
-            break;
-        }
     }
     if is_counted(engine, depth) {
-        let seen = seen.len() as u64 + listed.unreadable;
-        listed.whole = pages.total().is_some_and(|total| seen >= total);
+        let seen = list.seen() + listed.unreadable;
+        listed.whole = list.total().is_some_and(|total| seen >= total);
     }
     Ok(listed)
 }
@@ -225,8 +192,7 @@ pub(super) async fn find(
     reference: &Reference,
 ) -> Result<Found, EngineError> {
     let wanted = BTreeSet::from([reference.clone()]);
-    let size = engine.account.capabilities().customers_page;
-    let mut listed = read(engine, ctx, &wanted, size, Depth::End).await?;
+    let mut listed = read(engine, ctx, &wanted, 0, Depth::End).await?;
     let hits = listed.hits.remove(reference).unwrap_or_default();
     Ok(match <[RemoteCustomer; 1]>::try_from(hits) {
         Ok([one]) => Found::Customer(Box::new(one)),
@@ -236,4 +202,31 @@ pub(super) async fn find(
             return Err(BackendError::new(ErrorKind::Conflict, "find customer", why).into());
         }
     })
+}
+
+/// What speaks against a create having had no effect, in the whole list: customers of its reference,
+/// what cannot be read, or that the list is not whole. Nothing does once two readings with other page
+/// boundaries show nobody, or one that shows as many customers as the provider counts.
+///
+/// # Errors
+/// When the list cannot be read to its end.
+pub(super) async fn against(
+    engine: &Engine,
+    ctx: &CallCtx,
+    reference: &Reference,
+) -> Result<Vec<String>, EngineError> {
+    let wanted = BTreeSet::from([reference.clone()]);
+    let one_is_enough = is_counted(engine, Depth::End);
+    let mut shown = Vec::new();
+    for pass in 0..READINGS {
+        let listed = read(engine, ctx, &wanted, pass, Depth::End).await?;
+        shown.extend(listed.hits.values().flatten().map(|customer| customer.id.to_string()));
+        if listed.unreadable > 0 {
+            shown.push(format!("{} customers that cannot be read", listed.unreadable));
+        }
+        if !shown.is_empty() || (listed.whole && (one_is_enough || pass > 0)) {
+            return Ok(shown);
+        }
+    }
+    Ok(vec!["fewer customers than the provider counts".into()])
 }

@@ -1,9 +1,13 @@
 //! Settling effects whose outcome is not known (rule 5): the provider is read, and what it shows
 //! decides. What was found counts when it is seen; what is absent only after the quarantine.
+//!
+//! A create that the provider makes nothing twice of may be repeated before that: it stays unknown, and
+//! whoever sends and still wishes it sends it again ([`Unheard::repeats`]).
 
 mod age;
 mod judge;
 mod lists;
+mod methods;
 mod person;
 mod update;
 
@@ -12,25 +16,20 @@ use std::time::Duration;
 
 use backend::{CallCtx, SettleCreate};
 use futures::{FutureExt, StreamExt, stream};
-use model::{
-    Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId, RemoteMethod, RemoteMethodId,
-};
-use store::{Applied, EffectOutcome, EffectState, Fence, KEY_LIVES, TokenLink, Unsettled};
+use model::{Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId};
+use store::{Applied, EffectOutcome, EffectState, Fence, KEY_LIVES, Unsettled};
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
 pub(crate) use self::age::Unheard;
-use self::judge::{Add, DefaultNow, Shown};
 pub use self::person::{Resolution, resolve, settle_account};
-use crate::observe::{self, Found, MethodRead};
+use crate::observe::{self, Found};
 use crate::{Engine, EngineError, Failpoint};
 
 /// Effects read and settled together.
 const PAGE: u32 = 500;
 /// So many attempts, each proven to have had no effect, and the provider is taken to refuse.
 const ATTEMPTS: i64 = 3;
-/// After this time a default that cannot be read back is not sent again by itself.
-const STALE: Duration = Duration::from_secs(3600);
 
 /// How long settling may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub(crate) enum Patience {
 pub struct Settled {
     /// They took effect.
     pub done: u64,
-    /// They had none, and may be sent again.
+    /// They had none, and may be sent again: that is proven.
     pub planned: u64,
     /// The provider has declined them after all.
     pub refused: u64,
@@ -54,6 +53,8 @@ pub struct Settled {
     pub unresolved: u64,
     /// Still not known.
     pub left: u64,
+    /// Still not known, and may be repeated by the run that settles.
+    pub repeatable: u64,
     /// All at the account that wait for a person, those of earlier included; counted where a person
     /// asks.
     pub waiting: u64,
@@ -79,6 +80,8 @@ enum Said {
     There(Applied),
     /// It had no effect, or may be sent again whatever it had.
     Again(&'static str),
+    /// It is not known what it had, and it may be repeated: nothing would be made twice.
+    Repeatable,
     /// Only a person can tell.
     Person(Code, String),
     /// A search did not show it, or a list that was not whole: the whole list is to be read.
@@ -209,6 +212,10 @@ async fn pass(
         let (mut wanted, mut waits) = (Vec::new(), Vec::new());
         for mut one in page {
             unheard.correct(&mut one, began);
+            // It is for whoever wishes it to send it again.
+            if unheard.repeats(&one.record.effect) {
+                continue;
+            }
             if one.age >= quarantine || !unheard.was_read(&one) {
                 wanted.push(one);
             } else {
@@ -218,7 +225,7 @@ async fn pass(
         let mut outcomes = Vec::with_capacity(wanted.len());
         let mut stop = engine.stop.clone();
         let (said, mut failed) = tokio::select! {
-            looked = look(engine, ctx, wanted) => looked,
+            looked = look(engine, ctx, unheard, wanted) => looked,
             // Reads change nothing: they are given up.
             () = stop.wanted() => return Err(EngineError::Stopped),
         };
@@ -227,6 +234,11 @@ async fn pass(
                 waits.push(one.age);
                 // At the beginning of a run it blocks its own customer only.
                 failed = failed.or(error.filter(|_| patience == Patience::UntilSettled));
+                continue;
+            }
+            if matches!(said, Said::Repeatable) {
+                unheard.repeatable(&one);
+                settled.repeatable += 1;
                 continue;
             }
             unheard.read(&one);
@@ -283,7 +295,7 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
         ..blank.clone()
     };
     Some(match said {
-        Said::TooEarly | Said::Unlisted | Said::Unread(_) => return None,
+        Said::TooEarly | Said::Repeatable | Said::Unlisted | Said::Unread(_) => return None,
         Said::There(applied) => EffectOutcome {
             origin: Some(Origin::Found),
             applied: vec![applied],
@@ -292,6 +304,12 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
                 Code::FoundLater,
                 "its answer was lost; it was found by reading".into(),
             )
+        },
+        Said::Again(_) if is_declined(one) => EffectOutcome {
+            state: EffectState::Refused,
+            code: effect.code.clone(),
+            message: effect.message.clone(),
+            ..blank
         },
         Said::Again(_) if effect.attempt >= ATTEMPTS => with(
             EffectState::Refused,
@@ -308,14 +326,16 @@ fn outcome(one: &Unsettled, said: Said) -> Option<EffectOutcome> {
 async fn look(
     engine: &Engine,
     ctx: &CallCtx,
+    unheard: &Unheard,
     wanted: Vec<Unsettled>,
 ) -> (Vec<(Unsettled, Said)>, Option<EngineError>) {
     let mut of_customers: BTreeMap<RemoteCustomerId, Vec<Unsettled>> = BTreeMap::new();
     let (mut others, mut creates, mut all) = (Vec::new(), Vec::new(), Vec::new());
     let settle_create = engine.account.capabilities().settle_create;
     for one in wanted {
-        if is_repeated(engine, &one) {
-            all.push((one, Said::Again("it is sent again with the same key")));
+        let repeats = unheard.may_repeat(&one) && !is_declined(&one);
+        if repeats && may_repeat_its_key(engine, &one) {
+            all.push((one, Said::Repeatable));
             continue;
         }
         let effect = &one.record.effect;
@@ -332,18 +352,18 @@ async fn look(
         );
         match effect.remote_customer.clone().filter(|_| listed) {
             Some(customer) => of_customers.entry(customer).or_default().push(one),
-            None => others.push(one),
+            None => others.push((one, repeats)),
         }
     }
-    let alone = stream::iter(others).map(|one| {
+    let alone = stream::iter(others).map(|(one, repeats)| {
         async move {
-            let said = alone(engine, ctx, &one).await?;
+            let said = alone(engine, ctx, &one, repeats).await?;
             Ok(vec![(one, said)])
         }
         .boxed()
     });
     let together = stream::iter(of_customers).map(|(customer, effects)| {
-        async move { listed(engine, ctx, &customer, effects).await }.boxed()
+        async move { methods::listed(engine, ctx, &customer, effects).await }.boxed()
     });
     let mut reads = alone.chain(together).buffer_unordered(engine.account.in_flight());
     while let Some(said) = reads.next().await {
@@ -366,10 +386,16 @@ async fn look(
     (all, None)
 }
 
-/// Whether a create is sent again with the key that it had, instead of being looked for: nothing has
-/// answered it, and that was not tried in vain before. The second time it is given its time: it may
-/// be in progress. What a read of one customer shows is read.
-fn is_repeated(engine: &Engine, one: &Unsettled) -> bool {
+/// Whether the provider has declined a repeat of it: if no attempt before has taken effect by now, it is
+/// refused.
+fn is_declined(one: &Unsettled) -> bool {
+    one.record.effect.code.as_deref() == Some(Code::ProviderRefused.as_str())
+}
+
+/// Whether a create may be sent again with the key that it had, instead of being looked for: nothing
+/// has answered it, and that was not tried in vain before. The second time it is given its time: it may
+/// be in progress.
+fn may_repeat_its_key(engine: &Engine, one: &Unsettled) -> bool {
     let record = &one.record;
     record.effect.kind == EffectKind::CreateCustomer
         && record.idempotency_key.is_some()
@@ -401,14 +427,25 @@ fn is_due(engine: &Engine, one: &Unsettled) -> bool {
     one.age >= engine.account.timing.quarantine
 }
 
-/// What is said of an effect by reading for it alone.
-async fn alone(engine: &Engine, ctx: &CallCtx, one: &Unsettled) -> Result<Said, EngineError> {
+/// What is said of an effect by reading for it alone; with `repeats`, it may be sent again once nobody
+/// is found whom it would double.
+async fn alone(
+    engine: &Engine,
+    ctx: &CallCtx,
+    one: &Unsettled,
+    repeats: bool,
+) -> Result<Said, EngineError> {
     let effect = &one.record.effect;
     let due = is_due(engine, one);
     match (effect.kind, &effect.reference, engine.account.capabilities().settle_create) {
         (EffectKind::CreateCustomer, Some(reference), SettleCreate::UniqueReference) => {
-            // Repeated at once: the provider refuses a second one. Beyond that there is time.
-            find(engine, ctx, reference, due, due || effect.attempt == 1).await
+            let said = find(engine, ctx, reference, due, true).await?;
+            Ok(match said {
+                // Once at once: the provider refuses a second one. Beyond that there is time.
+                Said::Again(_) if !due && repeats && effect.attempt == 1 => Said::Repeatable,
+                Said::Again(_) if !due => Said::TooEarly,
+                said => said,
+            })
         }
         (EffectKind::CreateCustomer, Some(reference), SettleCreate::IdempotencyKey) => {
             find(engine, ctx, reference, due, false).await
@@ -449,162 +486,5 @@ async fn find(
         // Somebody else: it does not tell whether ours was made.
         Found::Collision => person("the provider finds a reference that differs in case only"),
         Found::Retired => person("the provider finds a deleted customer of this reference"),
-    })
-}
-
-/// What a customer's list of payment methods says of its effects. Absence needs two lists, both
-/// begun after the quarantine.
-async fn listed(
-    engine: &Engine,
-    ctx: &CallCtx,
-    customer: &RemoteCustomerId,
-    effects: Vec<Unsettled>,
-) -> Result<Vec<(Unsettled, Said)>, EngineError> {
-    let first = methods(engine, ctx, customer).await;
-    let mut said = by_lists(engine, &effects, first)?;
-    if said.iter().any(|said| matches!(said, Said::Again(_))) {
-        let second = by_lists(engine, &effects, methods(engine, ctx, customer).await)?;
-        for (said, second) in said.iter_mut().zip(second) {
-            if matches!(said, Said::Again(_)) {
-                *said = second;
-            }
-        }
-    }
-    Ok(effects.into_iter().zip(said).collect())
-}
-
-/// What a list says of each of these effects of one customer. What two of them would claim belongs to
-/// neither.
-fn by_lists(
-    engine: &Engine,
-    effects: &[Unsettled],
-    read: Result<Listed, EngineError>,
-) -> Result<Vec<Said>, EngineError> {
-    let read = match read {
-        Ok(read) => read,
-        Err(error) => {
-            return Ok(match unread(error, true)? {
-                // Said once: it is one error.
-                Said::Unread(mut error) => {
-                    effects.iter().map(|_| Said::Unread(error.take())).collect()
-                }
-                Said::Person(code, why) => {
-                    let person = |one| match is_due(engine, one) {
-                        true => Said::Person(code, why.clone()),
-                        false => Said::TooEarly,
-                    };
-                    effects.iter().map(person).collect()
-                }
-                _ => effects.iter().map(|_| Said::TooEarly).collect(),
-            });
-        }
-    };
-    let mut said: Vec<Said> = effects.iter().map(|one| by_list(engine, one, &read)).collect();
-    let claimed = |said: &Said| match said {
-        Said::There(Applied::Method { method, .. }) => Some(method.id.clone()),
-        _ => None,
-    };
-    let claims: Vec<Option<RemoteMethodId>> = said.iter().map(claimed).collect();
-    for ((one, said), claim) in effects.iter().zip(&mut said).zip(&claims) {
-        if claim.is_some() && claims.iter().filter(|other| *other == claim).count() > 1 {
-            *said = match is_due(engine, one) {
-                true => Said::Person(
-                    Code::OutcomeUnknown,
-                    "one payment method of this customer fits two effects that were sent".into(),
-                ),
-                false => Said::TooEarly,
-            };
-        }
-    }
-    Ok(said)
-}
-
-/// A customer's payment methods as they were read: none of a customer that is gone, and what it
-/// had with it.
-struct Listed {
-    methods: Vec<RemoteMethod>,
-    unreadable: u64,
-}
-
-/// Lists a customer's payment methods.
-async fn methods(
-    engine: &Engine,
-    ctx: &CallCtx,
-    customer: &RemoteCustomerId,
-) -> Result<Listed, EngineError> {
-    Ok(match observe::methods_of(engine, ctx, customer).await? {
-        Some(MethodRead { list, unreadable, .. }) => Listed { methods: list.methods, unreadable },
-        None => Listed { methods: Vec::new(), unreadable: 0 },
-    })
-}
-
-fn by_list(engine: &Engine, one: &Unsettled, read: &Listed) -> Said {
-    let effect = &one.record.effect;
-    let due = is_due(engine, one);
-    let Listed { methods, unreadable } = read;
-    let before = one.record.known_before.as_deref().unwrap_or_default();
-    let said = match (effect.kind, &effect.remote_customer, &effect.remote_method) {
-        (EffectKind::SetDefault, Some(customer), Some(ours)) => {
-            match judge::default(ours, before, methods) {
-                DefaultNow::Ours => {
-                    let (customer, method) = (customer.clone(), ours.clone());
-                    return Said::There(Applied::Default { customer, method });
-                }
-                DefaultNow::Another => Said::Person(
-                    Code::ChangedByOther,
-                    "somebody chose another default while ours was on its way".into(),
-                ),
-                DefaultNow::AsBefore if one.age < STALE => {
-                    Said::Again("the default is what it was before")
-                }
-                DefaultNow::AsBefore => Said::Person(
-                    Code::OutcomeUnknown,
-                    "it was sent more than an hour ago, and the default is not ours".into(),
-                ),
-            }
-        }
-        (EffectKind::RemoveMethod, Some(customer), Some(ours)) => {
-            let there = methods.iter().any(|method| method.id == *ours);
-            match (there, *unreadable) {
-                (true, _) => Said::Again("the payment method is there"),
-                (false, 0) => {
-                    let (customer, method) = (customer.clone(), ours.clone());
-                    return Said::There(Applied::MethodRemoved { customer, method });
-                }
-                (false, _) => Said::Person(
-                    Code::OutcomeUnknown,
-                    "a payment method of this customer cannot be read: it may be this one".into(),
-                ),
-            }
-        }
-        (EffectKind::AddMethod | EffectKind::ImportMethod, Some(customer), _) => {
-            let Some(facts) = &one.facts else {
-                let message = "what was to be saved is not known any more".into();
-                return Said::Person(Code::OutcomeUnknown, message);
-            };
-            match judge::add(Add { facts, before, tied: &one.tied }, methods, *unreadable) {
-                Shown::There(method) => {
-                    return Said::There(Applied::Method {
-                        customer: customer.clone(),
-                        link: link(one, customer, method),
-                        method: Box::new(method.clone()),
-                    });
-                }
-                Shown::Absent => Said::Again("it is in neither of two lists of the customer"),
-                Shown::Unclear(why) => Said::Person(Code::OutcomeUnknown, why),
-            }
-        }
-        _ => Said::Person(Code::OutcomeUnknown, "its customer is not known".into()),
-    };
-    if due { said } else { Said::TooEarly }
-}
-
-fn link(one: &Unsettled, customer: &RemoteCustomerId, method: &RemoteMethod) -> Option<TokenLink> {
-    Some(TokenLink {
-        reference: one.record.effect.reference.clone()?,
-        fp: one.record.effect.fp?,
-        remote_customer: customer.clone(),
-        remote_method: method.id.clone(),
-        how: "found".into(),
     })
 }

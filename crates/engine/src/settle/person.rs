@@ -10,7 +10,8 @@ use store::{Applied, EffectOutcome, EffectQuery, EffectState, NewRun, Unsettled}
 
 use super::judge::{self, Add};
 use super::lists;
-use super::{PAGE, Patience, Settled, Unheard, is_due, link, settle, take_over};
+use super::methods::link;
+use super::{PAGE, Patience, Settled, Unheard, is_due, settle, take_over};
 use crate::observe::{self, Found};
 use crate::run::{ActiveRun, Findings};
 use crate::{Engine, EngineError};
@@ -210,11 +211,16 @@ async fn find(engine: &Engine, ctx: &CallCtx, reference: &Reference) -> Result<F
 /// Fails while the provider shows what the effect may have made: sent again, it would be there twice.
 async fn absent(engine: &Engine, ctx: &CallCtx, sent: &Unsettled) -> Result<(), EngineError> {
     let effect = &sent.record.effect;
-    let mut shown: Vec<String> = Vec::new();
+    let mut shown = Vec::new();
     match (effect.kind, &effect.reference, &effect.remote_customer) {
         (EffectKind::CreateCustomer, Some(reference), _) => {
-            if let Found::Customer(customer) = find(engine, ctx, reference).await? {
+            let by = engine.account.capabilities().find;
+            if by != FindBy::Nothing
+                && let Found::Customer(customer) = observe::find(engine, ctx, reference).await?
+            {
                 shown.push(customer.id.to_string());
+            } else if by != FindBy::UniqueReference {
+                shown = lists::against(engine, ctx, reference).await?;
             }
         }
         (EffectKind::AddMethod | EffectKind::ImportMethod, _, Some(customer)) => {

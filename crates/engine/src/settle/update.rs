@@ -1,13 +1,16 @@
 //! A change of a customer's fields whose answer was lost: it is read back.
 
 use backend::CallCtx;
-use model::{Code, Profile};
+use model::{Code, FieldName, Profile, normal};
 use store::{Applied, SentChange, Unsettled};
 
 use super::{Said, unread};
 use crate::group::value_hash;
 use crate::observe::{self, Found};
 use crate::{Engine, EngineError};
+
+/// A national number has more digits than this.
+const LEAST_NATIONAL: usize = 6;
 
 /// What the fields are now, of those that were sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,15 +59,42 @@ pub(super) async fn read_back(
     })
 }
 
+/// The forms in which a phone number is alike to one of these digits, as [`model::alike`] has it: without
+/// its country's code, or with any.
+fn alike_phones(digits: &str) -> impl Iterator<Item = String> {
+    let national = digits.trim_start_matches('0').to_owned();
+    let is_long = national.len() > LEAST_NATIONAL;
+    let longer = (1..=3_u32)
+        .flat_map(|width| (0..10_u32.pow(width)).map(move |code| (code, width as usize)))
+        .map(move |(code, width)| format!("{code:0width$}{national}"));
+    let shorter = (1..=3).filter_map(|code| digits.get(code..));
+    let shorter = shorter.filter(|rest| {
+        let national = rest.trim_start_matches('0').len();
+        national > LEAST_NATIONAL && digits.len() <= national + 3
+    });
+    let shorter: Vec<String> =
+        shorter.flat_map(|rest| [rest.to_owned(), format!("0{rest}")]).collect();
+    shorter.into_iter().chain(longer.filter(move |_| is_long))
+}
+
 /// Compares by the keyed hashes that were written down when it was sent.
 fn fields(sent: &[SentChange], now: &Profile, hash: &dyn Fn(&str, &str) -> String) -> Fields {
     let mut all = Fields::Ours;
     for change in sent {
         let value = value_hash(now, &change.field, hash);
-        if value.as_ref() == Some(&change.after) {
+        let phone = now.get(FieldName::Phone).filter(|_| change.field == FieldName::Phone.as_str());
+        let phone = phone.map(|phone| normal(FieldName::Phone, phone));
+        let is = |sent: &Option<String>| {
+            value == *sent
+                || phone.as_deref().is_some_and(|phone| {
+                    let mut forms = alike_phones(phone).map(|form| hash(&change.field, &form));
+                    sent.as_ref().is_some_and(|sent| forms.any(|form| form == *sent))
+                })
+        };
+        if is(&Some(change.after.clone())) {
             continue;
         }
-        if value != change.before {
+        if !is(&change.before) {
             return Fields::Another;
         }
         all = Fields::NotAll;
@@ -86,6 +116,31 @@ mod tests {
             before: before.map(|value| hash(field, value)),
             after: hash(field, after),
         }
+    }
+
+    #[test]
+    fn a_phone_number_is_ours_with_and_without_its_countrys_code() {
+        let sent = [sent("phone", Some("44207946000"), "15550100200")];
+        let says = |phone: &str| {
+            let now = Profile { phone: Some(phone.into()), ..Profile::default() };
+            fields(&sent, &now, &hash)
+        };
+        for ours in ["+1 555 010 0200", "5550100200", "05550100200", "0015550100200"] {
+            assert_eq!(says(ours), Fields::Ours, "{ours}");
+        }
+        for before in ["+44 207 946000", "0207946000"] {
+            assert_eq!(says(before), Fields::NotAll, "{before}");
+        }
+        for other in ["15550100201", "100200", "555"] {
+            assert_eq!(says(other), Fields::Another, "{other}");
+        }
+        // Whatever is alike has one of these forms.
+        for (now, sent) in [("15550100200", "5550100200"), ("5550100200", "0385550100200")] {
+            let mut forms = alike_phones(now);
+            assert!(model::alike(FieldName::Phone, now, sent) && forms.any(|form| form == sent));
+        }
+        let other = |form: &String| !model::alike(FieldName::Phone, "15550100200", form);
+        assert_eq!(alike_phones("15550100200").find(other), None);
     }
 
     #[test]

@@ -35,7 +35,8 @@ const WRITER: &str = concat!(
     " FOR SHARE"
 );
 const OPEN: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, attempt, \
-     CASE WHEN status IS NULL AND created_at > $5 THEN idempotency_key END FROM effects WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
+     CASE WHEN status IS NULL AND created_at > $5 THEN idempotency_key END, changes FROM effects \
+     WHERE account = $1 AND state IN ('planned', 'sending', 'unknown', 'unresolved') \
      AND (reference = ANY($2) OR (kind, subject) IN (SELECT * FROM UNNEST($3::text[], \
      $4::text[]))) ORDER BY created_at, id";
 const ADD: &str = concat!(
@@ -46,25 +47,30 @@ const ADD: &str = concat!(
     ", $5, $5, u.* FROM UNNEST($6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], \
      $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[]) u"
 );
+// While it is being sent, its code says whether nothing is known of an attempt before this one.
 const SEND_AGAIN: &str = concat!(
     "UPDATE effects e SET run = $2, part = $3, epoch = $4, state = 'sending', \
      attempt = e.attempt + 1, sent_at = ",
     now_us!(),
     ", updated_at = $5, line = u.line, reference = u.reference, token_fp = u.fp, \
      remote_customer_id = u.customer, remote_method_id = u.method, known_before = u.known, \
-     changes = u.changes, idempotency_key = u.key, code = NULL, message = NULL, request_id = NULL, status = NULL \
+     changes = u.changes, idempotency_key = u.key, \
+     code = CASE WHEN e.state = 'unknown' THEN 'outcome_unknown' END, message = NULL, \
+     request_id = NULL, status = NULL \
      FROM UNNEST($6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bytea[], \
      $12::text[], $13::text[], $14::text[], $15::text[], $16::text[]) AS u (id, line, kind, \
      subject, reference, fp, customer, method, known, changes, key) \
-     WHERE e.id = u.id AND e.account = $1 AND e.state = 'planned'"
+     WHERE e.id = u.id AND e.account = $1 AND e.state IN ('planned', 'unknown')"
 );
 const HOLD_EFFECTS: &str =
     "SELECT id FROM effects WHERE account = $1 AND id = ANY($2) ORDER BY id FOR UPDATE";
 // What is final stays as it is. An attempt that reached nobody, or that the provider says it did not
-// take, is none.
+// take, is none; what was unknown before it is said to be so without a code.
 const PUT_OUTCOMES: &str = "UPDATE effects e SET state = u.state, origin = u.origin, \
-     attempt = e.attempt - CASE WHEN e.state = 'sending' AND u.state = 'planned' THEN 1 ELSE 0 END, \
-     code = u.code, message = u.message, request_id = COALESCE(u.request_id, e.request_id), \
+     attempt = e.attempt - CASE WHEN e.state = 'sending' AND (u.state = 'planned' OR \
+     (u.state = 'unknown' AND u.code IS NULL AND e.code IS NOT NULL)) THEN 1 ELSE 0 END, \
+     code = COALESCE(u.code, CASE WHEN u.state = 'unknown' THEN e.code END), \
+     message = u.message, request_id = COALESCE(u.request_id, e.request_id), \
      status = COALESCE(u.status, e.status), \
      remote_customer_id = COALESCE(u.customer, e.remote_customer_id), \
      remote_method_id = COALESCE(u.method, e.remote_method_id), updated_at = $1 \
@@ -85,6 +91,7 @@ fn open(row: &PgRow, fence: &Fence) -> Result<Open, StoreError> {
         own: run == fence.run.as_str() && part == i64::from(fence.part) && epoch == fence.epoch,
         attempt: get(row, 8)?,
         key: get(row, 9)?,
+        changes: get(row, 10)?,
     })
 }
 

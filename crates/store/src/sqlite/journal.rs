@@ -20,12 +20,13 @@ use crate::{CommittedEffect, EffectOutcome, EffectState, Fence, Intent, IntentAn
 
 const IS_WRITING: &str = "SELECT writing FROM runs WHERE id = ?1";
 const OPEN_OF_SUBJECTS: &str = "SELECT id, kind, subject, reference, state, run, part, epoch, \
-     attempt, CASE WHEN status IS NULL AND created_at > ?3 THEN idempotency_key END FROM effects \
+     attempt, CASE WHEN status IS NULL AND created_at > ?3 THEN idempotency_key END, changes \
+     FROM effects \
      WHERE account = ?1 AND (kind, subject) IN \
      (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?2)) \
      AND state IN ('planned', 'sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const UNSETTLED_OF_REFERENCES: &str = "SELECT id, kind, subject, reference, state, run, part, \
-     epoch, attempt, NULL FROM effects WHERE account = ?1 \
+     epoch, attempt, NULL, NULL FROM effects WHERE account = ?1 \
      AND reference IN (SELECT value FROM json_each(?2)) \
      AND state IN ('sending', 'unknown', 'unresolved') ORDER BY created_at, id";
 const KNOWN_EFFECTS: &str = "SELECT e.id FROM json_each(?2) AS wanted CROSS JOIN effects AS e \
@@ -45,6 +46,7 @@ static ADD_EFFECTS: Bulk = Bulk::new(
     "(?, ?, ?, ?, 'sending', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
+/// While it is being sent, its code says whether nothing is known of an attempt before this one.
 static SEND_AGAIN: Bulk = Bulk::new(
     "WITH new (id, line, reference, token_fp, remote_customer, remote_method, known_before, \
      changes, idempotency_key) AS (VALUES ",
@@ -54,19 +56,22 @@ static SEND_AGAIN: Bulk = Bulk::new(
      reference = new.reference, token_fp = new.token_fp, \
      remote_customer_id = new.remote_customer, remote_method_id = new.remote_method, \
      known_before = new.known_before, changes = new.changes, \
-     idempotency_key = new.idempotency_key, code = NULL, message = NULL, request_id = NULL, \
-     status = NULL \
-     FROM new WHERE effects.id = new.id AND effects.account = ? AND effects.state = 'planned'",
+     idempotency_key = new.idempotency_key, \
+     code = CASE WHEN effects.state = 'unknown' THEN 'outcome_unknown' END, message = NULL, \
+     request_id = NULL, status = NULL FROM new WHERE effects.id = new.id AND effects.account = ? \
+     AND effects.state IN ('planned', 'unknown')",
 );
 /// What is final stays as it is. An attempt that reached nobody, or that the provider says it did not
-/// take, is none.
+/// take, is none; what was unknown before it is said to be so without a code.
 static PUT_OUTCOMES: Bulk = Bulk::new(
     "WITH new (id, state, origin, code, message, request_id, status, remote_customer, \
      remote_method) AS (VALUES ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    ") UPDATE effects SET state = new.state, origin = new.origin, code = new.code, \
+    ") UPDATE effects SET state = new.state, origin = new.origin, \
+     code = COALESCE(new.code, CASE WHEN new.state = 'unknown' THEN effects.code END), \
      message = new.message, request_id = COALESCE(new.request_id, effects.request_id), \
-     attempt = effects.attempt - (effects.state = 'sending' AND new.state = 'planned'), \
+     attempt = effects.attempt - (effects.state = 'sending' AND (new.state = 'planned' OR \
+     (new.state = 'unknown' AND new.code IS NULL AND effects.code IS NOT NULL))), \
      status = COALESCE(new.status, effects.status), \
      remote_customer_id = COALESCE(new.remote_customer, effects.remote_customer_id), \
      remote_method_id = COALESCE(new.remote_method, effects.remote_method_id), updated_at = ? \
@@ -85,6 +90,7 @@ fn open(row: &SqliteRow, fence: &Fence) -> Result<Open, StoreError> {
         own: run == fence.run.as_str() && part == i64::from(fence.part) && epoch == fence.epoch,
         attempt: get(row, 8)?,
         key: get(row, 9)?,
+        changes: get(row, 10)?,
     })
 }
 
