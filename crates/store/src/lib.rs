@@ -22,6 +22,7 @@ mod open;
 mod postgres;
 mod recompute;
 mod records;
+mod schedules;
 mod sqlite;
 mod staged;
 mod writes;
@@ -52,6 +53,10 @@ pub use records::{
     RowTally, RunRecord, RunState, ScanState, SealedToken, SharedToken, StagedMethod, StagedRow,
     Statement, StoreInfo, Subjects, TokenLink, UnderWay, Unsettled, Which,
 };
+pub use schedules::{
+    Alert, AlertKind, DueSlots, Fire, FireEnd, FireRow, FireState, Left, ScheduleRow, Schedules,
+    SkipReason, Taken,
+};
 pub use writes::{
     Applied, CommittedEffect, CustomersApplied, CustomersWrite, Due, EffectOutcome, FinishRows,
     Intent, IntentAnswer, Join, KeptFields, Lease, MethodCounts, MethodList, MethodsApplied,
@@ -64,6 +69,9 @@ pub use writes::{
 pub trait Store: Send + Sync + fmt::Debug {
     /// The store's keys: sealing tokens, fingerprints, keyed hashes. No I/O.
     fn keys(&self) -> &Keys;
+
+    /// The same store, for the scheduler. No I/O.
+    fn schedules(&self) -> &dyn Schedules;
 
     /// Which database this is, for people.
     async fn info(&self) -> Result<StoreInfo, StoreError>;

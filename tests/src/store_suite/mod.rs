@@ -19,6 +19,7 @@ mod outcomes;
 mod pull;
 mod rest;
 mod runs;
+mod schedules;
 mod schema;
 mod staging;
 mod support;
@@ -78,6 +79,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
         attributes::CASES,
         kept::CASES,
         links::CASES,
+        schedules::CASES,
         traffic::CASES,
         upgrade::CASES,
     ];

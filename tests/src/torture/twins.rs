@@ -21,8 +21,8 @@ use store::{
     Intent, IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding,
     MethodHistory, MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan,
     Owner, PageKey, PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState,
-    ScanState, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled,
-    Which,
+    ScanState, Schedules, SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay,
+    Unsettled, Which,
 };
 
 use super::seed::{End, Plan};
@@ -220,6 +220,10 @@ macro_rules! store {
         impl Store for Careless {
             fn keys(&self) -> &Keys {
                 self.inner.keys()
+            }
+
+            fn schedules(&self) -> &dyn Schedules {
+                self.inner.schedules()
             }
 
             async fn close(&self) {

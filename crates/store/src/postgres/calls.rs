@@ -14,8 +14,8 @@ use crate::{
     ExportedLink, ExportedMethod, Fence, FinishRows, Group, GroupPage, Identity, Intent,
     IntentAnswer, Join, Keys, Lease, LinkMove, LinkMoved, LinkRefused, MatchFinding, MethodHistory,
     MethodsApplied, MethodsUnread, MethodsWrite, MirrorStats, NewRun, NewScan, Owner, PageKey,
-    PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, SharedToken,
-    StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
+    PlannedRow, RowPlan, RowRecord, RowTally, RunEnd, RunRecord, RunState, ScanState, Schedules,
+    SharedToken, StagedRow, Store, StoreError, StoreInfo, Subjects, UnderWay, Unsettled, Which,
 };
 
 use super::PostgresStore;
@@ -28,6 +28,10 @@ const INFO: &str = "SELECT current_setting('server_version'), \
 impl Store for PostgresStore {
     fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    fn schedules(&self) -> &dyn Schedules {
+        self
     }
 
     async fn info(&self) -> Result<StoreInfo, StoreError> {

@@ -17,6 +17,7 @@ mod links;
 mod mirror;
 mod pull;
 mod runs;
+mod schedules;
 mod settling;
 mod shared;
 mod traffic;
@@ -45,7 +46,7 @@ macro_rules! now_us {
 }
 use now_us;
 
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "first", include_str!("../../../../migrations/postgres/0001_first.sql")),
     (
         2,
@@ -59,6 +60,7 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     (7, "changes sent", include_str!("../../../../migrations/postgres/0007_changes_sent.sql")),
     (8, "attributes", include_str!("../../../../migrations/postgres/0008_attributes.sql")),
     (9, "scans config", include_str!("../../../../migrations/postgres/0009_scans_config.sql")),
+    (10, "schedules", include_str!("../../../../migrations/postgres/0010_schedules.sql")),
 ];
 
 /// sqlx's own table; locked while one process migrates and the others wait.

@@ -58,7 +58,7 @@ const NETWORK: &[&str] = &[
     "sshfs",
 ];
 
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "first", include_str!("../../../../migrations/sqlite/0001_first.sql")),
     (
         2,
@@ -72,6 +72,7 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     (7, "changes sent", include_str!("../../../../migrations/sqlite/0007_changes_sent.sql")),
     (8, "attributes", include_str!("../../../../migrations/sqlite/0008_attributes.sql")),
     (9, "scans config", include_str!("../../../../migrations/sqlite/0009_scans_config.sql")),
+    (10, "schedules", include_str!("../../../../migrations/sqlite/0010_schedules.sql")),
 ];
 
 fn migrator() -> Migrator {

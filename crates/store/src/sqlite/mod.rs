@@ -16,6 +16,7 @@ mod links;
 mod mirror;
 mod pull;
 mod runs;
+mod schedules;
 mod settling;
 mod shared;
 mod traffic;

@@ -43,6 +43,7 @@ async fn every_statement_prepares_and_uses_its_indexes() {
         crate::baseline::STATEMENTS,
         crate::due::STATEMENTS,
         crate::recompute::STATEMENTS,
+        crate::schedules::STATEMENTS,
         traffic::STATEMENTS,
         &[calls::VERSION, FENCE, HOLD_WRITER],
     ];
