@@ -21,6 +21,7 @@ mod pull;
 mod reading;
 mod run;
 mod scan;
+pub mod schedule;
 mod send;
 mod settle;
 
