@@ -8,6 +8,7 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
@@ -109,6 +110,47 @@ impl<R: Read> Read for Zstd<R> {
     }
 }
 
+/// A file that somebody writes to while it is read.
+#[derive(Debug)]
+pub(super) struct Changed;
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("somebody wrote to the file while it was read")
+    }
+}
+
+impl Error for Changed {}
+
+/// A file, whose end is an error if it is not what it was at first: what was read may be the half of
+/// what is on its way.
+struct Still {
+    file: File,
+    length: u64,
+    written: Option<SystemTime>,
+}
+
+impl Still {
+    fn new(file: File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self { length: meta.len(), written: meta.modified().ok(), file })
+    }
+}
+
+impl Read for Still {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(into)?;
+        if read == 0 && !into.is_empty() {
+            let meta = self.file.metadata()?;
+            let same = meta.len() == self.length && meta.modified().ok() == self.written;
+            if meta.is_file() && !same {
+                return Err(io::Error::other(Changed));
+            }
+        }
+        Ok(read)
+    }
+}
+
 /// A path that is there and names no file.
 #[derive(Debug)]
 pub(super) struct NotAFile(&'static str);
@@ -129,7 +171,7 @@ pub(super) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Digested)> 
     if let Some(what) = other_than_a_file(path)? {
         return Err(io::Error::other(NotAFile(what)));
     }
-    decoded(Box::new(File::open(path)?))
+    decoded(Box::new(Still::new(File::open(path)?)?))
 }
 
 /// What stands at a path that cannot be read as a file: opening a named pipe would wait for
@@ -196,6 +238,23 @@ mod tests {
         let (mut input, digested) = decoded(Box::new(io::Cursor::new(bytes))).expect("opens");
         let mut out = Vec::new();
         (input.read_to_end(&mut out).map(|_| out), digested)
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f.csv");
+        std::fs::write(&path, "reference,name\nA,Ada\n").expect("written");
+        let (mut whole, _) = open(&path).expect("opens");
+        let mut text = String::new();
+        whole.read_to_string(&mut text).expect("nobody writes");
+        let (mut input, _) = open(&path).expect("opens");
+        let mut first = [0; 4];
+        input.read_exact(&mut first).expect("it begins");
+        let mut more = File::options().append(true).open(&path).expect("opens");
+        more.write_all(b"B,Bob\n").expect("written");
+        let error = input.read_to_string(&mut text).expect_err("it is another file now");
+        assert!(matches!(error.get_ref(), Some(inner) if inner.is::<Changed>()), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use model::Code;
 use store::StagedRow;
 
-use super::input::{self, Bomb, Digested, NotAFile};
+use super::input::{self, Bomb, Changed, Digested, NotAFile};
 use super::records::{Ended, Fault, Faulty, MOST_BYTES, Record, Records};
 use super::row::{self, Declined};
 use super::{Columns, Reading};
@@ -72,6 +72,9 @@ fn unreadable(file: &str, line: Option<u64>, error: &io::Error) -> FileError {
     match error.get_ref() {
         Some(inner) if inner.is::<Bomb>() => {
             return fail(file, Code::FileBomb, line, inner.to_string());
+        }
+        Some(inner) if inner.is::<Changed>() => {
+            return fail(file, Code::FileChanged, line, inner.to_string());
         }
         Some(inner) if inner.is::<NotAFile>() => {
             return fail(file, Code::NotAFile, line, inner.to_string());
