@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alike;
+
 /// A postal address. Every part may be unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -197,6 +199,18 @@ impl Profile {
                 None => (Some(name.into()), None),
             },
         }
+    }
+
+    /// Whether both have a name and an e-mail address, and neither agrees: this is another person,
+    /// whatever their reference (rule 8).
+    #[must_use]
+    pub fn is_somebody_else(&self, other: &Self) -> bool {
+        let differs = |field, a: Option<&str>, b: Option<&str>| {
+            let (Some(a), Some(b)) = (a, b) else { return false };
+            !a.trim().is_empty() && !b.trim().is_empty() && !alike(field, a, b)
+        };
+        differs(FieldName::Name, self.full_name().as_deref(), other.full_name().as_deref())
+            && differs(FieldName::Email, self.email.as_deref(), other.email.as_deref())
     }
 
     /// The whole name: as stated, else the parts joined by a space.

@@ -53,6 +53,9 @@ pub(crate) const MATCHING: &str = "SELECT category, total, remote_id, customer_i
      WHERE r.account = $1 AND r.state = 'live') AS found WHERE category IS NOT NULL) AS counted \
      WHERE place <= $2 ORDER BY category, remote_id";
 
+/// How a customer was linked that a person has linked.
+pub(crate) const BY_PERSON: &str = "person";
+
 /// What all moves of a person at an account have in common. `BIGINT` is an integer to both.
 pub(crate) const PERSON: &str = "SELECT namespace, rank, match_by_email, \
      (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'file_rank') \

@@ -394,6 +394,8 @@ pub struct KnownCustomer {
     pub as_of: Timestamp,
     /// When its methods were last read; `None` if never.
     pub methods_read_at: Option<Timestamp>,
+    /// Whether a person said who it is.
+    pub by_person: bool,
 }
 
 /// A live payment method in an account's mirror.

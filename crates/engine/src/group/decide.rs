@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backend::{TokenRoute, TokenRule};
+use backend::{Capabilities, TokenRoute, TokenRule};
 use model::{
     Agreement, BankFacts, CardFacts, Code, FieldName, MethodFacts, Outcome, Reference,
     RemoteMethodId,
@@ -86,6 +86,13 @@ impl Work {
         if self.stale {
             self.compare(rules);
         }
+        if self.is_somebody_else() {
+            self.customer = CustomerNow::Failed(reject(
+                Code::AmbiguousMatch,
+                "the provider's customer of this reference has another name and another e-mail address",
+                Some("reference"),
+            ));
+        }
         if let CustomerNow::Failed(verdict) = &self.customer {
             let mut verdict = verdict.clone();
             for row in &mut self.rows {
@@ -118,6 +125,18 @@ impl Work {
             Step::Finished => self.after_methods(rules),
             step => step,
         }
+    }
+
+    /// Whether the customer that was there before this file is another person than the rows state. One
+    /// that the file stated before, or that a person linked, is whom they say.
+    fn is_somebody_else(&self) -> bool {
+        let CustomerNow::Present { how: Presence::Known | Presence::Found, .. } = self.customer
+        else {
+            return false;
+        };
+        let known = self.known_profile.as_ref();
+        let ours = self.by_person || self.stated_before() || !self.settled_methods.is_empty();
+        !ours && known.is_some_and(|known| known.is_somebody_else(&self.profile()))
     }
 
     /// The step behind those that save payment methods.
@@ -286,11 +305,28 @@ impl Work {
             ([], true) => Matched::Nothing,
             ([], false) if vague => Matched::Declined(reject(
                 Code::FactsNeeded,
-                "the customer has payment methods, and these facts are too few to tell whether \
-                 this is one of them; last4 and expiry (last4 and account_type) are needed",
+                too_few(&method.facts, rules.capabilities),
                 Some("last4"),
             )),
             ([], false) => Matched::Nothing,
+        }
+    }
+}
+
+/// What is missing to tell a payment method from those that are saved.
+fn too_few(facts: &MethodFacts, capabilities: &Capabilities) -> &'static str {
+    match facts {
+        MethodFacts::BankAccount(_) if !capabilities.account_type_readable => {
+            "the customer has bank accounts, and this provider shows no account type: whether this \
+             is one of them, nobody can tell by a last4 that agrees or is not stated"
+        }
+        MethodFacts::BankAccount(_) => {
+            "the customer has payment methods, and these facts are too few to tell whether this is \
+             one of them; last4 and account_type are needed"
+        }
+        _ => {
+            "the customer has payment methods, and these facts are too few to tell whether this is \
+             one of them; last4 and expiry are needed"
         }
     }
 }

@@ -143,6 +143,8 @@ pub(crate) struct Work {
     settled_methods: Vec<RemoteMethodId>,
     /// What is known of the customer's fields: from the mirror, or as this run has read them.
     known_profile: Option<Profile>,
+    /// A person said that this customer is the reference's.
+    by_person: bool,
     /// The provider's own metadata, as this run has read it.
     known_metadata: Option<String>,
     /// Whether this run has read the customer itself.

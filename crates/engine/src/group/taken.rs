@@ -12,6 +12,7 @@ impl Work {
     /// goes on where it stopped.
     pub(crate) fn new(group: Group, run: &RunId, capabilities: &Capabilities) -> Self {
         let known_profile = group.customers.first().map(|known| known.profile.clone());
+        let by_person = group.customers.first().is_some_and(|known| known.by_person);
         let customer = match group.customers.as_slice() {
             [] => CustomerNow::Absent,
             [one] => CustomerNow::Present { id: one.id.clone(), how: Presence::Known },
@@ -60,6 +61,7 @@ impl Work {
             blocked: None,
             settled_methods: Vec::new(),
             known_profile,
+            by_person,
             known_metadata: None,
             customer_read: false,
             stale: true,

@@ -175,6 +175,7 @@ fn there(rows: Vec<StagedRow>, methods: &[(&str, MethodFacts)]) -> Group {
             hash: ContentHash::from_bytes(&[0; 16]).expect("16 bytes"),
             as_of: NOW,
             methods_read_at: None,
+            by_person: false,
         }],
         methods: methods
             .iter()

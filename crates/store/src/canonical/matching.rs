@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::{CustomerId, FieldName, Profile, alike};
+use model::{CustomerId, Profile};
 
 use super::customers::{CanonicalCustomer, News, email_key};
 use super::{Context, from_json};
@@ -85,7 +85,8 @@ impl Known {
                 if has_other(context, record, news) {
                     return own("duplicate_reference");
                 }
-                if is_somebody_else(&from_json("a profile", &record.profile)?, &news.profile) {
+                let known: Profile = from_json("a profile", &record.profile)?;
+                if known.is_somebody_else(&news.profile) {
                     return own("ambiguous");
                 }
                 let id = record.id.clone();
@@ -133,14 +134,4 @@ impl Known {
 /// Whether another live customer of the account is linked to the record.
 fn has_other(context: &Context, record: &CanonicalCustomer, news: &News) -> bool {
     record.votes.iter().any(|vote| vote.account == context.account && vote.customer != news.id)
-}
-
-/// Whether both have a name and an e-mail address, and neither agrees.
-fn is_somebody_else(record: &Profile, other: &Profile) -> bool {
-    let differs = |field, of: fn(&Profile) -> Option<String>| {
-        let (Some(a), Some(b)) = (of(record), of(other)) else { return false };
-        !a.trim().is_empty() && !b.trim().is_empty() && !alike(field, &a, &b)
-    };
-    differs(FieldName::Name, Profile::full_name)
-        && differs(FieldName::Email, |profile| profile.email.clone())
 }

@@ -10,6 +10,7 @@ use super::PostgresStore;
 use super::decode::{fp, get, id, opt_bool, opt_id, opt_time, opt_word, signed, time, unsigned};
 use super::journal::{effect, effect_columns};
 use crate::canonical::{from_json, hash_of};
+use crate::links::BY_PERSON;
 use crate::staged::{Groups, Knows, OpenPage, Stated};
 use crate::{
     Fence, Group, GroupPage, KnownCustomer, KnownMethod, StagedRow, Statement, StoreError,
@@ -35,7 +36,7 @@ const KNOWS: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account
      EXISTS (SELECT 1 FROM statements WHERE account = $1), \
      EXISTS (SELECT 1 FROM effects WHERE account = $1)";
 const CUSTOMERS: &str = "SELECT reference, remote_id, customer_id, profile, hash, as_of, \
-     methods_read_at FROM remote_customers WHERE account = $1 AND reference = ANY($2) \
+     methods_read_at, linked_by FROM remote_customers WHERE account = $1 AND reference = ANY($2) \
      AND state = 'live' ORDER BY reference, remote_id";
 const METHODS: &str = "SELECT remote_customer_id, remote_id, method_id, facts, is_default, as_of \
      FROM remote_methods WHERE account = $1 AND remote_customer_id = ANY($2) \
@@ -89,6 +90,7 @@ fn customer(row: &PgRow) -> Result<KnownCustomer, StoreError> {
         hash: hash_of(get(row, 4)?)?,
         as_of: time(row, 5)?,
         methods_read_at: opt_time(row, 6)?,
+        by_person: get::<Option<&str>>(row, 7)? == Some(BY_PERSON),
     })
 }
 

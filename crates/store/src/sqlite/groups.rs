@@ -13,6 +13,7 @@ use super::decode::{
     fp, get, id, list, opt_bool, opt_id, opt_time, opt_word, signed, time, unsigned, word,
 };
 use crate::canonical::{from_json, hash_of, to_json};
+use crate::links::BY_PERSON;
 use crate::staged::{Groups, Knows, OpenPage, Stated};
 use crate::{
     EffectRow, EffectState, Fence, Group, GroupPage, KnownCustomer, KnownMethod, StagedRow,
@@ -42,7 +43,7 @@ const KNOWS: &str = "SELECT EXISTS (SELECT 1 FROM remote_customers WHERE account
      EXISTS (SELECT 1 FROM statements WHERE account = ?1), \
      EXISTS (SELECT 1 FROM effects WHERE account = ?1)";
 const CUSTOMERS: &str = "SELECT remote_id, customer_id, profile, hash, as_of, methods_read_at, \
-     reference FROM json_each(?2) AS wanted CROSS JOIN remote_customers AS c \
+     reference, linked_by FROM json_each(?2) AS wanted CROSS JOIN remote_customers AS c \
      INDEXED BY remote_customers_by_reference ON c.reference = wanted.value \
      WHERE c.account = ?1 AND c.state = 'live' ORDER BY remote_id";
 const METHODS: &str = "SELECT remote_customer_id, remote_id, method_id, facts, is_default, as_of \
@@ -163,6 +164,7 @@ async fn fill_mirror(
             hash: hash_of(get(row, 3)?)?,
             as_of: time(row, 4)?,
             methods_read_at: opt_time(row, 5)?,
+            by_person: get::<Option<&str>>(row, 7)? == Some(BY_PERSON),
         };
         let reference: Reference = id(row, 6)?;
         whose.insert(customer.id.clone(), reference.clone());

@@ -137,3 +137,59 @@ fn what_the_provider_has_is_no_wish() {
     assert_eq!(kept[0].fields.get("name"), Some(&hash("name", "Ada")));
     assert_eq!(kept[0].fields.get("email"), Some(&hash("email", "e@b.c")));
 }
+
+#[test]
+fn a_customer_with_another_name_and_address_is_somebody_else() {
+    let mut mine = row(2, 1, card("4242"));
+    *mine.profile = Profile {
+        name: Some("Zack Mine".into()),
+        email: Some("zack@mine.example".into()),
+        ..Profile::default()
+    };
+    let mut more = row(3, 2, card("1881"));
+    more.profile.clone_from(&mine.profile);
+    let theirs = |name: &str, email: Option<&str>| {
+        let mut group = there(vec![mine.clone(), more.clone()], &[]);
+        group.customers[0].profile = Profile {
+            name: Some(name.into()),
+            email: email.map(str::to_owned),
+            ..Profile::default()
+        };
+        group
+    };
+    let dora = || theirs("Dora Other", Some("dora@other.example"));
+    // Nothing is saved there, whatever is asked for; and it stays so.
+    let mut update = work(dora());
+    let asked = Policy { update_existing: true, ..Policy::default() };
+    assert_eq!(decide(&mut update, asked, false), Step::Finished);
+    assert_eq!(
+        verdicts(&update),
+        [rejected(Code::AmbiguousMatch), (Outcome::NotAttempted, Some(Code::CustomerFailed))]
+    );
+    let mut again = dora();
+    again.statements = remembered(&update);
+    let mut again = work(again);
+    assert_eq!(next(&mut again), Step::Finished);
+    assert_eq!(verdicts(&again)[0], rejected(Code::AmbiguousMatch));
+    // One that was found by its reference is looked at in the same way.
+    let mut found = work(group(vec![mine.clone()]));
+    found.customer = CustomerNow::Present { id: customer_id(), how: Presence::Found };
+    found.read(dora().customers[0].profile.clone(), None);
+    assert_eq!(next(&mut found), Step::Finished);
+    assert_eq!(verdicts(&found), [rejected(Code::AmbiguousMatch)]);
+    // A married name, a new address, or none to compare with: the same person for all we know.
+    for (name, email) in [
+        ("Zack Mine", Some("zack@old.example")),
+        ("Zack Married", Some("ZACK@mine.example")),
+        ("Dora Other", None),
+    ] {
+        assert_eq!(next(&mut work(theirs(name, email))), Step::ReadMethods, "{name}");
+    }
+    // A person has said who it is; or the file has stated it before.
+    let mut linked = dora();
+    linked.customers[0].by_person = true;
+    assert_ne!(next(&mut work(linked)), Step::Finished);
+    let mut stated_before = dora();
+    stated_before.statements = vec![stated(None, &[("name", "Dora Other")])];
+    assert_ne!(next(&mut work(stated_before)), Step::Finished);
+}
