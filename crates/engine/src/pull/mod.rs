@@ -123,7 +123,8 @@ async fn carry_out(
         customers: Counts { seen: 0, unchanged: 0, ..customers },
         methods,
         coverage: Coverage::default(),
-        as_of: None,
+        // Payment methods that were read since it began are not read again, by whatever run.
+        as_of: goes_on.then_some(since),
         gaps: BTreeMap::new(),
         moved: 0,
         slid: 0,
@@ -247,7 +248,7 @@ impl Puller<'_> {
     /// Reads the customer list; the store's id of the scan.
     async fn read_list(&mut self, confirm: bool) -> Result<String, EngineError> {
         let (engine, run, ctx) = (self.engine, self.run, self.ctx.clone());
-        self.as_of = Some(engine.clock.now());
+        self.as_of.get_or_insert(engine.clock.now());
         let mut scan = Scan::begin(engine, &ctx, &run.fence, confirm).await?;
         let read = self.read_pages(&mut scan).await;
         scan.end().await?;
