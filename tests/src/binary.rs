@@ -131,11 +131,22 @@ impl Running {
         Ok(())
     }
 
+    /// Its stderr, for whoever reads it while it works.
+    pub fn take_stderr(&mut self) -> anyhow::Result<tokio::process::ChildStderr> {
+        self.0.stderr.take().context("its stderr was taken before")
+    }
+
+    /// Kills it as `kill -9` does.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.0.start_kill()?;
+        self.0.wait().await?;
+        Ok(())
+    }
+
     /// Waits until it says that it stands at its failpoint, and so long after, and kills it as
     /// `kill -9` does. How it ended, where it came to its end instead.
     pub async fn killed(mut self, after: Duration) -> anyhow::Result<Option<Ran>> {
-        let stderr = self.0.stderr.take().context("its stderr was taken before")?;
-        let mut lines = tokio::io::BufReader::new(stderr).lines();
+        let mut lines = tokio::io::BufReader::new(self.take_stderr()?).lines();
         let mut said = String::new();
         let deadline = tokio::time::Instant::now() + HUNG;
         loop {
@@ -143,8 +154,7 @@ impl Running {
             let Some(line) = next.await.context("it did not end")?? else { break };
             if line.starts_with("failpoint ") {
                 tokio::time::sleep(after).await;
-                self.0.start_kill()?;
-                self.0.wait().await?;
+                self.kill().await?;
                 return Ok(None);
             }
             said += &line;

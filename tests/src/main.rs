@@ -21,6 +21,8 @@ mod inproc;
 mod jobs;
 mod pg;
 mod providers;
+mod schedules;
+mod serving;
 mod shift;
 mod store_suite;
 mod times;
@@ -38,6 +40,7 @@ const SUITES: &[fn(&Env) -> Vec<Trial>] = &[
     behaviour::trials,
     jobs::trials,
     shift::trials,
+    schedules::trials,
     cli::trials,
     bad_input::trials,
     browser::trials,

@@ -137,7 +137,7 @@ codes! {
         "write it in the length that the message names";
     /// A field has characters that the provider does not take.
     FieldCharset = "field_charset", Row [Rejected],
-        "write it without those characters";
+        "write it without those characters; or the account writes others in their place (`transliterate`, where its kind has it), or leaves the field out (`on_unfit_field`)";
     /// Imported without a field whose value the provider does not take.
     FieldOmitted = "field_omitted", Row [Created],
         "our store keeps the value; write it as the provider takes it, and import the file again";
@@ -169,7 +169,7 @@ codes! {
         "give the customer a reference that differs in more than upper and lower case";
     /// The provider holds a deleted customer of this reference.
     ReferenceRetired = "reference_retired", Row [Refused],
-        "give the customer another reference";
+        "the provider keeps the reference of a deleted customer: nothing restores it there; give the customer another reference, and onfile link customer links that one to its record";
     /// The provider says the token is saved, but not under this customer.
     DuplicateElsewhere = "duplicate_elsewhere", Row [Refused],
         "find out at the provider whose token it is";
@@ -212,6 +212,10 @@ codes! {
     /// The file cannot be read.
     FileUnreadable = "file_unreadable", File [],
         "check the path, and that the file is whole";
+    /// Somebody wrote to the file while it was read: what was read may be half of it. Nothing was
+    /// sent.
+    FileChanged = "file_changed", File [],
+        "import it again once nobody writes to it";
     /// The path is a folder, a named pipe or a device.
     NotAFile = "not_a_file", File [],
         "name a CSV file; - reads standard input";
@@ -267,9 +271,10 @@ codes! {
     /// A customer whose reference at the provider is another one than its record has. The link stays.
     ReferenceChanged = "reference_changed", Run [],
         "onfile history customer ID shows when; onfile link customer or onfile unlink customer moves the link, if it is somebody else by now";
-    /// A customer has a record of its own: the record of its reference has another name and e-mail.
-    AmbiguousMatch = "ambiguous_match", Run [],
-        "see who they are; onfile link customer links them, onfile unlink customer says that they are two";
+    /// The name and the e-mail address under this reference are both somebody else's: nothing is saved
+    /// there, and a customer that a pull reads has a record of its own.
+    AmbiguousMatch = "ambiguous_match", Row [Rejected],
+        "see who they are (onfile export links lists those of a pull); onfile link customer says that they are one, onfile unlink customer that they are two; accounts with a numbering of customers of their own take another reference_namespace";
     /// A customer that has no reference at the provider, and so a record of its own.
     Unreferenced = "unreferenced", Run [],
         "give it its reference at the provider, or link it with onfile link customer";

@@ -13,8 +13,27 @@ pub(crate) struct CallCounts {
     counts: Mutex<HashMap<(AccountName, Option<RunId>), Calls>>,
 }
 
+/// How a call ended, for its label.
+const fn outcome(call: &CallRecord) -> &'static str {
+    match (call.status, call.failure) {
+        (Some(429), _) => "throttled",
+        (Some(200..=299), None) => "ok",
+        (Some(400..=499), None) => "declined",
+        (Some(_), None) => "failed",
+        (_, Some(why)) => why,
+        (None, None) => "unknown",
+    }
+}
+
 impl CallLog for CallCounts {
     fn record(&self, call: CallRecord) {
+        metrics::counter!(
+            "onfile_calls_total",
+            "account" => call.account.to_string(),
+            "verb" => call.verb.as_str(),
+            "outcome" => outcome(&call),
+        )
+        .increment(1);
         let Ok(mut counts) = self.counts.lock() else { return };
         let of_run = call.run.is_some();
         let calls = counts.entry((call.account, call.run)).or_default();

@@ -1,7 +1,7 @@
 //! What a person can type.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -33,6 +33,23 @@ pub(crate) struct Global {
     /// No colours
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// How logs are written on stderr
+    #[arg(
+        long,
+        global = true,
+        env = "ONFILE_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -49,16 +66,18 @@ pub(crate) enum Command {
         /// These accounts only
         accounts: Vec<String>,
     },
-    /// Imports a CSV file into an account; importing it again changes nothing
-    Import(Import),
-    /// Pulls an account's customers and payment methods into the store
-    Pull {
-        /// The account
-        account: String,
-        /// Read the customer list a second time, with other page boundaries, to see whether anything
-        /// was missed while it shifted
-        #[arg(long)]
-        confirm: bool,
+    #[command(flatten)]
+    Job(Job),
+    /// Does what [[schedules]] say when it is due, and answers on HTTP, until it is stopped
+    ///
+    /// A slot that is due is started by one process of a store alone. The first Ctrl-C or SIGTERM
+    /// lets what is in flight end, for `stop_seconds` at most; what is unfinished then goes on when
+    /// it is started again.
+    Serve,
+    /// Schedules: list, show, pause, resume, run
+    Schedules {
+        #[command(subcommand)]
+        what: Option<Schedules>,
     },
     /// Runs: list, show, approve, resume, cancel
     Runs {
@@ -115,20 +134,98 @@ pub(crate) enum Command {
     },
     /// A simulated provider on this machine, for trying things out
     Sandbox(SandboxArgs),
-    /// This help, that of a command, a topic (codes, config, sandbox), or one code: codes CODE
+    /// This help, that of a command, a topic (codes, config, providers, sandbox), one code (codes
+    /// CODE), or one kind of provider (providers KIND)
     Help {
-        /// A command, or a topic; `codes` may be followed by one
+        /// A command, or a topic; `codes` may be followed by one, `providers` by a kind
         #[arg(value_name = "COMMAND|TOPIC")]
         what: Vec<String>,
     },
 }
 
-#[derive(Debug, Args)]
+/// What a person can do, and a schedule as well.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Job {
+    /// Imports a CSV file into an account; importing it again changes nothing
+    Import(Import),
+    /// Pulls an account's customers and payment methods into the store
+    Pull(Pull),
+}
+
+/// A job as a schedule has it: no option of the whole command line goes with it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "onfile",
+    no_binary_name = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
+struct JobLine {
+    #[command(subcommand)]
+    job: Job,
+}
+
+impl Job {
+    /// Reads a job as it is typed, with or without `onfile` before it.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub(crate) fn parse(line: &str) -> Result<Self, String> {
+        let mut words =
+            shell_words::split(line).map_err(|_| "a quote in it does not end".to_owned())?;
+        if words.first().is_some_and(|word| word == "onfile") {
+            words.remove(0);
+        }
+        let said = match JobLine::try_parse_from(words) {
+            Ok(JobLine { job: Self::Import(import) }) if import.reads_stdin() => {
+                return Err("a schedule has no standard input".to_owned());
+            }
+            Ok(line) => return Ok(line.job),
+            Err(error) => error.render().to_string(),
+        };
+        // What follows is how to use the command line.
+        let first: Vec<&str> =
+            said.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        Err(first.join(" ").trim_start_matches("error: ").to_owned())
+    }
+
+    /// At which account.
+    pub(crate) fn account(&self) -> &str {
+        match self {
+            Self::Import(import) => &import.account,
+            Self::Pull(pull) => &pull.account,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Pull {
+    /// The account
+    pub(crate) account: String,
+    /// Read the customer list a second time, with other page boundaries, to see whether anything
+    /// was missed while it shifted
+    #[arg(long)]
+    pub(crate) confirm: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Import {
     /// The account
     pub(crate) account: String,
     /// The CSV file, also as .gz or .zst; - is standard input
-    pub(crate) file: PathBuf,
+    #[arg(required_unless_present = "inbox", conflicts_with = "inbox")]
+    pub(crate) file: Option<PathBuf>,
+    /// Import each complete file of this folder, the oldest first, and move it to `done/RUN` or
+    /// `failed/RUN` there, with its rows.csv
+    ///
+    /// A file is complete when nothing was written to it for 10 s; names that begin with a dot, or end
+    /// in .part, .partial, .tmp or .filepart, are never. While it is imported it stands in `work/`.
+    /// A file whose bytes were imported before is moved, and nothing else.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "observe"])]
+    pub(crate) inbox: Option<PathBuf>,
+    /// Which files of the inbox, by their names
+    #[arg(long, value_name = "GLOB", default_value = "*.csv*", requires = "inbox")]
+    pub(crate) pattern: glob::Pattern,
     /// Plan only, and say what it would call and how long that takes: nothing is sent, nothing is
     /// read from the provider
     #[arg(long)]
@@ -173,12 +270,44 @@ pub(crate) struct Import {
     pub(crate) on_token_change: OnTokenChange,
 }
 
+impl Import {
+    fn reads_stdin(&self) -> bool {
+        self.file.as_deref() == Some(Path::new("-"))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnTokenChange {
     /// Reject the row
     Reject,
     /// Save it as well
     Add,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schedules {
+    /// Each schedule: its last run, its last good one, and when it is due
+    List,
+    /// What became of the latest slots of a schedule, and why those that were skipped were
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Skips its slots until it is resumed; a run that is at work goes on
+    Pause {
+        /// Its name
+        name: String,
+    },
+    /// Lets a paused schedule go on, from its next slot
+    Resume {
+        /// Its name
+        name: String,
+    },
+    /// Does its job now, in this process; not beside a run of it that is at work
+    Run {
+        /// Its name
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

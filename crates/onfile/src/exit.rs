@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use engine::{EngineError, FileError};
+use engine::{Ended, EngineError, FileError};
 use model::Code;
 use store::StoreError;
 
@@ -11,17 +11,17 @@ use crate::cli::Global;
 use crate::config::ConfigErrors;
 use crate::out;
 
-/// How the process ends; scripts hold on to these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the process ends; scripts hold on to these. The worst is the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Everything is as it should be.
     Clean,
-    /// An error.
-    Error,
     /// Differences, or rejected, refused or unresolved rows, over the threshold.
     Differences,
     /// Stopped, resumable.
     Stopped,
+    /// An error.
+    Error,
     /// The configuration is wrong.
     Config,
 }
@@ -36,6 +36,17 @@ impl From<Exit> for ExitCode {
             Exit::Config => 4,
         })
     }
+}
+
+/// The code for a job.
+pub(crate) fn of_job(ended: &Ended) -> Exit {
+    if let Some(error) = &ended.error {
+        return of_engine(error);
+    }
+    // What a dry run leaves open is planned, not declined.
+    let planned = ended.summary.planned.values().sum();
+    let declined = ended.summary.rows.map_or(0, |rows| rows.declined(planned));
+    if declined > 0 { Exit::Differences } else { Exit::Clean }
 }
 
 /// The code for a job that ended with this error.

@@ -9,9 +9,12 @@ mod commands;
 pub mod config;
 mod exit;
 mod failpoint;
+mod inbox;
 mod out;
 mod permits;
 mod registry;
+mod serve;
+mod signals;
 mod wiring;
 
 use std::process::ExitCode;
@@ -30,7 +33,7 @@ pub fn run() -> ExitCode {
             return if fine { exit::Exit::Clean } else { exit::Exit::Error }.into();
         }
     };
-    out::start_logging(&cli.global);
+    out::start_logging(&cli.global, matches!(cli.command, cli::Command::Serve));
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("another part of this process chose the cryptography already");
     }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use model::{AccountName, Forecast};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Global;
+use crate::cli::{Global, LogFormat};
 
 /// A result. A reader that went away is no error.
 pub(crate) fn line(text: &str) {
@@ -22,9 +22,10 @@ pub(crate) fn error_line(text: &str) {
     let _nobody_may_listen = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Sends logs to stderr as `-q`, `-v` and `-vv` ask.
-pub(crate) fn start_logging(global: &Global) {
+/// Sends logs to stderr as `-q`, `-v` and `-vv` ask; a daemon says more by itself.
+pub(crate) fn start_logging(global: &Global, daemon: bool) {
     let filter = match (global.quiet, global.verbose) {
+        (false, 0) if daemon => "info,sqlx=warn,tokio_cron_scheduler=warn",
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info,onfile::calls=debug,sqlx=warn",
@@ -33,13 +34,16 @@ pub(crate) fn start_logging(global: &Global) {
     let colours = !global.no_color
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && io::stderr().is_terminal();
-    let started = tracing_subscriber::fmt()
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr)
         // Whoever closed stderr does not want to hear of it.
         .log_internal_errors(false)
-        .with_ansi(colours)
-        .try_init();
+        .with_ansi(colours);
+    let started = match global.log_format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+    };
     if started.is_err() {
         error_line("logging is set up already");
     }

@@ -24,6 +24,8 @@ pub(crate) struct Provider {
     pub(crate) open: fn(&AccountConfig) -> Result<Box<dyn OpenProvider>, BackendError>,
     /// What `onfile demo` sends to it.
     pub(crate) sample: Sample,
+    /// Its limits, its quirks, what was adopted: `onfile help providers KIND`.
+    pub(crate) docs: &'static str,
 }
 
 /// A file for an account of the demo.
@@ -64,18 +66,26 @@ pub(crate) static PROVIDERS: &[Provider] = &[
         kind: provider_ecrypt::KIND,
         open: ecrypt::open,
         sample: sample!("sample-ecrypt.csv", "transliterate = true\n"),
+        docs: include_str!("../../provider-ecrypt/docs.md"),
     },
     Provider {
         kind: provider_noderails::KIND,
         open: noderails::open,
         sample: sample!("sample-noderails.csv"),
+        docs: include_str!("../../provider-noderails/docs.md"),
     },
     Provider {
         kind: provider_proxy_token::KIND,
         open: proxy_token::open,
         sample: sample!("sample.csv"),
+        docs: include_str!("../../provider-proxy-token/docs.md"),
     },
-    Provider { kind: provider_v2::KIND, open: v2::open, sample: sample!("sample-v2.csv") },
+    Provider {
+        kind: provider_v2::KIND,
+        open: v2::open,
+        sample: sample!("sample-v2.csv"),
+        docs: include_str!("../../provider-v2/docs.md"),
+    },
 ];
 
 /// The kinds this binary has.

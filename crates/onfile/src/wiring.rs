@@ -1,8 +1,8 @@
 //! Puts an engine together from a configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,7 +23,7 @@ use crate::{failpoint, registry};
 const SEND_WINDOW: Duration = Duration::from_secs(3);
 
 /// How we call ourselves.
-const USER_AGENT: &str = concat!("onfile/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("onfile/", env!("CARGO_PKG_VERSION"));
 
 /// A configuration with its store open.
 pub(crate) struct Opened {
@@ -32,8 +32,11 @@ pub(crate) struct Opened {
     /// See [`Store::token_identities`].
     token_identities: BTreeMap<AccountName, String>,
     calls: Arc<CallCounts>,
-    clock: Arc<dyn Clock>,
-    owner: Owner,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// This process, for leases.
+    pub(crate) owner: Owner,
+    /// The accounts that were wired: all jobs of an account share its connections and its pace.
+    accounts: Mutex<HashMap<String, Account>>,
 }
 
 /// Reads the configuration.
@@ -52,7 +55,8 @@ pub(crate) async fn open(config: Config) -> Result<Opened> {
     store.rank_file(file.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)).await?;
     recompute(&*store).await?;
     let token_identities = store.token_identities().await?.into_iter().collect();
-    Ok(Opened { config, store, token_identities, calls: Arc::default(), clock, owner: owner() })
+    let (calls, accounts) = (Arc::default(), Mutex::default());
+    Ok(Opened { config, store, token_identities, calls, clock, owner: owner(), accounts })
 }
 
 /// Brings the records in line with the precedence, if that was another one.
@@ -165,7 +169,7 @@ impl Opened {
         let first = self.token_identities.get(&bound.name).cloned();
         Ok(Engine {
             store: Arc::clone(&self.store),
-            account: self.account(account)?,
+            account: self.account_of(account)?,
             identity: first.unwrap_or_else(|| bound.identity()),
             config_hash: config_hash(&self.config, account),
             clock: Arc::clone(&self.clock),
@@ -182,7 +186,17 @@ impl Opened {
         })
     }
 
-    fn account(&self, config: &AccountConfig) -> Result<Account> {
+    fn account_of(&self, config: &AccountConfig) -> Result<Account> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(&config.name) {
+            return Ok(account.clone());
+        }
+        let account = self.wire(config)?;
+        accounts.insert(config.name.clone(), account.clone());
+        Ok(account)
+    }
+
+    fn wire(&self, config: &AccountConfig) -> Result<Account> {
         let provider = registry::PROVIDERS
             .iter()
             .find(|provider| provider.kind == config.kind.kind)

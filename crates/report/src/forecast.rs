@@ -31,11 +31,9 @@ pub(crate) fn least(forecast: &Forecast) -> String {
     if calls.total_most == 0 {
         return "no calls".into();
     }
-    format!(
-        "{} calls: {} at the limit ({limit})",
-        grouped(calls.total_least),
-        took(*seconds_at_limit)
-    )
+    let plural = if calls.total_least == 1 { "" } else { "s" };
+    let (least, took) = (grouped(calls.total_least), took(*seconds_at_limit));
+    format!("{least} call{plural}: {took} at the limit ({limit})")
 }
 
 /// How many more it may be.

@@ -11,6 +11,7 @@ mod html;
 mod links;
 mod mask;
 mod rows;
+mod schedules;
 mod verdict;
 mod words;
 
@@ -29,6 +30,7 @@ pub use history::{history, history_json};
 pub use html::{MOST_CHANGES, MOST_ROWS, Report, html};
 pub use links::{link_moved, link_moved_json};
 pub use rows::{HEADER, bad_row, csv_line};
+pub use schedules::{Scheduled, fire_json, fires, scheduled_json, schedules};
 
 /// A job's summary: what it was, the ledger with its sum, counts, coverage and calls.
 #[must_use]

@@ -9,12 +9,14 @@ mod edits;
 mod faults;
 mod forecast;
 mod import;
+mod inbox;
 mod observe;
 mod outage;
 mod pull;
 mod report;
 mod resume;
 mod secrets;
+mod serve;
 mod settle;
 mod three_way;
 mod together;
@@ -192,6 +194,12 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             lost_change_is_read_back, deleted_customer_is_never_linked,
             method_of_every_kind_is_saved_once, pull_after_a_pull_changes_nothing,
             list_of_cards_that_repeats_itself_is_given_up;
+        inbox: takes_what_is_complete, knows_bytes_that_it_has_imported, keeps_what_cannot_be_read_apart,
+            goes_on_with_what_was_left, waits_for_a_person, is_one_process_s_alone,
+            keeps_what_the_provider_holds_up;
+        serve: does_what_is_due_and_answers, goes_on_after_a_kill, goes_on_after_a_stop,
+            tells_people_once, is_not_ready_without_its_store, refuses_a_configuration_that_is_wrong,
+            leaves_a_paused_schedule_alone, runs_a_schedule_by_hand, logs_json;
         attributes: are_shown_and_go_with_the_next_list;
         pull: marks_what_is_gone, more_than_a_few_wait_for_a_person,
             two_at_once_disturb_nobody, who_is_there_has_a_list,

@@ -8,6 +8,7 @@ use model::{Code, Scope};
 
 use crate::cli::Cli;
 use crate::exit::Exit;
+use crate::registry::{PROVIDERS, kinds};
 use crate::{config, out};
 
 /// A page that `onfile help TOPIC` prints, and how it is made.
@@ -16,9 +17,11 @@ type Topic = (&'static str, &'static str, fn() -> String);
 const TOPICS: [Topic; 4] = [
     ("codes", "every code of a row, a file or a run, or the one named behind it", Code::page),
     ("config", "the configuration, key by key", config::reference),
-    ("providers", "what each provider can do, hold and be found to differ in", || {
-        include_str!("../../docs/providers.md").to_owned()
-    }),
+    (
+        "providers",
+        "what each provider can do, hold and be found to differ in; behind it a kind",
+        || include_str!("../../docs/providers.md").to_owned(),
+    ),
     ("sandbox", "the simulated provider and its faults", || ::sandbox::DOCS.to_owned()),
 ];
 
@@ -55,7 +58,8 @@ fn code(word: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Prints the topic or the command of that name, or the codes named behind the topic `codes`;
+/// Prints the topic or the command of that name, the codes named behind the topic `codes`, or the kind
+/// behind `providers`;
 /// without one, all topics and commands.
 pub(crate) fn run(asked: &[String]) -> Result<Exit> {
     if let [topic, words @ ..] = asked
@@ -65,6 +69,15 @@ pub(crate) fn run(asked: &[String]) -> Result<Exit> {
         for word in words {
             out::line(code(word)?.trim_end());
         }
+        return Ok(Exit::Clean);
+    }
+    if let [topic, kind] = asked
+        && topic == "providers"
+    {
+        let Some(provider) = PROVIDERS.iter().find(|provider| provider.kind == kind) else {
+            bail!("there is no provider {kind:?}; the kinds are {}", kinds().join(", "));
+        };
+        out::line(provider.docs.trim_end());
         return Ok(Exit::Clean);
     }
     if let [name] = asked

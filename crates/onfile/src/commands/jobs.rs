@@ -1,7 +1,7 @@
-//! The jobs: `import` and `pull`.
+//! The jobs: `import` and `pull`, as a person asks for them.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,37 +10,49 @@ use engine::file::Reading;
 use engine::{Ended, Engine, EngineError, ImportOptions, Policy, PullOptions, Stop, Stopper};
 use model::{Code, RunId};
 use store::RunState;
+use tokio::time::Instant;
 
 use super::env;
-use crate::cli::{Global, Import, OnTokenChange};
+use crate::cli::{Global, Import, Job, OnTokenChange};
 use crate::config::{Config, LoadOptions};
 use crate::exit::{self, Exit};
+use crate::inbox::{self, Filed};
 use crate::out::{self, ProgressLine};
+use crate::signals::Stops;
 use crate::wiring::{self, Opened};
 
+/// The cause of what a person asks for.
+const PERSON: &str = "person";
 /// How long a job that was stopped at once may take to write down that it was.
 const GIVE_UP: Duration = Duration::from_secs(3);
 
-pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
-    if args.observe && !args.dry_run {
-        // Somebody may think that nothing would be sent.
-        return Ok(misused(
-            global,
-            "--observe goes with --dry-run, and nothing was done",
-            "add --dry-run to look and change nothing; an import without it looks by itself \
-             before it sends anything",
-        ));
+/// How long a run is waited for whose process may be gone: the longest that its lease lasts.
+const LEASE: Duration = Duration::from_secs(75);
+/// How often it is asked again.
+const ASK: Duration = Duration::from_secs(2);
+
+/// Does a job that a person asked for.
+pub(crate) async fn run(global: &Global, job: Job) -> Result<Exit> {
+    match job {
+        Job::Import(args) => match (args.file.clone(), args.inbox.clone()) {
+            (Some(file), _) => import(global, args, file).await,
+            (None, Some(folder)) => inbox(global, args, &folder).await,
+            (None, None) => Ok(misused(global, "there is no file to import", "name one")),
+        },
+        Job::Pull(args) => {
+            let config = load(global, &args.account)?;
+            let options = PullOptions { confirm: args.confirm, cause: PERSON.into() };
+            let work = async |engine: &Engine| engine::pull(engine, &options).await;
+            job_at(global, config, &args.account, work).await
+        }
     }
-    let config = load(global, &args.account)?;
-    if let Some(account) = args.file.to_str().filter(|file| config.account(file).is_ok())
-        && Path::new(&args.account).is_file()
-    {
-        let hint = format!("did you mean `onfile import {account} {}`?", args.account);
-        return Ok(misused(global, "the account comes first, and nothing was done", &hint));
-    }
-    let options = ImportOptions {
-        path: args.file,
-        reading: Reading { ignore_unknown: args.ignore_unknown, not_pan: args.not_pan },
+}
+
+/// What an import is to do with a file.
+pub(crate) fn import_options(args: &Import, path: PathBuf, cause: &str) -> ImportOptions {
+    ImportOptions {
+        path,
+        reading: Reading { ignore_unknown: args.ignore_unknown, not_pan: args.not_pan.clone() },
         dry_run: args.dry_run,
         observe: args.observe,
         policy: Policy {
@@ -53,11 +65,30 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
         max_failures: args.max_failures,
         canary: args.canary,
         wait: args.wait,
-        cause: "person".into(),
-    };
-    let path = options.path.clone();
+        cause: cause.to_owned(),
+    }
+}
+
+async fn import(global: &Global, args: Import, file: PathBuf) -> Result<Exit> {
+    if args.observe && !args.dry_run {
+        // Somebody may think that nothing would be sent.
+        return Ok(misused(
+            global,
+            "--observe goes with --dry-run, and nothing was done",
+            "add --dry-run to look and change nothing; an import without it looks by itself \
+             before it sends anything",
+        ));
+    }
+    let config = load(global, &args.account)?;
+    if let Some(account) = file.to_str().filter(|file| config.account(file).is_ok())
+        && Path::new(&args.account).is_file()
+    {
+        let hint = format!("did you mean `onfile import {account} {}`?", args.account);
+        return Ok(misused(global, "the account comes first, and nothing was done", &hint));
+    }
+    let options = import_options(&args, file.clone(), PERSON);
     let is_empty = Cell::new(false);
-    let exit = job(global, config, &args.account, async |engine: &Engine| {
+    let exit = job_at(global, config, &args.account, async |engine: &Engine| {
         if !options.dry_run && !global.quiet {
             name_waiting_runs(engine).await?;
         }
@@ -71,11 +102,52 @@ pub(crate) async fn import(global: &Global, args: Import) -> Result<Exit> {
         let code = Code::NoRows;
         out::error_line(&format!(
             "warning[{code}]: {}:1: a header and no row, expected one row or more\n  hint: {}",
-            path.display(),
+            file.display(),
             code.hint().unwrap_or_default()
         ));
     }
     Ok(exit)
+}
+
+/// Imports the files of a folder, and says of each what became of it.
+async fn inbox(global: &Global, args: Import, folder: &Path) -> Result<Exit> {
+    let config = load(global, &args.account)?;
+    let (opened, filed) = wired(global, config, &args.account, async |engine: &Engine| {
+        inbox::run(engine, &args, folder, PERSON).await
+    })
+    .await?;
+    opened.store.close().await;
+    let exit = filed.iter().map(|one| one.what.exit()).max().unwrap_or(Exit::Clean);
+    if global.json {
+        let files: Vec<_> = filed.iter().map(Filed::as_json).collect();
+        out::json(&serde_json::json!({ "files": files }));
+    } else if filed.is_empty() {
+        out::line(&format!("no complete file in {}", folder.display()));
+    } else {
+        for one in &filed {
+            out::line(&one.to_string());
+        }
+    }
+    Ok(exit)
+}
+
+/// Goes on with a run that rests, or whose process is gone; `None` if one is at work on it.
+///
+/// # Errors
+/// As [`engine::resume`].
+pub(crate) async fn take_up(engine: &Engine, run: &RunId) -> Result<Option<Ended>, EngineError> {
+    let began = Instant::now();
+    loop {
+        match engine::resume(engine, run).await {
+            // It may have died; its lease tells.
+            Err(EngineError::NotResting { state: RunState::Running, .. }) => {}
+            ended => return ended.map(Some),
+        }
+        if began.elapsed() >= LEASE || engine.stop.is_wanted() {
+            return Ok(None);
+        }
+        tokio::time::sleep(ASK).await;
+    }
 }
 
 /// Warns of runs at the account that wait for approval: what is imported now goes past them.
@@ -104,12 +176,6 @@ pub(crate) fn misused(global: &Global, message: &str, hint: &str) -> Exit {
     Exit::Error
 }
 
-pub(crate) async fn pull(global: &Global, account: &str, confirm: bool) -> Result<Exit> {
-    let config = load(global, account)?;
-    let options = PullOptions { confirm, cause: "person".into() };
-    job(global, config, account, async |engine: &Engine| engine::pull(engine, &options).await).await
-}
-
 /// Goes on with a run that rests: after its canary, or where it stopped.
 pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<Exit> {
     let run = RunId::new(run)?;
@@ -120,7 +186,7 @@ pub(crate) async fn go_on(global: &Global, run: &str, approved: bool) -> Result<
     opened.store.close().await;
     let record = record?.ok_or_else(|| EngineError::NoSuchRun(run.clone()))?;
     let account = record.account.as_str();
-    job(global, load(global, account)?, account, async move |engine: &Engine| {
+    job_at(global, load(global, account)?, account, async move |engine: &Engine| {
         if approved {
             engine::approve(engine, &run).await
         } else {
@@ -136,7 +202,7 @@ fn load(global: &Global, account: &str) -> Result<Config> {
 }
 
 /// Wires an account, does a job there, and shows what came of it.
-async fn job(
+async fn job_at(
     global: &Global,
     config: Config,
     account: &str,
@@ -154,17 +220,17 @@ async fn job(
 }
 
 /// Wires an account and does something there; the store is open still.
-async fn wired<T>(
+async fn wired<T, E: Into<anyhow::Error>>(
     global: &Global,
     config: Config,
     account: &str,
-    work: impl AsyncFnOnce(&Engine) -> Result<T, EngineError>,
+    work: impl AsyncFnOnce(&Engine) -> Result<T, E>,
 ) -> Result<(Opened, T)> {
     config.account(account)?;
     let opened = wiring::open(config).await?;
     let progress = Arc::new(ProgressLine::new());
     let (stopper, stop) = Stop::pair();
-    stop_on_signals(stopper);
+    stop_on_signals(Arc::new(stopper));
     let shown: Arc<dyn engine::Progress> =
         if global.quiet { Arc::new(engine::Quiet) } else { Arc::<ProgressLine>::clone(&progress) };
     let engine = opened.engine(account, stop, shown)?;
@@ -210,30 +276,19 @@ pub(crate) fn show(global: &Global, ended: &Ended) -> Result<Exit> {
         if let Some(hint) = error.hint(Some(&ended.summary.run)) {
             out::error_line(&format!("  hint: {hint}"));
         }
-        return Ok(exit::of_engine(error));
     }
-    // What a dry run leaves open is planned, not declined.
-    let planned = ended.summary.planned.values().sum();
-    let declined = ended.summary.rows.map_or(0, |rows| rows.declined(planned));
-    Ok(if declined > 0 { Exit::Differences } else { Exit::Clean })
+    Ok(exit::of_job(ended))
 }
 
 /// The first Ctrl-C or SIGTERM asks the job to stop; the second ends the process at once, which
 /// is safe too: what was sent is in the journal.
-fn stop_on_signals(stopper: Stopper) {
+pub(crate) fn stop_on_signals(stopper: Arc<Stopper>) {
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-        let mut asked = async || {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        asked().await;
+        let Ok(mut stops) = Stops::new() else { return };
+        stops.wanted().await;
         out::error_line("\nstopping: what is in flight is finished first");
         stopper.stop();
-        asked().await;
+        stops.wanted().await;
         out::error_line(
             "stopping at once: calls in flight are given up, and what became of them is not \
              known.\nThe run's next stint, or the next import, asks the provider; nothing is sent \
@@ -243,7 +298,7 @@ fn stop_on_signals(stopper: Stopper) {
         // The run is written down as paused; a provider or a store that hangs does not hold us up.
         tokio::select! {
             () = tokio::time::sleep(GIVE_UP) => {}
-            () = asked() => {}
+            () = stops.wanted() => {}
         }
         std::process::exit(3);
     });

@@ -8,17 +8,19 @@ mod export;
 mod help;
 mod history;
 mod init;
-mod jobs;
+pub(crate) mod jobs;
 mod keys;
 mod link;
-mod report;
+pub(crate) mod report;
 mod runs;
 pub(crate) mod sandbox;
+mod schedules;
 
 use anyhow::Result;
 
 use crate::cli::{Cli, Command, Keys, UnlinkOne};
 use crate::exit::Exit;
+use crate::serve;
 
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit> {
@@ -30,8 +32,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
             report::run(global, &run, out.as_deref(), with_values).await
         }
         Command::Check { accounts } => check::run(global, &accounts).await,
-        Command::Import(args) => jobs::import(global, args).await,
-        Command::Pull { account, confirm } => jobs::pull(global, &account, confirm).await,
+        Command::Job(job) => jobs::run(global, job).await,
+        Command::Serve => serve::run(global).await,
+        Command::Schedules { what } => schedules::run(global, what).await,
         Command::Effects { what } => effects::run(global, what).await,
         Command::Link(args) => link::link(global, args).await,
         Command::Unlink { what: UnlinkOne::Customer { account, remote_customer } } => {

@@ -187,7 +187,7 @@ pub(super) fn private(path: &Path) -> Result<BufWriter<std::fs::File>> {
 }
 
 /// Writes every row, a page at a time, and says how many.
-async fn write_rows(store: &dyn Store, run: &RunId, path: &Path) -> Result<u64> {
+pub(crate) async fn write_rows(store: &dyn Store, run: &RunId, path: &Path) -> Result<u64> {
     let mut file = private(path)?;
     writeln!(file, "{}", ::report::HEADER)?;
     let (mut after, mut count) = (0, 0);

@@ -1,5 +1,7 @@
 //! The keys that are the same for every provider, with their defaults: the one place for them.
 
+use store::AlertKind;
+
 use super::spec::{Absent, KeySpec, Type};
 use super::values::{is_cron, is_name, is_title};
 
@@ -202,7 +204,13 @@ pub(super) const ACCOUNT: &[KeySpec] = &[
 /// `[[schedules]]`.
 pub(super) const SCHEDULE: &[KeySpec] = &[
     KeySpec::new("name", TITLE, Absent::Required, "its name, unique"),
-    KeySpec::new("job", Type::Str, Absent::Required, "a job as the command line takes it"),
+    KeySpec::new(
+        "job",
+        Type::Str,
+        Absent::Required,
+        "a job as the command line takes it, such as `pull ACCOUNT` or `import ACCOUNT --inbox DIR`; \
+         relative paths start at this file's folder",
+    ),
     KeySpec::new(
         "cron",
         Type::Form {
@@ -211,7 +219,9 @@ pub(super) const SCHEDULE: &[KeySpec] = &[
             check: is_cron,
         },
         Absent::Required,
-        "when: second, minute, hour, day of the month, month, day of the week",
+        "when: second, minute, hour, day of the month, month, day of the week (0 or 7 is Sunday); a \
+         day of the month and one of the week are either-or. A fixed time that a change of the clock \
+         leaves out is due right after it, one that comes twice the first time",
     ),
     KeySpec::new(
         "timezone",
@@ -223,7 +233,8 @@ pub(super) const SCHEDULE: &[KeySpec] = &[
         "catch_up",
         Type::OneOf(&["once", "skip"]),
         Absent::Str("once"),
-        "slots that passed while nothing ran are made up by one run, or skipped",
+        "slots that passed while nothing ran are made up by one run, or skipped; what was stopped or \
+         killed goes on, or does not",
     ),
     KeySpec::new(
         "jitter_seconds",
@@ -246,6 +257,42 @@ pub(super) const SERVER: &[KeySpec] = &[
         Type::Secret("DASHBOARD"),
         Absent::Means("no dashboard"),
         "opens the dashboard and its JSON API",
+    ),
+    KeySpec::new(
+        "stop_seconds",
+        Type::Int(1, 3600),
+        Absent::Int(30),
+        "how long jobs may take to come to rest when `onfile serve` is asked to stop; then calls in \
+         flight are given up, and settled when it is started again",
+    ),
+];
+
+/// What an alert may be about.
+pub(super) const ALERT_KINDS: [AlertKind; 3] =
+    [AlertKind::Failed, AlertKind::Differences, AlertKind::Overdue];
+
+/// `[alerts]`.
+pub(super) const ALERTS: &[KeySpec] = &[
+    KeySpec::new(
+        "on",
+        Type::Names,
+        Absent::Means("[\"failed\", \"differences\", \"overdue\"]"),
+        "what is told: `failed`, a scheduled job that failed or was not finished; `differences`, one \
+         with differences or declined rows over its threshold; `overdue`, two slots in a row without \
+         a good run",
+    ),
+    KeySpec::new(
+        "command",
+        Type::Str,
+        Absent::Means("no command"),
+        "run for each alert, with the alert as JSON on its standard input; it is run again later if \
+         it fails",
+    ),
+    KeySpec::new(
+        "webhook",
+        Type::Secret("ALERTS"),
+        Absent::Means("no address"),
+        "the alert is sent there as JSON, by POST, again later if the answer is not 2xx",
     ),
 ];
 
@@ -286,5 +333,6 @@ pub(super) const SECTIONS: &[(&str, &[KeySpec])] = &[
     ("accounts", ACCOUNT),
     ("schedules", SCHEDULE),
     ("server", SERVER),
+    ("alerts", ALERTS),
     ("privacy", PRIVACY),
 ];

@@ -11,6 +11,7 @@ mod kinds;
 mod leaf;
 mod parse;
 mod reference;
+mod schedules;
 mod secret;
 mod sections;
 mod source;
@@ -32,8 +33,8 @@ pub use secret::{EncryptionKey, Env, Secret, SecretSource};
 pub(crate) use source::nearest;
 pub use spec::{Absent, KeySpec, Role, Setting, Settings, Type};
 pub use types::{
-    AccountConfig, CatchUp, Config, Environment, OnUnfit, PrivacyConfig, Rate, ScheduleConfig,
-    ServerConfig, StoreConfig, StoreUrl,
+    AccountConfig, AlertsConfig, CatchUp, Config, Environment, OnUnfit, PrivacyConfig, Rate,
+    ScheduleConfig, ServerConfig, StoreConfig, StoreUrl,
 };
 
 /// The file that `onfile init` writes.

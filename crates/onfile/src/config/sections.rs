@@ -6,11 +6,11 @@ use toml_span::Value;
 use toml_span::value::Table;
 
 use super::error::Code;
-use super::keys::{CANONICAL, PRIVACY, SCHEDULE, SECTIONS, SERVER, STORE};
+use super::keys::{CANONICAL, PRIVACY, SECTIONS, SERVER, STORE};
 use super::parse::{Allowed, Read, Walk, join, show};
 use super::source::nearest;
 use super::spec::{KeySpec, Settings};
-use super::types::{CatchUp, PrivacyConfig, ScheduleConfig, ServerConfig, StoreConfig, StoreUrl};
+use super::types::{PrivacyConfig, ServerConfig, StoreConfig, StoreUrl};
 use super::{Config, LoadOptions};
 
 /// What it takes to read the sections.
@@ -46,15 +46,25 @@ impl Sections<'_, '_> {
         };
         let precedence = self.precedence(root, &names);
         let accounts = self.accounts(root, &precedence);
-        let schedules = self.schedules(root);
+        let schedules = self.schedules(root, &names);
         let server = self.server(root);
+        let alerts = self.alerts(root);
         let privacy = self.privacy(root);
         let file = file.to_owned();
-        Some(Config { file, store: store?, precedence, accounts, schedules, server, privacy })
+        Some(Config {
+            file,
+            store: store?,
+            precedence,
+            accounts,
+            schedules,
+            server,
+            alerts,
+            privacy,
+        })
     }
 
     /// A section that is one table; absent, its defaults.
-    fn section<'v>(
+    pub(super) fn section<'v>(
         &mut self,
         root: &'v Table<'v>,
         name: &str,
@@ -142,60 +152,13 @@ impl Sections<'_, '_> {
         read.settings.list("precedence").unwrap_or_default().to_vec()
     }
 
-    fn schedules(&mut self, root: &Table<'_>) -> Vec<ScheduleConfig> {
-        let Some(value) = root.get("schedules") else { return Vec::new() };
-        let Some(list) = value.as_array() else {
-            self.walk.wrong_type("schedules", value, "a list of tables", "[[schedules]]");
-            return Vec::new();
-        };
-        let mut names: Vec<&str> = Vec::new();
-        let allowed = Allowed {
-            what: "a schedule".to_owned(),
-            keys: SCHEDULE.iter().collect(),
-            ..Allowed::default()
-        };
-        let mut schedules = Vec::new();
-        for (index, value) in list.iter().enumerate() {
-            let path = format!("schedules[{index}]");
-            let Some(table) = self.walk.as_table(&path, value, "[[schedules]]") else { continue };
-            let head = self.walk.src.head(value.span);
-            let read = self.walk.table(&path, head, table, &allowed);
-            if let Some((name, value)) = read.raw("name").and_then(|v| Some((v.as_str()?, v))) {
-                if names.contains(&name) {
-                    let message = format!("= {} is there twice", show(name));
-                    let at = self.walk.place(value);
-                    let hint = "what a schedule did is kept by its name";
-                    self.walk.fail(Code::DuplicateName, at, &read.key("name"), &message, hint);
-                }
-                names.push(name);
-            }
-            self.timezone(&read);
-            schedules.push(schedule(&read.settings));
-        }
-        schedules
-    }
-
-    fn timezone(&mut self, read: &Read<'_>) {
-        let Some(value) = read.raw("timezone") else { return };
-        let Some(name) = read.settings.str("timezone") else { return };
-        if jiff::tz::TimeZone::get(name).is_err() {
-            let known: Vec<_> = jiff::tz::db().available().collect();
-            let hint = match nearest(name, known.iter().map(jiff::tz::TimeZoneName::as_str)) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => "write an IANA name such as \"America/Denver\" or \"UTC\"".to_owned(),
-            };
-            let at = self.walk.place(value);
-            let message = format!("= {} is no time zone", show(name));
-            self.walk.fail(Code::UnknownTimezone, at, &read.key("timezone"), &message, &hint);
-        }
-    }
-
     fn server(&mut self, root: &Table<'_>) -> ServerConfig {
         let read = self.section(root, "server", SERVER, self.options.server);
         let settings = read.map_or_else(|| Settings::defaults(SERVER), |read| read.settings);
         ServerConfig {
             listen: settings.socket("listen").unwrap_or_else(|| ([127, 0, 0, 1], 8080).into()),
             dashboard_token: settings.secret("dashboard_token").cloned(),
+            stop: Duration::from_secs(small(&settings, "stop_seconds").into()),
         }
     }
 
@@ -211,21 +174,6 @@ impl Sections<'_, '_> {
     }
 }
 
-fn small(settings: &Settings, key: &str) -> u32 {
+pub(super) fn small(settings: &Settings, key: &str) -> u32 {
     settings.int(key).and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
-}
-
-fn schedule(settings: &Settings) -> ScheduleConfig {
-    let text = |key| settings.str(key).unwrap_or_default().to_owned();
-    ScheduleConfig {
-        name: text("name"),
-        job: text("job"),
-        cron: text("cron"),
-        timezone: text("timezone"),
-        catch_up: match settings.str("catch_up") {
-            Some("skip") => CatchUp::Skip,
-            _ => CatchUp::Once,
-        },
-        jitter: Duration::from_secs(small(settings, "jitter_seconds").into()),
-    }
 }

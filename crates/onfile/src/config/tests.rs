@@ -44,7 +44,7 @@ fn env(name: &str) -> Option<String> {
         "CHAIN_TEST" => "nr_test_sk_canary",
         "CHAIN_KEY" => "nr_live_sk_canary",
         "GOV_ID" | "GOV_SECRET" | "GOV_BEARER" | "GOV_WEBHOOK" | "MAIN_KEY" | "MAIN_WEBHOOK"
-        | "EU_KEY" | "ONFILE_DASHBOARD" | "ONFILE_DB_PASSWORD" => "canary",
+        | "EU_KEY" | "ONFILE_ALERTS" | "ONFILE_DASHBOARD" | "ONFILE_DB_PASSWORD" => "canary",
         _ => return None,
     };
     Some(value.to_owned())
@@ -111,7 +111,7 @@ fn the_whole_example_loads_and_shows_the_defaults() {
     );
     assert_eq!(shown.semantic(), default.semantic());
     assert_eq!(config.privacy, least.privacy);
-    assert_eq!(config.schedules[0].timezone, "America/Denver");
+    assert_eq!(config.schedules[0].when.as_str(), "0 15 2 * * * America/Denver");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::schedule::When;
 use secrecy::{ExposeSecret as _, SecretString};
+use store::AlertKind;
 use url::Url;
 
 use super::kinds::KindSpec;
@@ -26,6 +28,8 @@ pub struct Config {
     pub schedules: Vec<ScheduleConfig>,
     /// `[server]`.
     pub server: ServerConfig,
+    /// `[alerts]`.
+    pub alerts: AlertsConfig,
     /// `[privacy]`.
     pub privacy: PrivacyConfig,
 }
@@ -221,10 +225,8 @@ pub struct ScheduleConfig {
     pub name: String,
     /// A job line as the CLI takes it.
     pub job: String,
-    /// Six fields, seconds first.
-    pub cron: String,
-    /// An IANA name that the time zone database has.
-    pub timezone: String,
+    /// Six fields, seconds first, in a time zone.
+    pub when: When,
     /// What to do about missed slots.
     pub catch_up: CatchUp,
     /// Each run starts up to this much later, by chance.
@@ -238,6 +240,19 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Opens the dashboard; without it there is none.
     pub dashboard_token: Option<Secret>,
+    /// How long jobs may take to come to rest.
+    pub stop: Duration,
+}
+
+/// `[alerts]`.
+#[derive(Debug, Clone)]
+pub struct AlertsConfig {
+    /// What is told.
+    pub on: Vec<AlertKind>,
+    /// A command and its arguments.
+    pub command: Option<Vec<String>>,
+    /// The address that alerts are sent to.
+    pub webhook: Option<Secret>,
 }
 
 /// `[privacy]`: after how many days what is redacted.

@@ -117,7 +117,12 @@ catch_up = "onec"
 "#,
     ]
     .concat();
-    let expected = r#"onfile.toml:8:8: error[bad_value]: schedules[0].cron must be six fields: second minute hour day month weekday, found "15 2 * * *"
+    let expected = r#"onfile.toml:7:7: error[unknown_account]: schedules[0].job names gov, which is no account of this file
+  7 | job = "pull gov"
+    |       ^^^^^^^^^^
+  hint: there is none yet: add [accounts.NAME]
+
+onfile.toml:8:8: error[bad_value]: schedules[0].cron must be six fields: second minute hour day month weekday, found "15 2 * * *"
   8 | cron = "15 2 * * *"
     |        ^^^^^^^^^^^^
   hint: write `cron = "0 15 2 * * *"`
@@ -130,7 +135,7 @@ onfile.toml:9:12: error[unknown_timezone]: schedules[0].timezone = "America/Denv
 onfile.toml:11:1: error[missing_key]: schedules[1].job is missing
   11 | [[schedules]]
      | ^^^^^^^^^^^^^
-  hint: add `job = "…"`: a job as the command line takes it
+  hint: add `job = "…"`: a job as the command line takes it, such as `pull ACCOUNT` or `import ACCOUNT --inbox DIR`; relative paths start at this file's folder
 
 onfile.toml:12:8: error[duplicate_name]: schedules[1].name = "nightly" is there twice
   12 | name = "nightly"
@@ -142,7 +147,7 @@ onfile.toml:14:12: error[bad_value]: schedules[1].catch_up must be "once" or "sk
      |            ^^^^^^
   hint: write `catch_up = "once"`
 
-5 errors in onfile.toml"#;
+6 errors in onfile.toml"#;
     assert_eq!(wrong(text, ONE), expected);
 }
 
