@@ -56,10 +56,19 @@ impl At {
         Ok(Self { provider, sandbox, onfile, db: Arc::clone(db), account })
     }
 
-    /// Imports a file of customers: their number, and their e-mail address.
+    /// Imports a file of customers: their number, and their e-mail address. Those that are there are
+    /// the same persons, by their names.
     async fn import(&self, customers: &[(usize, &str)], code: i32) -> anyhow::Result<Ran> {
-        let rows = customers.iter();
-        let rows = rows.map(|(n, email)| format!("C-{n:06},Ada Byron,{email}\n"));
+        let there = self.sandbox.customers(self.provider.seeded()).into_iter();
+        let names: BTreeMap<String, String> = there
+            .filter(|customer| !customer.deleted)
+            .filter_map(|customer| Some((customer.reference?, customer.name?)))
+            .collect();
+        let rows = customers.iter().map(|(n, email)| {
+            let reference = format!("C-{n:06}");
+            let name = names.get(&reference).map_or("Ada Byron", String::as_str);
+            format!("{reference},{name},{email}\n")
+        });
         let text = format!("reference,name,email\n{}", rows.collect::<String>());
         std::fs::write(self.db.folder().join("file.csv"), text)?;
         let args = ["import", &self.account, "file.csv", "--max-rejected", "100%", "--json"];

@@ -81,7 +81,7 @@ pub async fn dry_run_sends_nothing(db: Arc<TestDb>) -> Result {
 
 pub async fn links_what_was_there(db: Arc<TestDb>) -> Result {
     let world = World::new(db, 0, "").await?;
-    let ada = world.provider.create_customer("pa_main", Some("C-1001"), "Ada M.", "a@b.c")?;
+    let ada = world.provider.create_customer("pa_main", Some("C-1001"), "Ada Morales", "a@b.c")?;
     // The same card as row r01 of the sample, saved by the payer.
     let card = NewMethod::card("VISA", "4242", 12, 2030);
     world.provider.add_method("pa_main", &ada, card, false)?;
@@ -90,8 +90,31 @@ pub async fn links_what_was_there(db: Arc<TestDb>) -> Result {
     ensure!(ran.count("/rows/created")? == 19, "{ran:?}");
     let held = world.held();
     // Nothing of the customer was overwritten, its card was not saved a second time.
-    ensure!(held.iter().any(|h| h == "C-1001 Ada M. <a@b.c> 4242 5100"), "{held:#?}");
+    ensure!(held.iter().any(|h| h == "C-1001 Ada Morales <a@b.c> 4242 5100"), "{held:#?}");
     ensure!(world.provider.counters().calls("find_customer") == 1);
+    Ok(())
+}
+
+pub async fn saves_nothing_under_somebody_else(db: Arc<TestDb>) -> Result {
+    let world = World::new(db, 0, "").await?;
+    let dora = world.provider.create_customer("pa_main", Some("C-1001"), "Dora O.", "d@o.c")?;
+    let held = || world.provider.customer_by_reference("pa_main", "C-1001");
+    let before = format!("{:?}", held());
+    for more in [&[][..], &["--update-existing"]] {
+        let args =
+            [&["import", "gov", "sample.csv", "--max-rejected", "10", "--json"], more].concat();
+        let ran = world.onfile.run(&args).await?.expect(2)?;
+        ensure!(ran.count("/codes/ambiguous_match")? == 1, "{ran:?}");
+        ensure!(ran.count("/rows/rejected")? == 1, "{ran:?}");
+        ensure!(format!("{:?}", held()) == before, "{:?}", held());
+    }
+    // A person knows better.
+    world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
+    let link = ["link", "customer", "gov", dora.as_str(), "--reference", "C-1001"];
+    world.onfile.run(&link).await?;
+    let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?;
+    ensure!(ran.count("/rows/rejected")? == 0, "{ran:?}");
+    ensure!(held().is_some_and(|dora| dora.methods.len() == 2), "{:?}", held());
     Ok(())
 }
 

@@ -179,7 +179,7 @@ pub fn trials(env: &Env) -> Vec<Trial> {
     }
     cases! {
         import: holds_what_the_file_says, again_changes_nothing, dry_run_sends_nothing,
-            links_what_was_there, keeps_what_a_payer_removed, bad_rows_are_rejected_alone,
+            links_what_was_there, saves_nothing_under_somebody_else, keeps_what_a_payer_removed, bad_rows_are_rejected_alone,
             too_many_rejected_sends_nothing,
             what_looks_like_being_rejected_is_said_where_nothing_is_sent, nothing_to_do_calls_nothing, adds_one_by_one, batches_are_cut,
             a_new_card_and_a_changed_token, an_edit_and_its_undoing, a_file_of_another_form,

@@ -215,10 +215,8 @@ impl Work<'_> {
                 });
             }
         }
-        // To be its own is something to say even of who is; to stay where it is, is nothing.
-        if moves || to == LinkTo::Own {
-            self.plan.links.push((remote.clone(), after.clone()));
-        }
+        // Who is there already was put there by no person before: now one has said who it is.
+        self.plan.links.push((remote.clone(), after.clone()));
         let reference = self.records.get(&after).and_then(|record| record.reference.clone());
         Ok(Ok(LinkMoved { remote_customer: remote, before, after, reference, methods }))
     }
