@@ -297,6 +297,9 @@ const CASES: &[(&[&str], &str, Run)] = &[
     (BY_LIST, "is_not_absent_while_a_customer_cannot_be_read", |db, of| {
         Box::pin(lists::is_not_absent_while_a_customer_cannot_be_read(db, of))
     }),
+    (BY_KEY, "that_a_deletion_has_hidden_is_found", |db, of| {
+        Box::pin(lists::that_a_deletion_has_hidden_is_found(db, of))
+    }),
     (BY_KEY, "behind_the_top_of_the_list_is_found", |db, of| {
         Box::pin(lists::behind_the_top_of_the_list_is_found(db, of))
     }),

@@ -69,7 +69,7 @@ pub(crate) struct Scan<'a> {
     /// The rest of a page that was written in two.
     aside: Option<Written>,
     confirmed: bool,
-    /// The provider's own count, as the last page stated it.
+    /// The provider's own count, the greatest of this pass.
     total: Option<u64>,
     /// Rows that could not be read, in the pass that met most of them: they are there all the same.
     unreadable: u64,
@@ -228,14 +228,15 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Whether as many customers were seen as the provider counts: nothing can have been missed.
+    /// Whether this pass has seen as many customers as the provider counted while it went on: nobody can
+    /// have been missed, but for one that is gone and one that is new.
     fn is_counted(&self) -> bool {
         self.total.is_some_and(|total| self.list.seen() + self.unreadable >= total)
     }
 
     fn pass_again(&mut self, size: u32) {
         let other = (size * OTHER_SIZE.0 / OTHER_SIZE.1).max(1);
-        self.list.restart(other);
+        self.list.pass_again(other);
         self.phase = Phase::Confirm;
         self.passes += 1;
         self.below = false;

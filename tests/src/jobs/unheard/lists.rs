@@ -25,7 +25,7 @@ use crate::providers::Provider;
 pub type Seen =
     Arc<dyn Fn(&PageRequest, Page<RemoteCustomer>) -> Page<RemoteCustomer> + Send + Sync>;
 
-/// A provider whose customer list is seen through something.
+/// A provider whose customer list is seen through something, and whose search finds nobody yet.
 pub struct Through {
     pub inner: Arc<dyn CustomerBackend>,
     pub seen: Seen,
@@ -89,10 +89,10 @@ impl CustomerBackend for Through {
 
     async fn find_customer(
         &self,
-        ctx: &CallCtx,
-        reference: &Reference,
+        _ctx: &CallCtx,
+        _reference: &Reference,
     ) -> std::result::Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.find_customer(ctx, reference).await
+        Ok(None)
     }
 
     async fn probe(&self, ctx: &CallCtx) -> std::result::Result<Probe, BackendError> {
@@ -123,6 +123,30 @@ pub async fn in_a_list_that_shifts_is_settled(
     }));
     let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
     ensure!((settled.planned, settled.unresolved) == (1, 0), "{settled:?}");
+    Ok(())
+}
+
+/// Somebody of a page that was read is deleted, and pulls the one that is looked for to that page: as many
+/// customers were seen as the provider counts then, and he is not among them.
+pub async fn that_a_deletion_has_hidden_is_found(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::lost(db, of, "drop_after").await?;
+    for no in 0..99 {
+        world.stranger(&format!("X-{no}"))?;
+    }
+    let deleted = world.stranger("Y")?;
+    let (provider, left) = (Handle::clone(&world.provider), Mutex::new(Some(deleted)));
+    world.seen = Some(Arc::new(move |request, page| {
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = left.take_if(|_| request.cursor == FIRST) {
+            let _gone = provider.delete_customer(of.seeded(), &id);
+        }
+        page
+    }));
+    let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
+    ensure!((settled.done, settled.planned) == (1, 0), "{settled:?}");
     Ok(())
 }
 
