@@ -117,7 +117,13 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         scan.end().await?;
         whole?;
         // Who came while it was read.
-        scan::head(engine, ctx, &run.fence).await?;
+        if !scan::head(engine, ctx, &run.fence).await? {
+            let account = engine.account.name.as_str();
+            tracing::warn!(
+                account,
+                "read whole, the list has more or fewer customers than are known"
+            );
+        }
     }
     Ok(())
 }

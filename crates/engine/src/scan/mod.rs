@@ -290,7 +290,8 @@ const fn may_trust_head(capabilities: &Capabilities) -> bool {
 /// Reads the list from its top into the mirror, until a whole page was shown by the last complete
 /// reading. What is only known since, by an answer to a create or by a reading that was broken off,
 /// does not end it: somebody unknown may come behind that. Whether everybody is known by then: not
-/// where the provider counts more, or says neither how many nor in which order.
+/// where the provider counts more or fewer than are known, or says neither how many nor in which order.
+/// Where one is gone and somebody below is new, the count does not tell.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
@@ -312,7 +313,7 @@ pub(crate) async fn head(
     let read = top(engine, ctx, fence, Some(&scan), Depth::Listed).await;
     let whole = match &read {
         Ok(Some(total)) => {
-            engine.store.mirror_stats(&engine.account.name).await?.customers >= *total
+            engine.store.mirror_stats(&engine.account.name).await?.customers == *total
         }
         Ok(None) => true,
         Err(_) => false,
