@@ -46,9 +46,10 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// Of a page that was read before: its rows are counted already.
+    /// Of a page that was read before: its rows are counted already. Not so those that cannot be read:
+    /// they may be others than before, and rather count twice than not at all.
     fn uncounted(self) -> Self {
-        Self { slid: 0, unreadable: 0, card_numbers: 0, ..self }
+        Self { slid: 0, card_numbers: 0, ..self }
     }
 }
 
@@ -258,4 +259,23 @@ impl<'a> List<'a> {
 pub(super) fn circles(why: &str) -> EngineError {
     let message = format!("the list repeats itself: {why}");
     BackendError::new(ErrorKind::Malformed, "list customers", message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_read_counts_on_a_page_that_is_read_again() {
+        let shown = Shown {
+            as_of: Timestamp::from_micros(0),
+            customers: Vec::new(),
+            slid: 3,
+            retired: Vec::new(),
+            unreadable: 1,
+            card_numbers: 2,
+        };
+        let shown = shown.uncounted();
+        assert_eq!((shown.slid, shown.unreadable, shown.card_numbers), (0, 1, 0));
+    }
 }
