@@ -389,7 +389,8 @@ async fn look(
 /// Whether the provider has declined a repeat of it: if no attempt before has taken effect by now, it is
 /// refused.
 fn is_declined(one: &Unsettled) -> bool {
-    one.record.effect.code.as_deref() == Some(Code::ProviderRefused.as_str())
+    let codes = [Code::ProviderRefused, Code::ReferenceCollision, Code::ReferenceRetired];
+    codes.iter().any(|code| one.record.effect.code.as_deref() == Some(code.as_str()))
 }
 
 /// Whether a create may be sent again with the key that it had, instead of being looked for: nothing
