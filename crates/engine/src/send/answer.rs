@@ -267,6 +267,12 @@ async fn conflict(
             item,
             "the provider says that the customer exists, and does not find it".into(),
         ),
+        // It cannot be told who is there: that is of this customer, not of the account.
+        Err(EngineError::Backend(error)) if !observe::is_everybodys(&error) => unknown(
+            effect,
+            item,
+            format!("{}, and who is there could not be read: {error}", refusal.message),
+        ),
         // The conflict says that this attempt made nothing.
         Err(error) => {
             let row = none(effect, item);

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::ensure;
 use async_trait::async_trait;
 use backend::{
-    BackendError, CallCtx, Capabilities, Cursor, CustomerBackend, Effect, Page, PageRequest,
-    Permit, Prepared, Probe, Rejection, SendOutcome, TokenRoute, Unreadable,
+    BackendError, CallCtx, Capabilities, Cursor, CustomerBackend, Effect, ErrorKind, Page,
+    PageRequest, Permit, Prepared, Probe, Rejection, SendOutcome, TokenRoute, Unreadable,
 };
 use engine::{EngineError, Resolution};
 use model::{
-    Address, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
+    Address, Code, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
 };
 use sandbox::Handle;
 use store::EffectState;
@@ -25,10 +25,14 @@ use crate::providers::Provider;
 pub type Seen =
     Arc<dyn Fn(&PageRequest, Page<RemoteCustomer>) -> Page<RemoteCustomer> + Send + Sync>;
 
-/// A provider whose customer list is seen through something, and whose search finds nobody yet.
+/// Whether a search finds two customers of a reference.
+pub type Doubled = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// A provider whose customer list is seen through something, and whose search finds nobody yet, or two.
 pub struct Through {
     pub inner: Arc<dyn CustomerBackend>,
     pub seen: Seen,
+    pub doubled: Doubled,
 }
 
 impl fmt::Debug for Through {
@@ -92,7 +96,10 @@ impl CustomerBackend for Through {
         _ctx: &CallCtx,
         _reference: &Reference,
     ) -> std::result::Result<Option<RemoteCustomer>, BackendError> {
-        Ok(None)
+        match (self.doubled)() {
+            true => Err(BackendError::new(ErrorKind::Conflict, "find customer", "two are there")),
+            false => Ok(None),
+        }
     }
 
     async fn probe(&self, ctx: &CallCtx) -> std::result::Result<Probe, BackendError> {
@@ -147,6 +154,47 @@ pub async fn that_a_deletion_has_hidden_is_found(
     }));
     let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
     ensure!((settled.done, settled.planned) == (1, 0), "{settled:?}");
+    Ok(())
+}
+
+/// Two others of its reference are there since: they are named, and a person tells.
+pub async fn that_two_others_have_the_reference_of_waits_for_a_person(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::lost(db, of, "drop_before").await?;
+    let two = [world.stranger("A")?, "twin".to_owned()];
+    let twin = RemoteCustomerId::new("twin")?;
+    world.doubled = Arc::new(|| true);
+    world.seen = Some(Arc::new(move |_, mut page| {
+        if let Some(one) = page.items.first().cloned() {
+            page.items.push(RemoteCustomer { id: twin.clone(), ..one });
+            page.received += 1;
+        }
+        page
+    }));
+    let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
+    ensure!(settled.unresolved == 1, "{settled:?}");
+    let effect = world.create().await?.effect;
+    let code = Some(Code::DuplicateAtProvider.as_str());
+    ensure!(effect.code.as_deref() == code, "{effect:?}");
+    let why = effect.message.unwrap_or_default();
+    ensure!(two.iter().all(|id| why.contains(id)), "{why}");
+    Ok(())
+}
+
+/// A conflict whose customer cannot be told from another is that create's alone, and is settled by the list.
+pub async fn that_conflicts_with_nobody_known_is_settled(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::new(db, of).await?;
+    world.faults("create_customer:1=status(409)")?;
+    let provider = Handle::clone(&world.provider);
+    world.doubled = Arc::new(move || provider.counters().calls("create_customer") == 1);
+    world.seen = Some(Arc::new(|_, page| page));
+    let rows = world.import("A", "Ada").await?;
+    ensure!((rows.created, world.times(), world.calls()) == (1, 1, 2), "{rows:?}");
     Ok(())
 }
 
