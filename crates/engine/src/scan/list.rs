@@ -117,7 +117,7 @@ impl<'a> List<'a> {
     }
 
     /// Rows a page: as asked for, or as the provider gives again and again.
-    pub(super) const fn size(&self) -> u32 {
+    pub(crate) const fn size(&self) -> u32 {
         self.pages.size()
     }
 

@@ -18,9 +18,6 @@ pub(crate) use self::list::{Depth, List, Shown};
 use self::pages::Pages;
 use crate::{Engine, EngineError};
 
-/// A second or third pass asks for this share of the rows of the pass before, so that its pages begin
-/// elsewhere: 90 for 100.
-const OTHER_SIZE: (u32, u32) = (9, 10);
 /// Passes at most; a list that brings customers unseen in the last is incomplete.
 const PASSES: u32 = 3;
 
@@ -47,6 +44,12 @@ pub(crate) struct Written {
     pub(crate) retired: Vec<String>,
     pub(crate) unreadable: u64,
     pub(crate) card_numbers: u64,
+}
+
+/// What a pass asks for so that its pages begin elsewhere than those of the pass before: nine tenths of the
+/// rows that the provider gave then, 90 for 100.
+pub(crate) fn other_size(given: u32) -> u32 {
+    (given * 9 / 10).max(1)
 }
 
 /// One reading of the customer list.
@@ -235,8 +238,7 @@ impl<'a> Scan<'a> {
     }
 
     fn pass_again(&mut self, size: u32) {
-        let other = (size * OTHER_SIZE.0 / OTHER_SIZE.1).max(1);
-        self.list.pass_again(other);
+        self.list.pass_again(other_size(size));
         self.phase = Phase::Confirm;
         self.passes += 1;
         self.below = false;
@@ -361,4 +363,15 @@ async fn top(
         engine.store.apply_customers(fence, write).await?;
     }
     Ok(list.total())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::other_size;
+
+    #[test]
+    fn another_pass_begins_its_pages_elsewhere() {
+        assert_eq!((other_size(100), other_size(20), other_size(1)), (90, 18, 1));
+        assert!((2..=1000).all(|given| other_size(given) < given));
+    }
 }
