@@ -34,10 +34,15 @@ pub fn alike(field: FieldName, a: &str, b: &str) -> bool {
     if field != FieldName::Phone {
         return false;
     }
-    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    let national = short.trim_start_matches('0');
-    // A country's code has one to three digits, a national number more than six.
-    national.len() > 6 && long.len() <= national.len() + 3 && long.ends_with(national)
+    let ends = |short: &str, long: &str| {
+        let national = short.trim_start_matches('0');
+        // A country's code has one to three digits, a national number more than six.
+        short.len() <= long.len()
+            && national.len() > 6
+            && long.len() <= national.len() + 3
+            && long.ends_with(national)
+    };
+    ends(&a, &b) || ends(&b, &a)
 }
 
 /// A text in ASCII letters, for providers that take no others: `Kovač` is `Kovac`, `Zoë` is `Zoe`.
@@ -67,8 +72,11 @@ mod tests {
             (FieldName::Phone, "+1 (303) 555-0100", "0013035550100"),
             (FieldName::Phone, "+1 303 555 0100", "303-555-0100"),
             (FieldName::Phone, "+49 30 123456", "030 123456"),
+            // Of equal length.
+            (FieldName::Phone, "+1 303 555 0100", "0303 555 0100"),
         ] {
             assert!(alike(field, a, b), "{field:?}: {a} and {b}");
+            assert!(alike(field, b, a), "{field:?}: {b} and {a}");
         }
     }
 
@@ -97,6 +105,7 @@ mod tests {
             (FieldName::Metadata, "a", "A"),
         ] {
             assert!(!alike(field, a, b), "{field:?}: {a} and {b}");
+            assert!(!alike(field, b, a), "{field:?}: {b} and {a}");
         }
     }
 }

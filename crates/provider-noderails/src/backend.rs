@@ -90,8 +90,7 @@ impl NodeRails {
         if list.rows.iter().any(|row| !self.is_of_app(row)) {
             return Err(malformed(doing, &response, OTHER_APP));
         }
-        let next = map::next_page(number, size, list.received(), &pagination)
-            .map_err(|why| malformed(doing, &response, why))?;
+        let next = map::next_page(number, size, list.received(), &pagination);
         let metadata = wire::metadata(&response.body);
         Ok(Listed { response, list, pagination, next, metadata })
     }

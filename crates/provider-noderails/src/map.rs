@@ -59,27 +59,22 @@ pub(crate) const fn page_at(offset: u64, size: u64) -> u64 {
 }
 
 /// Where the page after this one begins, in rows. An empty page is the end, and so is a page that
-/// is not full where the vendor's total says so: asked for again by its rows it would come again.
-///
-/// # Errors
-/// When the page is empty and the vendor's own total says that rows stand on it: believed, it would
-/// hide them.
+/// is not full where the vendor's total says so: asked for again by its rows it would come again. An
+/// empty page on which rows stand by the total leaves a list that shows fewer rows than the total: it is
+/// not whole, and who is not in it is not absent.
 pub(crate) fn next_page(
     page: u64,
     asked: u64,
     received: u64,
     shown: &Pagination,
-) -> Result<Option<Cursor>, &'static str> {
+) -> Option<Cursor> {
     let size = shown.size.filter(|size| (1..asked).contains(size)).unwrap_or(asked);
-    let (start, end) = ((page - 1) * size, page * size);
-    if received == 0 && start < shown.total {
-        return Err("the page is empty, and `total` says that it has rows");
-    }
+    let end = page * size;
     if received == 0 || (received < size && end >= shown.total) {
-        return Ok(None);
+        return None;
     }
     // Where the vendor gives fewer rows than asked for, its pages are not those that were asked for.
-    Ok(Some(Cursor::Offset(if size < asked { start + received } else { end })))
+    Some(Cursor::Offset(if size < asked { end - size + received } else { end }))
 }
 
 /// Builds the request of an effect. See [`backend::CustomerBackend::prepare`].

@@ -16,7 +16,7 @@ use model::{Code, EffectKind, Ledger, SystemClock};
 use sandbox::{FaultPlan, Running, Sandbox, SandboxConfig};
 use store::{EffectQuery, EffectRecord, EffectState, KEY_LIVES, Store};
 
-use self::lists::{Seen, Through};
+use self::lists::{Doubled, Seen, Through};
 use super::resume::execute;
 use crate::env::{Database, Databases, Env, TestDb, store_for};
 use crate::inproc::{self, Setup};
@@ -46,6 +46,7 @@ struct World {
     store: Arc<dyn Store>,
     /// What stands before the customer list.
     seen: Option<Seen>,
+    doubled: Doubled,
 }
 
 impl World {
@@ -54,7 +55,7 @@ impl World {
         let provider = Sandbox::start(config).await?;
         let store = store_for(&db).await?;
         store.bind_accounts(&[inproc::account_row_at(of, &provider)?]).await?;
-        Ok(Self { of, provider, db, store, seen: None })
+        Ok(Self { of, provider, db, store, seen: None, doubled: Arc::new(|| false) })
     }
 
     fn engine(&self) -> anyhow::Result<Engine> {
@@ -68,9 +69,9 @@ impl World {
         };
         let owner = "unheard".to_owned();
         let setup = Setup { owner, timing, import_batch: 1, in_flight: 4 };
-        let seen = self.seen.clone();
+        let (seen, doubled) = (self.seen.clone(), Arc::clone(&self.doubled));
         let wrap = |inner, _| match seen {
-            Some(seen) => Arc::new(Through { inner, seen }),
+            Some(seen) => Arc::new(Through { inner, seen, doubled }),
             None => inner,
         };
         inproc::engine_at(self.of, &self.provider, Arc::clone(&self.store), setup, wrap)
@@ -296,6 +297,15 @@ const CASES: &[(&[&str], &str, Run)] = &[
     }),
     (BY_LIST, "is_not_absent_while_a_customer_cannot_be_read", |db, of| {
         Box::pin(lists::is_not_absent_while_a_customer_cannot_be_read(db, of))
+    }),
+    (BY_KEY, "that_a_deletion_has_hidden_is_found", |db, of| {
+        Box::pin(lists::that_a_deletion_has_hidden_is_found(db, of))
+    }),
+    (BY_LIST, "that_two_others_have_the_reference_of_waits_for_a_person", |db, of| {
+        Box::pin(lists::that_two_others_have_the_reference_of_waits_for_a_person(db, of))
+    }),
+    (BY_KEY, "that_conflicts_with_nobody_known_is_settled", |db, of| {
+        Box::pin(lists::that_conflicts_with_nobody_known_is_settled(db, of))
     }),
     (BY_KEY, "behind_the_top_of_the_list_is_found", |db, of| {
         Box::pin(lists::behind_the_top_of_the_list_is_found(db, of))

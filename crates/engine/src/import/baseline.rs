@@ -16,7 +16,7 @@ use crate::{Engine, EngineError};
 
 /// A complete list that is older than this is read anew.
 const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Among so many unsettled effects a create is looked for.
+/// So many unsettled effects are read at once, where a create is looked for among them.
 const UNSETTLED: u32 = 1000;
 
 /// Whether a plan creates customers at a provider that would take them twice, or may do so once it is
@@ -35,8 +35,15 @@ pub(super) async fn is_needed(engine: &Engine, tally: &RowTally) -> Result<bool,
     if !tally.planned.keys().any(|plan| plan.split('+').any(|word| word == BLOCKED)) {
         return Ok(false);
     }
-    let unsettled = engine.store.unsettled(&engine.account.name, None, UNSETTLED).await?;
-    Ok(unsettled.iter().any(|one| one.record.effect.kind == EffectKind::CreateCustomer))
+    let mut after = None;
+    loop {
+        let page = engine.store.unsettled(&engine.account.name, after.as_ref(), UNSETTLED).await?;
+        if page.iter().any(|one| one.record.effect.kind == EffectKind::CreateCustomer) {
+            return Ok(true);
+        }
+        let Some(last) = page.last() else { return Ok(false) };
+        after = Some(last.record.effect.id.clone());
+    }
 }
 
 /// Whether there is a complete list that is good still.
@@ -117,7 +124,13 @@ pub(super) async fn read(applier: &Applier<'_>) -> Result<(), EngineError> {
         scan.end().await?;
         whole?;
         // Who came while it was read.
-        scan::head(engine, ctx, &run.fence).await?;
+        if !scan::head(engine, ctx, &run.fence).await? {
+            let account = engine.account.name.as_str();
+            tracing::warn!(
+                account,
+                "read whole, the list has more or fewer customers than are known"
+            );
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! once. A page that brings nothing new is that, if the head of the list has moved by as many rows; else
 //! it is not the one that was asked for, and is asked for again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use backend::{BackendError, CallCtx, ErrorKind, Page, RemoteCustomer};
@@ -46,9 +46,10 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// Of a page that was read before: its rows are counted already.
+    /// Of a page that was read before: its rows are counted already. Not so those that cannot be read:
+    /// they may be others than before, and rather count twice than not at all.
     fn uncounted(self) -> Self {
-        Self { slid: 0, unreadable: 0, card_numbers: 0, ..self }
+        Self { slid: 0, card_numbers: 0, ..self }
     }
 }
 
@@ -58,8 +59,14 @@ pub(crate) struct List<'a> {
     ctx: &'a CallCtx,
     depth: Depth,
     pages: Pages<'a>,
-    /// Hashes of the customers it has shown. Two of one hash are one in 10^19.
-    seen: HashSet<u64>,
+    /// Hashes of the customers it has shown, and the pass that showed them last. Two of one hash are one
+    /// in 10^19.
+    seen: HashMap<u64, u32>,
+    pass: u32,
+    /// How many customers this pass has shown.
+    shown: u64,
+    /// The provider's greatest count of this pass, but for the pages that are read now.
+    most: Option<u64>,
     hasher: RandomState,
     /// The first page's customers: what is new above them was made since.
     top: HashSet<RemoteCustomerId>,
@@ -82,7 +89,10 @@ impl<'a> List<'a> {
             ctx,
             depth,
             pages: Pages::new(engine, ctx, size),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
+            pass: 1,
+            shown: 0,
+            most: None,
             hasher: RandomState::new(),
             top: HashSet::new(),
             aside: Vec::new(),
@@ -93,18 +103,21 @@ impl<'a> List<'a> {
         }
     }
 
-    /// How many customers it has shown.
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen.len() as u64
+    /// How many customers this pass has shown: who was shown by an earlier one only may be gone, and
+    /// does not stand for somebody whom this one missed.
+    pub(crate) const fn seen(&self) -> u64 {
+        self.shown
     }
 
-    /// How many customers the provider counts, where it does.
-    pub(crate) const fn total(&self) -> Option<u64> {
-        self.pages.total()
+    /// How many customers the provider counts, where it does: the greatest count of this pass. Who was
+    /// deleted meanwhile was shown and is counted no more, and pulls somebody back to a page that was
+    /// read.
+    pub(crate) fn total(&self) -> Option<u64> {
+        self.most.max(self.pages.total())
     }
 
     /// Rows a page: as asked for, or as the provider gives again and again.
-    pub(super) const fn size(&self) -> u32 {
+    pub(crate) const fn size(&self) -> u32 {
         self.pages.size()
     }
 
@@ -113,8 +126,16 @@ impl<'a> List<'a> {
         self.top.contains(&customer.id)
     }
 
+    /// Goes back to the top with another pass; what was shown stays so, and is counted anew.
+    pub(super) fn pass_again(&mut self, size: u32) {
+        self.restart(size);
+        self.pass += 1;
+        (self.shown, self.most) = (0, None);
+    }
+
     /// Goes back to the top, with pages of another size; what was shown stays so.
     pub(super) fn restart(&mut self, size: u32) {
+        self.most = self.total();
         self.pages = Pages::new(self.engine, self.ctx, size);
     }
 
@@ -130,7 +151,12 @@ impl<'a> List<'a> {
         let retired = deleted.filter_map(|customer| customer.reference.clone()).collect();
         let rows = page.items.len() as u64;
         let mut customers = page.items;
-        customers.retain(|customer| self.seen.insert(self.hasher.hash_one(customer.id.as_str())));
+        customers.retain(|customer| {
+            let hash = self.hasher.hash_one(customer.id.as_str());
+            let last = self.seen.insert(hash, self.pass);
+            self.shown += u64::from(last != Some(self.pass));
+            last.is_none()
+        });
         Shown {
             as_of: page.as_of,
             slid: rows - customers.len() as u64,
@@ -225,6 +251,7 @@ impl<'a> List<'a> {
                 break;
             }
         }
+        self.most = self.most.max(pages.total());
         Ok(moved)
     }
 }
@@ -232,4 +259,23 @@ impl<'a> List<'a> {
 pub(super) fn circles(why: &str) -> EngineError {
     let message = format!("the list repeats itself: {why}");
     BackendError::new(ErrorKind::Malformed, "list customers", message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_read_counts_on_a_page_that_is_read_again() {
+        let shown = Shown {
+            as_of: Timestamp::from_micros(0),
+            customers: Vec::new(),
+            slid: 3,
+            retired: Vec::new(),
+            unreadable: 1,
+            card_numbers: 2,
+        };
+        let shown = shown.uncounted();
+        assert_eq!((shown.slid, shown.unreadable, shown.card_numbers), (0, 1, 0));
+    }
 }

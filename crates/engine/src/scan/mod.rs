@@ -18,9 +18,6 @@ pub(crate) use self::list::{Depth, List, Shown};
 use self::pages::Pages;
 use crate::{Engine, EngineError};
 
-/// A second or third pass asks for this share of the rows of the pass before, so that its pages begin
-/// elsewhere: 90 for 100.
-const OTHER_SIZE: (u32, u32) = (9, 10);
 /// Passes at most; a list that brings customers unseen in the last is incomplete.
 const PASSES: u32 = 3;
 
@@ -49,6 +46,12 @@ pub(crate) struct Written {
     pub(crate) card_numbers: u64,
 }
 
+/// What a pass asks for so that its pages begin elsewhere than those of the pass before: nine tenths of the
+/// rows that the provider gave then, 90 for 100.
+pub(crate) fn other_size(given: u32) -> u32 {
+    (given * 9 / 10).max(1)
+}
+
 /// One reading of the customer list.
 pub(crate) struct Scan<'a> {
     engine: &'a Engine,
@@ -69,7 +72,7 @@ pub(crate) struct Scan<'a> {
     /// The rest of a page that was written in two.
     aside: Option<Written>,
     confirmed: bool,
-    /// The provider's own count, as the last page stated it.
+    /// The provider's own count, the greatest of this pass.
     total: Option<u64>,
     /// Rows that could not be read, in the pass that met most of them: they are there all the same.
     unreadable: u64,
@@ -228,14 +231,14 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Whether as many customers were seen as the provider counts: nothing can have been missed.
+    /// Whether this pass has seen as many customers as the provider counted while it went on: nobody can
+    /// have been missed, but for one that is gone and one that is new.
     fn is_counted(&self) -> bool {
         self.total.is_some_and(|total| self.list.seen() + self.unreadable >= total)
     }
 
     fn pass_again(&mut self, size: u32) {
-        let other = (size * OTHER_SIZE.0 / OTHER_SIZE.1).max(1);
-        self.list.restart(other);
+        self.list.pass_again(other_size(size));
         self.phase = Phase::Confirm;
         self.passes += 1;
         self.below = false;
@@ -289,7 +292,8 @@ const fn may_trust_head(capabilities: &Capabilities) -> bool {
 /// Reads the list from its top into the mirror, until a whole page was shown by the last complete
 /// reading. What is only known since, by an answer to a create or by a reading that was broken off,
 /// does not end it: somebody unknown may come behind that. Whether everybody is known by then: not
-/// where the provider counts more, or says neither how many nor in which order.
+/// where the provider counts more or fewer than are known, or says neither how many nor in which order.
+/// Where one is gone and somebody below is new, the count does not tell.
 ///
 /// # Errors
 /// When the provider or the store cannot be reached, when a customer cannot be read, and on a wish to
@@ -311,7 +315,7 @@ pub(crate) async fn head(
     let read = top(engine, ctx, fence, Some(&scan), Depth::Listed).await;
     let whole = match &read {
         Ok(Some(total)) => {
-            engine.store.mirror_stats(&engine.account.name).await?.customers >= *total
+            engine.store.mirror_stats(&engine.account.name).await?.customers == *total
         }
         Ok(None) => true,
         Err(_) => false,
@@ -359,4 +363,15 @@ async fn top(
         engine.store.apply_customers(fence, write).await?;
     }
     Ok(list.total())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::other_size;
+
+    #[test]
+    fn another_pass_begins_its_pages_elsewhere() {
+        assert_eq!((other_size(100), other_size(20), other_size(1)), (90, 18, 1));
+        assert!((2..=1000).all(|given| other_size(given) < given));
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Pages<'a> {
     size: u32,
     /// What the last page that was shorter than asked for had, if it was the one before.
     short: Option<u64>,
-    /// The provider's own count of the list, as its last page stated it, the empty one included.
+    /// The provider's own count of the list, the greatest that a page stated, the empty one included.
     total: Option<u64>,
     /// Where the list goes on; none at its end.
     next: Option<Cursor>,
@@ -107,7 +107,7 @@ impl<'a> Pages<'a> {
         self.fill();
         let Some((at, read)) = self.flight.next().await else { return Ok(None) };
         let page = read?;
-        self.total = page.total.or(self.total);
+        self.total = self.total.max(page.total);
         let linked = matches!(page.next, Some(Cursor::Link(_)));
         if page.received == 0 && !linked {
             self.forget();

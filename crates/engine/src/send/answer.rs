@@ -40,13 +40,13 @@ fn refused(effect: EffectId, item: &Item, code: Code, refusal: Refusal) -> (Effe
         Some(theirs) => format!("{theirs}: {}", refusal.message),
         None => refusal.message,
     };
-    let waits = item.repeats && code == Code::ProviderRefused;
+    let state = if item.repeats { EffectState::Unknown } else { EffectState::Refused };
     let row = EffectOutcome {
         code: Some(code.as_str().to_owned()),
         message: Some(message.clone()),
-        ..outcome(effect, if waits { EffectState::Unknown } else { EffectState::Refused })
+        ..outcome(effect, state)
     };
-    if waits {
+    if item.repeats {
         return (row, After::Done(item.target, Done::Unheard));
     }
     let verdict =
@@ -267,6 +267,12 @@ async fn conflict(
             item,
             "the provider says that the customer exists, and does not find it".into(),
         ),
+        // It cannot be told who is there: that is of this customer, not of the account.
+        Err(EngineError::Backend(error)) if !observe::is_everybodys(&error) => unknown(
+            effect,
+            item,
+            format!("{}, and who is there could not be read: {error}", refusal.message),
+        ),
         // The conflict says that this attempt made nothing.
         Err(error) => {
             let row = none(effect, item);
@@ -323,5 +329,32 @@ async fn already_saved(
         ),
         // The provider says that this attempt saved nothing new: it is planned again.
         Err(error) => (outcome(effect, EffectState::Planned), After::Fault(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Profile, Reference};
+
+    use super::*;
+
+    #[test]
+    fn whatever_a_repeat_is_declined_for_it_waits_for_reading() {
+        for code in [Code::ProviderRefused, Code::ReferenceCollision, Code::ReferenceRetired] {
+            for (repeats, state) in [(true, EffectState::Unknown), (false, EffectState::Refused)] {
+                let item = Item {
+                    target: Target { work: 0, row: 0 },
+                    reference: Reference::new("A").expect("valid"),
+                    what: What::Create { line: 1, profile: Box::new(Profile::default()) },
+                    attempt: 2,
+                    repeats,
+                };
+                let effect = EffectId::new("e1").expect("valid");
+                let (row, after) = refused(effect, &item, code, Refusal::default());
+                assert_eq!((row.state, row.code.as_deref()), (state, Some(code.as_str())));
+                let waits = matches!(after, After::Done(_, Done::Unheard));
+                assert_eq!(waits, repeats, "{code}");
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use store::{APART, Applied, Unsettled};
 
 use super::{Said, is_due, unread};
 use crate::observe::Found;
-use crate::scan::{Depth, List};
+use crate::scan::{Depth, List, other_size};
 use crate::{Engine, EngineError};
 
 /// So often the list is read, at most, for one that shows as many customers as the provider counts.
@@ -36,7 +36,9 @@ pub(super) async fn creates(
     let depth = depth(engine, &effects);
     let wanted: BTreeSet<Reference> =
         effects.iter().filter_map(|one| one.record.effect.reference.clone()).collect();
-    let mut said = by_list(engine, &effects, read(engine, ctx, &wanted, 0, depth).await).await?;
+    let mut size = engine.account.capabilities().customers_page;
+    let first = read(engine, ctx, &wanted, &mut size, depth).await;
+    let mut said = by_list(engine, &effects, first).await?;
     for pass in 1..READINGS {
         let one_is_enough = pass > 1 || is_counted(engine, depth);
         let again = |said: &Said| match said {
@@ -47,7 +49,7 @@ pub(super) async fn creates(
         if !said.iter().any(again) {
             break;
         }
-        let next = read(engine, ctx, &wanted, pass, depth).await;
+        let next = read(engine, ctx, &wanted, &mut size, depth).await;
         let next = by_list(engine, &effects, next).await?;
         for (said, next) in said.iter_mut().zip(next) {
             if again(said) {
@@ -151,19 +153,17 @@ async fn judge(engine: &Engine, one: &Unsettled, listed: &Listed) -> Result<Said
     })
 }
 
-/// Reads the list from its top and keeps who is looked for; every pass but the first with other page
-/// boundaries.
+/// Reads the list from its top by so many rows a page and keeps who is looked for; leaves what the next
+/// reading asks for, so that its pages begin elsewhere.
 async fn read(
     engine: &Engine,
     ctx: &CallCtx,
     wanted: &BTreeSet<Reference>,
-    pass: u32,
+    size: &mut u32,
     depth: Depth,
 ) -> Result<Listed, EngineError> {
-    let size = engine.account.capabilities().customers_page;
-    let size = if pass == 0 { size } else { (size * 9 / 10).max(1) };
     let mut listed = Listed { whole: true, ..Listed::default() };
-    let mut list = List::new(engine, ctx, size, depth);
+    let mut list = List::new(engine, ctx, *size, depth);
     while let Some(shown) = list.next().await? {
         listed.unreadable += shown.unreadable;
         for customer in shown.customers {
@@ -175,6 +175,7 @@ async fn read(
             }
         }
     }
+    *size = other_size(list.size());
     if is_counted(engine, depth) {
         let seen = list.seen() + listed.unreadable;
         listed.whole = list.total().is_some_and(|total| seen >= total);
@@ -192,7 +193,8 @@ pub(super) async fn find(
     reference: &Reference,
 ) -> Result<Found, EngineError> {
     let wanted = BTreeSet::from([reference.clone()]);
-    let mut listed = read(engine, ctx, &wanted, 0, Depth::End).await?;
+    let mut size = engine.account.capabilities().customers_page;
+    let mut listed = read(engine, ctx, &wanted, &mut size, Depth::End).await?;
     let hits = listed.hits.remove(reference).unwrap_or_default();
     Ok(match <[RemoteCustomer; 1]>::try_from(hits) {
         Ok([one]) => Found::Customer(Box::new(one)),
@@ -218,8 +220,9 @@ pub(super) async fn against(
     let wanted = BTreeSet::from([reference.clone()]);
     let one_is_enough = is_counted(engine, Depth::End);
     let mut shown = Vec::new();
+    let mut size = engine.account.capabilities().customers_page;
     for pass in 0..READINGS {
-        let listed = read(engine, ctx, &wanted, pass, Depth::End).await?;
+        let listed = read(engine, ctx, &wanted, &mut size, Depth::End).await?;
         shown.extend(listed.hits.values().flatten().map(|customer| customer.id.to_string()));
         if listed.unreadable > 0 {
             shown.push(format!("{} customers that cannot be read", listed.unreadable));

@@ -14,7 +14,7 @@ mod update;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backend::{CallCtx, SettleCreate};
+use backend::{CallCtx, ErrorKind, SettleCreate};
 use futures::{FutureExt, StreamExt, stream};
 use model::{Code, EffectId, EffectKind, Origin, Reference, RemoteCustomerId};
 use store::{Applied, EffectOutcome, EffectState, Fence, KEY_LIVES, Unsettled};
@@ -84,7 +84,8 @@ enum Said {
     Repeatable,
     /// Only a person can tell.
     Person(Code, String),
-    /// A search did not show it, or a list that was not whole: the whole list is to be read.
+    /// A search did not show it, or two of its reference, or a list that was not whole: the whole list is
+    /// to be read.
     Unlisted,
     /// Nothing yet.
     TooEarly,
@@ -389,7 +390,8 @@ async fn look(
 /// Whether the provider has declined a repeat of it: if no attempt before has taken effect by now, it is
 /// refused.
 fn is_declined(one: &Unsettled) -> bool {
-    one.record.effect.code.as_deref() == Some(Code::ProviderRefused.as_str())
+    let codes = [Code::ProviderRefused, Code::ReferenceCollision, Code::ReferenceRetired];
+    codes.iter().any(|code| one.record.effect.code.as_deref() == Some(code.as_str()))
 }
 
 /// Whether a create may be sent again with the key that it had, instead of being looked for: nothing
@@ -468,6 +470,10 @@ async fn find(
 ) -> Result<Said, EngineError> {
     let found = match observe::find(engine, ctx, reference).await {
         Ok(found) => found,
+        // Two of this reference: the list names them, and it is known who was there before.
+        Err(EngineError::Backend(error)) if error.kind == ErrorKind::Conflict => {
+            return Ok(if due { Said::Unlisted } else { Said::TooEarly });
+        }
         Err(error) => return unread(error, due),
     };
     let person = |why: &str| match due {

@@ -77,24 +77,25 @@ fn alike_phones(digits: &str) -> impl Iterator<Item = String> {
     shorter.into_iter().chain(longer.filter(move |_| is_long))
 }
 
-/// Compares by the keyed hashes that were written down when it was sent.
+/// Compares by the keyed hashes that were written down when it was sent: exactly first, since what was
+/// there before may be alike to ours.
 fn fields(sent: &[SentChange], now: &Profile, hash: &dyn Fn(&str, &str) -> String) -> Fields {
     let mut all = Fields::Ours;
     for change in sent {
         let value = value_hash(now, &change.field, hash);
         let phone = now.get(FieldName::Phone).filter(|_| change.field == FieldName::Phone.as_str());
         let phone = phone.map(|phone| normal(FieldName::Phone, phone));
-        let is = |sent: &Option<String>| {
-            value == *sent
-                || phone.as_deref().is_some_and(|phone| {
-                    let mut forms = alike_phones(phone).map(|form| hash(&change.field, &form));
-                    sent.as_ref().is_some_and(|sent| forms.any(|form| form == *sent))
-                })
+        let alike = |sent: &str| {
+            phone.as_deref().is_some_and(|phone| {
+                alike_phones(phone).any(|form| hash(&change.field, &form) == sent)
+            })
         };
-        if is(&Some(change.after.clone())) {
+        let is_ours = value.as_ref() == Some(&change.after);
+        let is_before = value == change.before;
+        if is_ours || (!is_before && alike(&change.after)) {
             continue;
         }
-        if !is(&change.before) {
+        if !is_before && !change.before.as_deref().is_some_and(alike) {
             return Fields::Another;
         }
         all = Fields::NotAll;
@@ -134,8 +135,23 @@ mod tests {
         for other in ["15550100201", "100200", "555"] {
             assert_eq!(says(other), Fields::Another, "{other}");
         }
+        // What was there before is alike to ours, and ours never arrived.
+        let sent = [self::sent("phone", Some("5550100200"), "15550100200")];
+        let says = |phone: &str| {
+            let now = Profile { phone: Some(phone.into()), ..Profile::default() };
+            fields(&sent, &now, &hash)
+        };
+        assert_eq!(says("555 010 0200"), Fields::NotAll);
+        for ours in ["+1 555 010 0200", "0555 010 0200"] {
+            assert_eq!(says(ours), Fields::Ours, "{ours}");
+        }
         // Whatever is alike has one of these forms.
-        for (now, sent) in [("15550100200", "5550100200"), ("5550100200", "0385550100200")] {
+        for (now, sent) in [
+            ("15550100200", "5550100200"),
+            ("5550100200", "0385550100200"),
+            ("15550100200", "05550100200"),
+            ("05550100200", "15550100200"),
+        ] {
             let mut forms = alike_phones(now);
             assert!(model::alike(FieldName::Phone, now, sent) && forms.any(|form| form == sent));
         }

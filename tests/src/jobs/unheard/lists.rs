@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::ensure;
 use async_trait::async_trait;
 use backend::{
-    BackendError, CallCtx, Capabilities, Cursor, CustomerBackend, Effect, Page, PageRequest,
-    Permit, Prepared, Probe, Rejection, SendOutcome, TokenRoute, Unreadable,
+    BackendError, CallCtx, Capabilities, Cursor, CustomerBackend, Effect, ErrorKind, Page,
+    PageRequest, Permit, Prepared, Probe, Rejection, SendOutcome, TokenRoute, Unreadable,
 };
 use engine::{EngineError, Resolution};
 use model::{
-    Address, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
+    Address, Code, MethodFacts, Reference, RemoteCustomer, RemoteCustomerId, RemoteMethod, Token,
 };
 use sandbox::Handle;
 use store::EffectState;
@@ -25,10 +25,14 @@ use crate::providers::Provider;
 pub type Seen =
     Arc<dyn Fn(&PageRequest, Page<RemoteCustomer>) -> Page<RemoteCustomer> + Send + Sync>;
 
-/// A provider whose customer list is seen through something.
+/// Whether a search finds two customers of a reference.
+pub type Doubled = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// A provider whose customer list is seen through something, and whose search finds nobody yet, or two.
 pub struct Through {
     pub inner: Arc<dyn CustomerBackend>,
     pub seen: Seen,
+    pub doubled: Doubled,
 }
 
 impl fmt::Debug for Through {
@@ -89,10 +93,13 @@ impl CustomerBackend for Through {
 
     async fn find_customer(
         &self,
-        ctx: &CallCtx,
-        reference: &Reference,
+        _ctx: &CallCtx,
+        _reference: &Reference,
     ) -> std::result::Result<Option<RemoteCustomer>, BackendError> {
-        self.inner.find_customer(ctx, reference).await
+        match (self.doubled)() {
+            true => Err(BackendError::new(ErrorKind::Conflict, "find customer", "two are there")),
+            false => Ok(None),
+        }
     }
 
     async fn probe(&self, ctx: &CallCtx) -> std::result::Result<Probe, BackendError> {
@@ -123,6 +130,71 @@ pub async fn in_a_list_that_shifts_is_settled(
     }));
     let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
     ensure!((settled.planned, settled.unresolved) == (1, 0), "{settled:?}");
+    Ok(())
+}
+
+/// Somebody of a page that was read is deleted, and pulls the one that is looked for to that page: as many
+/// customers were seen as the provider counts then, and he is not among them.
+pub async fn that_a_deletion_has_hidden_is_found(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::lost(db, of, "drop_after").await?;
+    for no in 0..99 {
+        world.stranger(&format!("X-{no}"))?;
+    }
+    let deleted = world.stranger("Y")?;
+    let (provider, left) = (Handle::clone(&world.provider), Mutex::new(Some(deleted)));
+    world.seen = Some(Arc::new(move |request, page| {
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = left.take_if(|_| request.cursor == FIRST) {
+            let _gone = provider.delete_customer(of.seeded(), &id);
+        }
+        page
+    }));
+    let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
+    ensure!((settled.done, settled.planned) == (1, 0), "{settled:?}");
+    Ok(())
+}
+
+/// Two others of its reference are there since: they are named, and a person tells.
+pub async fn that_two_others_have_the_reference_of_waits_for_a_person(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::lost(db, of, "drop_before").await?;
+    let two = [world.stranger("A")?, "twin".to_owned()];
+    let twin = RemoteCustomerId::new("twin")?;
+    world.doubled = Arc::new(|| true);
+    world.seen = Some(Arc::new(move |_, mut page| {
+        if let Some(one) = page.items.first().cloned() {
+            page.items.push(RemoteCustomer { id: twin.clone(), ..one });
+            page.received += 1;
+        }
+        page
+    }));
+    let (settled, _) = engine::settle_account(&world.engine()?, "person").await?;
+    ensure!(settled.unresolved == 1, "{settled:?}");
+    let effect = world.create().await?.effect;
+    let code = Some(Code::DuplicateAtProvider.as_str());
+    ensure!(effect.code.as_deref() == code, "{effect:?}");
+    let why = effect.message.unwrap_or_default();
+    ensure!(two.iter().all(|id| why.contains(id)), "{why}");
+    Ok(())
+}
+
+/// A conflict whose customer cannot be told from another is that create's alone, and is settled by the list.
+pub async fn that_conflicts_with_nobody_known_is_settled(
+    db: Arc<TestDb>,
+    of: &'static dyn Provider,
+) -> Result {
+    let mut world = World::new(db, of).await?;
+    world.faults("create_customer:1=status(409)")?;
+    let provider = Handle::clone(&world.provider);
+    world.doubled = Arc::new(move || provider.counters().calls("create_customer") == 1);
+    world.seen = Some(Arc::new(|_, page| page));
+    let rows = world.import("A", "Ada").await?;
+    ensure!((rows.created, world.times(), world.calls()) == (1, 1, 2), "{rows:?}");
     Ok(())
 }
 
