@@ -104,16 +104,17 @@ pub async fn saves_nothing_under_somebody_else(db: Arc<TestDb>) -> Result {
         let args =
             [&["import", "gov", "sample.csv", "--max-rejected", "10", "--json"], more].concat();
         let ran = world.onfile.run(&args).await?.expect(2)?;
-        ensure!(ran.count("/codes/ambiguous_match")? == 1, "{ran:?}");
-        ensure!(ran.count("/rows/rejected")? == 1, "{ran:?}");
+        ensure!(ran.count("/codes/ambiguous_match")? > 0, "{ran:?}");
+        let left = ran.count("/rows/rejected")? + ran.count("/rows/not_attempted")?;
+        ensure!(left == 2, "{ran:?}");
         ensure!(format!("{:?}", held()) == before, "{:?}", held());
     }
     // A person knows better.
     world.onfile.run(&["pull", "gov"]).await?.expect(0)?;
     let link = ["link", "customer", "gov", dora.as_str(), "--reference", "C-1001"];
-    world.onfile.run(&link).await?;
+    let linked = world.onfile.run(&link).await?.expect(0)?;
     let ran = world.onfile.run(&["import", "gov", "sample.csv", "--json"]).await?;
-    ensure!(ran.count("/rows/rejected")? == 0, "{ran:?}");
+    ensure!(ran.count("/rows/rejected")? == 0, "{linked:?} {ran:?}");
     ensure!(held().is_some_and(|dora| dora.methods.len() == 2), "{:?}", held());
     Ok(())
 }

@@ -193,7 +193,8 @@ pub fn trials(env: &Env) -> Vec<Trial> {
             another_field_for_the_reference_doubles_nobody, lost_create_is_there_once,
             lost_change_is_read_back, deleted_customer_is_never_linked,
             method_of_every_kind_is_saved_once, pull_after_a_pull_changes_nothing,
-            list_of_cards_that_repeats_itself_is_given_up;
+            list_of_cards_that_repeats_itself_is_given_up,
+            method_for_who_is_known_calls_what_was_said;
         inbox: takes_what_is_complete, knows_bytes_that_it_has_imported, keeps_what_cannot_be_read_apart,
             goes_on_with_what_was_left, waits_for_a_person, is_one_process_s_alone,
             keeps_what_the_provider_holds_up;

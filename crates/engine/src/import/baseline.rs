@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use backend::{BackendError, ErrorKind, FindBy};
-use model::EffectKind;
-use store::{MatchCategory, RowTally};
+use model::{EffectKind, RunId};
+use store::{EffectQuery, EffectState, MatchCategory, RowTally};
 
 use super::effects_in;
 use super::plan::BLOCKED;
@@ -16,8 +16,8 @@ use crate::{Engine, EngineError};
 
 /// A complete list that is older than this is read anew.
 const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
-/// So many unsettled effects are read at once, where a create is looked for among them.
-const UNSETTLED: u32 = 1000;
+/// So many effects are read at once, where a create is looked for among them.
+const EFFECTS: u32 = 1000;
 
 /// Whether a plan creates customers at a provider that would take them twice, or may do so once it is
 /// settled what became of an earlier create.
@@ -37,7 +37,7 @@ pub(super) async fn is_needed(engine: &Engine, tally: &RowTally) -> Result<bool,
     }
     let mut after = None;
     loop {
-        let page = engine.store.unsettled(&engine.account.name, after.as_ref(), UNSETTLED).await?;
+        let page = engine.store.unsettled(&engine.account.name, after.as_ref(), EFFECTS).await?;
         if page.iter().any(|one| one.record.effect.kind == EffectKind::CreateCustomer) {
             return Ok(true);
         }
@@ -65,20 +65,39 @@ pub(super) async fn count(
 ) -> Result<(), EngineError> {
     let capabilities = engine.account.capabilities();
     let page = u64::from(capabilities.customers_page);
-    let live = engine.store.mirror_stats(&engine.account.name).await?.customers.div_ceil(page);
+    let live = engine.store.mirror_stats(&engine.account.name).await?.customers;
+    let once = live.div_ceil(page) + 1;
+    let passes = if capabilities.customers_total { 1 } else { 2 };
+    let whole = passes * once + 2;
     let (least, most) = match is_there(engine).await? {
-        // What earlier imports made since is read down to what a list has shown; at most all of it.
-        true => (1, live + 1),
-        false => {
-            let passes = if capabilities.customers_total { 1 } else { 2 };
-            let pages = passes * (live + 1) + 2;
-            (pages, pages)
-        }
+        // What earlier imports made since is read down to what a list has shown; at most all of it,
+        // and then whole, if it is not who is known.
+        true => (1, once + whole),
+        false => (whole, whole),
     };
     // In the end what was made is read.
     let made = creates.div_ceil(page) + 1;
     calls.add(Some(capabilities.endpoints.list_customers), least + made, most + made);
     Ok(())
+}
+
+/// Whether a run has sent a create, in an earlier stint as well.
+async fn has_created(engine: &Engine, run: &RunId) -> Result<bool, EngineError> {
+    let mut query = EffectQuery {
+        account: Some(engine.account.name.clone()),
+        run: Some(run.clone()),
+        states: EffectState::ALL.to_vec(),
+        after: None,
+        most: EFFECTS,
+    };
+    loop {
+        let page = engine.store.effects(&query).await?;
+        if page.iter().any(|record| record.effect.kind == EffectKind::CreateCustomer) {
+            return Ok(true);
+        }
+        let Some(last) = page.last() else { return Ok(false) };
+        query.after = Some(last.effect.id.clone());
+    }
 }
 
 /// Reads what was made at the provider since the run began, and counts the references that more than
@@ -89,8 +108,7 @@ pub(super) async fn count(
 pub(super) async fn sweep(applier: &Applier<'_>) -> Result<Option<(String, u64)>, EngineError> {
     let Applier { engine, run, ctx, since, .. } = applier;
     let unique = engine.account.capabilities().find == FindBy::UniqueReference;
-    // What an earlier stint of the run has sent counts.
-    if unique || engine.store.effects_of_run(&run.id, 1).await?.is_empty() {
+    if unique || !has_created(engine, &run.id).await? {
         return Ok(None);
     }
     match scan::since(engine, ctx, &run.fence, *since).await {

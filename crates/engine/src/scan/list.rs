@@ -67,6 +67,8 @@ pub(crate) struct List<'a> {
     shown: u64,
     /// The provider's greatest count of this pass, but for the pages that are read now.
     most: Option<u64>,
+    /// Whether that count fell meanwhile.
+    fell: bool,
     hasher: RandomState,
     /// The first page's customers: what is new above them was made since.
     top: HashSet<RemoteCustomerId>,
@@ -93,6 +95,7 @@ impl<'a> List<'a> {
             pass: 1,
             shown: 0,
             most: None,
+            fell: false,
             hasher: RandomState::new(),
             top: HashSet::new(),
             aside: Vec::new(),
@@ -116,6 +119,11 @@ impl<'a> List<'a> {
         self.most.max(self.pages.total())
     }
 
+    /// Whether the provider's count fell during this pass.
+    pub(super) fn fell(&self) -> bool {
+        self.fell || self.pages.fell()
+    }
+
     /// Rows a page: as asked for, or as the provider gives again and again.
     pub(crate) const fn size(&self) -> u32 {
         self.pages.size()
@@ -130,12 +138,12 @@ impl<'a> List<'a> {
     pub(super) fn pass_again(&mut self, size: u32) {
         self.restart(size);
         self.pass += 1;
-        (self.shown, self.most) = (0, None);
+        (self.shown, self.most, self.fell) = (0, None, false);
     }
 
     /// Goes back to the top, with pages of another size; what was shown stays so.
     pub(super) fn restart(&mut self, size: u32) {
-        self.most = self.total();
+        (self.most, self.fell) = (self.total(), self.fell());
         self.pages = Pages::new(self.engine, self.ctx, size);
     }
 

@@ -208,8 +208,15 @@ impl<'a> Scan<'a> {
                 self.phase = Phase::Top;
             }
             Phase::Top if self.is_counted() => (self.confirmed, self.phase) = (true, Phase::Over),
-            Phase::Top if self.confirm || self.total.is_some() => self.pass_again(size),
+            // Where somebody was deleted meanwhile, a pass cannot show as many as it counted.
+            Phase::Top if self.confirm || (self.total.is_some() && !self.list.fell()) => {
+                self.pass_again(size);
+            }
             Phase::Confirm if self.is_counted() => {
+                (self.confirmed, self.phase) = (true, Phase::Over);
+            }
+            // Other page boundaries that bring nobody new say the same as the count.
+            Phase::Confirm if self.missed == 0 && self.list.fell() => {
                 (self.confirmed, self.phase) = (true, Phase::Over);
             }
             Phase::Confirm if self.total.is_some() && self.passes < PASSES => {

@@ -27,6 +27,8 @@ pub(crate) struct Pages<'a> {
     short: Option<u64>,
     /// The provider's own count of the list, the greatest that a page stated, the empty one included.
     total: Option<u64>,
+    /// Whether a page counted fewer than one before it: somebody was deleted while it was read.
+    fell: bool,
     /// Where the list goes on; none at its end.
     next: Option<Cursor>,
     /// Where the page begins that was handed out last.
@@ -49,6 +51,7 @@ impl<'a> Pages<'a> {
             size: size.max(1),
             short: None,
             total: None,
+            fell: false,
             next: Some(Cursor::Offset(0)),
             at: None,
             full: false,
@@ -66,6 +69,11 @@ impl<'a> Pages<'a> {
     /// How many customers the provider counts, where it does.
     pub(crate) const fn total(&self) -> Option<u64> {
         self.total
+    }
+
+    /// Whether somebody was deleted while it was read, by that count.
+    pub(crate) const fn fell(&self) -> bool {
+        self.fell
     }
 
     fn ask(&mut self, cursor: Cursor) {
@@ -107,6 +115,7 @@ impl<'a> Pages<'a> {
         self.fill();
         let Some((at, read)) = self.flight.next().await else { return Ok(None) };
         let page = read?;
+        self.fell |= page.total.is_some_and(|total| self.total.is_some_and(|most| total < most));
         self.total = self.total.max(page.total);
         let linked = matches!(page.next, Some(Cursor::Link(_)));
         if page.received == 0 && !linked {
