@@ -72,7 +72,7 @@ impl When {
         Some(Timestamp::from_micros(next.timestamp().as_microsecond()))
     }
 
-    /// The slots after one time and up to another, the first first; the last [`NAMED`] of them.
+    /// The slots after one time and up to another, the first first; of many the last hundred.
     #[must_use]
     pub fn between(&self, after: Timestamp, until: Timestamp) -> Vec<Timestamp> {
         let mut slots = Vec::new();
