@@ -182,9 +182,11 @@ pub async fn tells_people_once(db: Arc<TestDb>) -> Ended {
     let world = World::new(db, 0, "").await?;
     let (url, mut bodies) = listener(200).await?;
     put(&world, "bad.csv", "what,is,this\n")?;
-    let told = world.db.folder().join("told.json");
+    let told = world.db.folder().join("told");
+    std::fs::create_dir(&told)?;
     let script = world.db.folder().join("tell.sh");
-    std::fs::write(&script, format!("#!/bin/sh\ncat >> {0}\necho >> {0}\n", told.display()))?;
+    // A file for each: two may be told at once.
+    std::fs::write(&script, format!("#!/bin/sh\ncat > {}/$$\n", told.display()))?;
     let alerts = format!(
         "[alerts]\ncommand = \"/bin/sh {}\"\nwebhook = {{ env = \"ALERT_URL\" }}\n",
         script.display()
@@ -209,8 +211,10 @@ pub async fn tells_people_once(db: Arc<TestDb>) -> Ended {
         Ok(unsent.is_empty().then_some(()))
     })
     .await?;
-    let said = std::fs::read_to_string(&told)?;
-    let said = said.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let mut said = Vec::new();
+    for entry in std::fs::read_dir(&told)? {
+        said.push(serde_json::from_str::<Value>(&std::fs::read_to_string(entry?.path())?)?);
+    }
     ensure!(said.len() == 2 && said.contains(failed), "{said:?}");
     let (_, stderr) = serving.stop("TERM").await?;
     ensure!(!stderr.contains("CANARY"), "{stderr}");
